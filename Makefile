@@ -1,0 +1,127 @@
+# Keel. `make help` lists the targets; docs/architecture.md tells what the rooms are.
+#
+# All output goes to $(B). BUILD=debug builds the checking kernel (assertions, lock ranks,
+# poison, UBSan) into a folder of its own. The lists below are the configuration: a file
+# that is not listed is not in the kernel.
+
+BUILD ?= release
+B := build/$(BUILD)
+GEN := $(B)/gen
+
+CC := clang
+LD := ld.lld
+NASM := nasm
+PYTHON := /usr/bin/python3
+
+# make V=1 shows the whole commands.
+Q := $(if $(V),,@)
+say := @printf '%-5s %s\n'
+
+# ---- What the kernel consists of, room by room -------------------------------------
+
+SRCS_lib := \
+	lib/fmt.c \
+	lib/string.c
+
+SRCS_kernel := \
+	kernel/main.c
+
+SRCS_kernel_x86 :=
+
+SRCS_kernel_sync :=
+
+SRCS_kernel_sched :=
+
+SRCS_kernel_time :=
+
+SRCS_kernel_irq :=
+
+SRCS_kernel_proc :=
+
+SRCS_kernel_ipc :=
+
+SRCS_mm :=
+
+SRCS_acpi :=
+
+SRCS_fs :=
+
+SRCS_drivers :=
+
+SRCS_loader_multiboot2 :=
+
+KERNEL_SRCS := $(SRCS_lib) $(SRCS_kernel) $(SRCS_kernel_x86) $(SRCS_kernel_sync) \
+	$(SRCS_kernel_sched) $(SRCS_kernel_time) $(SRCS_kernel_irq) $(SRCS_kernel_proc) \
+	$(SRCS_kernel_ipc) $(SRCS_mm) $(SRCS_acpi) $(SRCS_fs) $(SRCS_drivers) \
+	$(SRCS_loader_multiboot2)
+
+# ---- Flags -------------------------------------------------------------------------
+
+WARN := -Wall -Wextra -Werror -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes \
+	-Wimplicit-fallthrough -Wthread-safety -Wframe-larger-than=1024 -Wno-unused-parameter \
+	-Wno-sign-compare
+
+# One set of paths in debug information, wherever the tree lies: builds repeat bit by bit.
+REPRO := -ffile-prefix-map=$(CURDIR)=. -Wdate-time
+
+CFLAGS := --target=x86_64-unknown-none-elf -std=gnu17 -ffreestanding -O2 -g $(WARN) $(REPRO) \
+	-fpie -mcmodel=small -fvisibility=hidden -fdirect-access-external-data \
+	-mno-red-zone -mgeneral-regs-only -fno-stack-protector -fno-omit-frame-pointer \
+	-mno-omit-leaf-frame-pointer -fno-strict-aliasing -fno-delete-null-pointer-checks \
+	-ffunction-sections -fdata-sections -I. -I$(GEN)
+
+ifeq ($(BUILD),debug)
+CFLAGS += -DCONFIG_DEBUG=1 -fsanitize=undefined -fsanitize-trap=undefined \
+	-fno-sanitize=alignment,function -ftrivial-auto-var-init=pattern
+else
+CFLAGS += -DCONFIG_DEBUG=0
+endif
+
+NASMFLAGS := -f elf64 -g -F dwarf -I./ -I$(GEN)/
+LDFLAGS := -nostdlib -pie --no-dynamic-linker --pack-dyn-relocs=relr -z max-page-size=0x1000 \
+	-z noexecstack --gc-sections --build-id=none
+
+KERNEL_OBJS := $(addprefix $(B)/obj/,$(addsuffix .o,$(KERNEL_SRCS)))
+
+# ---- Targets -----------------------------------------------------------------------
+
+.PHONY: all
+all: $(B)/kernel.elf
+
+$(B)/kernel.elf: kernel/kernel.ld $(KERNEL_OBJS)
+	$(say) LD $@
+	$(Q)$(LD) $(LDFLAGS) -T kernel/kernel.ld -o $@ $(KERNEL_OBJS)
+
+$(B)/obj/%.c.o: %.c $(MAKEFILE_LIST)
+	@mkdir -p $(@D)
+	$(say) CC $<
+	$(Q)$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(B)/obj/%.asm.o: %.asm $(MAKEFILE_LIST)
+	@mkdir -p $(@D)
+	$(say) NASM $<
+	$(Q)$(NASM) $(NASMFLAGS) -MD $(@:.o=.d) -MP -o $@ $<
+
+# Host unit tests: tests/unit/ROOM/NAME_test.c names what it links in a line
+# "LINK: file.c ..." of its head comment; each becomes one program under ASan and UBSan.
+UNIT_SRCS := $(sort $(wildcard tests/unit/*/*_test.c tests/unit/*/*/*_test.c))
+UNIT_BINS := $(UNIT_SRCS:tests/unit/%.c=$(B)/unit/%)
+UNIT_CFLAGS := -std=gnu17 -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all \
+	-fno-omit-frame-pointer -Wall -Wextra -Werror -Wno-unused-parameter -Wno-sign-compare \
+	-Wno-unknown-attributes -DCONFIG_DEBUG=1 -include tests/unit/host.h -Itests/fakes -I. -I$(GEN)
+
+.PHONY: unit
+unit: $(UNIT_BINS)
+	@tests/unit/run $(UNIT_BINS)
+
+$(B)/unit/%: tests/unit/%.c tests/unit/host.h tests/unit/ktest.c $(MAKEFILE_LIST)
+	@mkdir -p $(@D)
+	$(say) UNIT $<
+	$(Q)$(CC) $(UNIT_CFLAGS) -MMD -MP -MF $@.d -o $@ $< tests/unit/ktest.c \
+		$$(sed -n 's/^.*LINK: *\([^*]*\).*/\1/p' $<)
+
+.PHONY: clean
+clean:
+	rm -rf build
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -1,0 +1,84 @@
+/*
+ * What a descriptor is. The kernel room knows files only by this: fs, net, drivers and ipc
+ * implement it. A struct file is an open file description: shared by dup and fork, counted.
+ */
+#pragma once
+
+#include "kernel/sync/mutex.h"
+#include "lib/err.h"
+#include "lib/types.h"
+
+struct file;
+struct uio;
+struct area;
+struct page_cache;
+struct poll_table;
+struct stat;
+struct dir_sink;
+
+struct file_ops {
+	/*
+	 * Transfer at *pos (which they advance); count or err. Files without position (pipes,
+	 * ttys) ignore pos. NULL: ERR_INVAL.
+	 */
+	ssize_t (*read)(struct file *, struct uio *, loff_t *pos);
+	ssize_t (*write)(struct file *, struct uio *, loff_t *pos);
+	loff_t (*seek)(struct file *, loff_t offset, int whence); /* NULL: ERR_SPIPE */
+	/* The POLL* bits that hold now; registers with `pt` (may be NULL) for later ones. */
+	uint32_t (*poll)(struct file *, struct poll_table *pt); /* NULL: always ready */
+	long (*ioctl)(struct file *, unsigned cmd, uintptr_t arg); /* NULL: ERR_NOTTY */
+	/* Sets area->ops and ->private as the file wants to be mapped. NULL: ERR_NODEV. */
+	enum err (*mmap)(struct file *, struct area *);
+	enum err (*readdir)(struct file *, struct dir_sink *); /* NULL: ERR_NOTDIR */
+	enum err (*fsync)(struct file *, bool data_only);
+	void (*release)(struct file *); /* last reference gone; may sleep */
+};
+
+struct file {
+	const struct file_ops *ops; /* [I] */
+	uint32_t refs;		    /* [a] */
+	uint32_t flags;		    /* O_* status flags; [a] changed by F_SETFL */
+	uint32_t mode;		    /* FILE_* */
+	struct mutex pos_lock;
+	loff_t pos;		  /* [pos_lock] */
+	struct inode *inode;	  /* [I] NULL for files without one; fs/vfs.h */
+	struct dentry *dentry;	  /* [I] where it was opened, for /proc and *at calls; or NULL */
+	struct mount *mount;	  /* [I] goes with dentry */
+	struct page_cache *cache; /* [I] pages for mmap and exec, or NULL */
+	void *private;		  /* the implementation's */
+	uint32_t owner_pid;	  /* F_SETOWN */
+};
+
+enum file_mode { FILE_READ = 1 << 0, FILE_WRITE = 1 << 1, FILE_SEEKABLE = 1 << 2, FILE_PATH = 1 << 3 };
+
+/* A new description with one reference. NULL: no memory. Inode fields are the caller's to set. */
+struct file *file_alloc(const struct file_ops *, uint32_t flags, void *private);
+struct file *file_get(struct file *);
+void file_put(struct file *);
+
+/* Transfers with kernel memory at an explicit position: exec, initramfs, coredumps. */
+ssize_t file_read_at(struct file *, void *buf, size_t n, loff_t pos);
+ssize_t file_write_at(struct file *, const void *buf, size_t n, loff_t pos);
+
+/* Descriptor tables, one per process (or shared by CLONE_FILES). kernel/proc/fdtable.c */
+struct fd_table;
+struct fd_table *fd_table_create(void);
+struct fd_table *fd_table_copy(struct fd_table *); /* fork */
+struct fd_table *fd_table_get(struct fd_table *);
+void fd_table_put(struct fd_table *);
+void fd_table_close_on_exec(struct fd_table *);
+
+/* In the current process. fd_get: a reference, or NULL (EBADF). */
+struct file *fd_get(int fd);
+int fd_install(struct file *, int min_fd, bool cloexec); /* takes the reference; fd or err, then the caller keeps it */
+enum err fd_close(int fd);
+
+/* What processes need of the file name space; implemented by fs/. */
+struct fs_context; /* root, current directory, umask */
+struct fs_context *fs_context_copy(struct fs_context *);
+struct fs_context *fs_context_get(struct fs_context *);
+void fs_context_put(struct fs_context *);
+/* Opens a program for execution (execute permission checked); *out gets a reference. */
+enum err file_open_exec(const char *path, struct file **out);
+/* Opens by path with kernel privileges, O_* flags; mode for O_CREAT. */
+enum err file_open(const char *path, int flags, uint32_t mode, struct file **out);

@@ -1,0 +1,150 @@
+/*
+ * Threads: what the scheduler runs. A kernel thread has no process; a user thread belongs to
+ * one (kernel/proc/process.h). Owned by references: thread_get/thread_put; the scheduler holds
+ * one while the thread lives. Each runs on its own guarded kernel stack.
+ */
+#pragma once
+
+#include "kernel/sched/cpumask.h"
+#include "kernel/sync/spinlock.h"
+#include "kernel/sync/wait.h"
+#include "lib/list.h"
+#include "lib/types.h"
+
+struct process;
+struct aspace;
+struct fpu_state;
+struct trap_frame;
+
+enum {
+	KERNEL_STACK_SIZE = 16384, /* plus a guard page below */
+	THREAD_NAME_LEN = 16,	   /* with the NUL, as Linux's comm */
+};
+
+enum thread_state {
+	THREAD_RUNNABLE,	/* on a run queue or running */
+	THREAD_SLEEPING,	/* interruptible: S */
+	THREAD_BLOCKED,		/* uninterruptible: D */
+	THREAD_STOPPED,		/* by a job-control signal: T */
+	THREAD_DEAD,
+};
+
+/* Scheduling levels, strongest first. A thread of a stronger level always runs first. */
+enum sched_level {
+	SCHED_LEVEL_REALTIME, /* SCHED_FIFO, SCHED_RR by priority 1..99 */
+	SCHED_LEVEL_HIGH,     /* nice < 0 */
+	SCHED_LEVEL_NORMAL,   /* nice 0..9 */
+	SCHED_LEVEL_LOW,      /* nice >= 10 */
+	SCHED_LEVEL_IDLE,     /* SCHED_IDLE */
+	SCHED_LEVELS,
+};
+
+struct thread {
+	uint64_t kernel_sp;	 /* +0: saved by context_switch (switch.asm) */
+	void *stack_base;	 /* [I] lowest usable byte of the kernel stack */
+	char name[THREAD_NAME_LEN];
+	uint32_t tid;		 /* [I] Linux tid; kernel threads have one too */
+	uint32_t refs;		 /* [a] */
+	uint32_t state;		 /* [a] enum thread_state */
+	uint32_t flags;		 /* [a] THREAD_* */
+
+	struct process *process; /* [I] NULL for a kernel thread */
+	struct aspace *aspace;	 /* address space to load; NULL: borrow the last one */
+	struct list process_link; /* [process lock] in process->threads */
+	struct list all_link;	 /* in the list of all threads */
+
+	/* Scheduling: owned by kernel/sched. */
+	struct {
+		struct list link;      /* [rq] */
+		struct cpu *cpu;       /* [rq] where it runs or ran last */
+		uint8_t level;	       /* [rq] enum sched_level */
+		uint8_t policy;	       /* [rq] Linux SCHED_* */
+		int8_t nice;	       /* [rq] */
+		uint8_t rt_priority;   /* [rq] */
+		bool is_queued;	       /* [rq] */
+		bool is_running;       /* [rq] on a CPU now: its stack is in use */
+		uint64_t vruntime;     /* [rq] weighted run time, ns */
+		nsec_t slice_left_ns;  /* [rq] */
+		nsec_t run_start_ns;   /* [rq] */
+		struct cpumask affinity;
+	} sched;
+
+	/* Accounting, ns; written by the owning CPU. */
+	nsec_t utime_ns, stime_ns;
+	uint64_t nvcsw, nivcsw;
+	nsec_t start_ns; /* [I] monotonic time of creation */
+
+	/* x86 state saved across switches (kernel/x86). */
+	uint64_t fs_base, gs_base;
+	struct fpu_state *fpu; /* NULL for kernel threads */
+
+	/* Signals of this thread: owned by kernel/proc/signal.c. */
+	uint64_t sig_blocked;
+	uint64_t sig_pending;
+	struct list sig_queue;
+	uint64_t sig_saved_mask;
+	uint64_t sig_altstack_sp, sig_altstack_size;
+	uint32_t sig_altstack_flags;
+
+	uint32_t USER *clear_child_tid;	/* CLONE_CHILD_CLEARTID: zeroed and woken at exit */
+	uint32_t USER *set_child_tid;
+	void USER *robust_list;
+	int exit_code;
+
+	struct wait_queue joiners; /* woken when the thread is dead */
+
+	/* Restart of an interrupted timed call: see ERR_RESTART_BLOCK. */
+	long (*restart_fn)(struct thread *);
+	uint64_t restart_args[4];
+
+	void (*entry)(void *); /* kernel threads */
+	void *arg;
+
+	/* Locks held, for the rank check and the panic report (debug builds). */
+	const void *held_mutexes[8];
+	uint32_t num_held_mutexes;
+};
+
+enum {
+	THREAD_NEED_SIGNAL = 1 << 0,  /* look at pending signals before going to user mode */
+	THREAD_IS_KERNEL = 1 << 1,
+	THREAD_EXITING = 1 << 2,
+	THREAD_RESTORE_MASK = 1 << 3, /* sig_saved_mask comes back on return to user mode */
+};
+
+/*
+ * Makes a kernel thread, not yet running: thread_start lets it go. It ends by returning from `entry`.
+ * NULL: no memory. The caller owns one reference.
+ */
+struct thread *thread_create_kernel(const char *name, void (*entry)(void *), void *arg);
+
+/*
+ * Makes a user thread of `process` whose first act is to return to user mode with `frame`
+ * (copied to the top of its kernel stack). Not yet running. NULL: no memory.
+ */
+struct thread *thread_create_user(
+    struct process *process, const char *name, const struct trap_frame *frame);
+
+void thread_start(struct thread *);		/* makes a new thread runnable */
+void thread_wake(struct thread *);		/* sleeping or blocked -> runnable; any context */
+bool thread_wake_interruptible(struct thread *); /* only from THREAD_SLEEPING; for signals */
+NORETURN void thread_exit(void);		/* ends the current thread */
+
+struct thread *thread_get(struct thread *);
+void thread_put(struct thread *); /* frees it with the last reference, in thread context */
+
+/* Gives up the CPU. thread_yield stays runnable; schedule() runs whatever is next. */
+void thread_yield(void);
+void schedule(void);
+void thread_sleep_ns(nsec_t duration); /* uninterruptible, kernel threads */
+
+/* Scheduling parameters as system calls set them; checks are the caller's. */
+enum err thread_set_policy(struct thread *, int policy, int nice, int rt_priority);
+enum err thread_set_affinity(struct thread *, const struct cpumask *);
+
+/* Calls fn for every thread under RCU until it returns false. */
+void thread_for_each(bool (*fn)(struct thread *, void *arg), void *arg);
+
+/* Allocation of tids/pids: one space, as Linux. 0: none left. */
+uint32_t tid_alloc(void);
+void tid_free(uint32_t tid);

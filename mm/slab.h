@@ -1,0 +1,36 @@
+/*
+ * Kernel objects. kmalloc serves any size (8 bytes to 4 MiB) from size classes; a cache serves
+ * one type. Per-CPU free lists in front of slabs: O(1). Debug builds poison freed objects, keep
+ * red zones, catch double frees and report leaks by allocation site.
+ *
+ * Any context but NMI; never sleeps. Memory comes from the direct map, at least 16-byte aligned;
+ * a power-of-two size is aligned to itself up to a page.
+ */
+#pragma once
+
+#include "lib/types.h"
+
+void *kmalloc(size_t n) __attribute__((malloc, alloc_size(1))); /* NULL: no memory */
+void *kzalloc(size_t n) __attribute__((malloc, alloc_size(1))); /* filled with zeros */
+void *kcalloc(size_t count, size_t size) __attribute__((malloc)); /* NULL also on overflow */
+void *krealloc(void *p, size_t n); /* the old one stays valid on NULL */
+void kfree(void *p);		   /* NULL is fine */
+size_t kmalloc_usable(const void *p);
+char *kstrdup(const char *s);
+char *kstrndup(const char *s, size_t n);
+
+struct slab_cache;
+
+struct slab_cache *slab_cache_create(const char *name, size_t size, size_t align);
+void slab_cache_destroy(struct slab_cache *); /* all objects must be back */
+void *slab_alloc(struct slab_cache *);	      /* NULL: no memory; contents undefined */
+void *slab_zalloc(struct slab_cache *);
+void slab_free(struct slab_cache *, void *);
+
+struct slab_stats {
+	const char *name;
+	size_t object_size;
+	uint64_t objects, in_use, slabs;
+};
+void slab_for_each(void (*fn)(const struct slab_stats *, void *arg), void *arg);
+void slab_init(void);
