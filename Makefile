@@ -21,6 +21,7 @@ say := @printf '%-5s %s\n'
 
 SRCS_lib := \
 	lib/fmt.c \
+	lib/rbtree.c \
 	lib/string.c
 
 SRCS_kernel := \
