@@ -4,6 +4,7 @@
 # poison, UBSan) into a folder of its own. The lists below are the configuration: a file
 # that is not listed is not in the kernel.
 
+VERSION := 0.1
 BUILD ?= release
 B := build/$(BUILD)
 GEN := $(B)/gen
@@ -25,6 +26,8 @@ SRCS_lib := \
 	lib/string.c
 
 SRCS_kernel := \
+	kernel/cmdline.c \
+	kernel/log.c \
 	kernel/main.c
 
 SRCS_kernel_x86 :=
@@ -47,7 +50,8 @@ SRCS_acpi :=
 
 SRCS_fs :=
 
-SRCS_drivers :=
+SRCS_drivers := \
+	drivers/char/serial.c
 
 SRCS_loader_multiboot2 :=
 
@@ -77,6 +81,8 @@ CFLAGS += -DCONFIG_DEBUG=1 -fsanitize=undefined -fsanitize-trap=undefined \
 else
 CFLAGS += -DCONFIG_DEBUG=0
 endif
+
+CFLAGS += -DKEEL_VERSION=\"$(VERSION)\"
 
 NASMFLAGS := -f elf64 -g -F dwarf -I./ -I$(GEN)/
 LDFLAGS := -nostdlib -pie --no-dynamic-linker --pack-dyn-relocs=relr -z max-page-size=0x1000 \

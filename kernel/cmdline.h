@@ -25,7 +25,9 @@ const char *cmdline_get(const char *name, unsigned nth);
 uint64_t cmdline_u64(const char *name, uint64_t dflt);
 
 /*
- * init's own arguments: what follows "--", and before it every word the kernel does not know
- * (Linux does the same). `argv` gets at most `max` pointers; returns how many.
+ * init's own arguments: what follows "--", and before it every plain word the kernel does not
+ * know; init's environment: every unknown "name=value". Names with a dot are module options and
+ * go nowhere. As Linux does it. The arrays get at most `max` pointers; both return how many.
  */
 unsigned cmdline_init_args(const char **argv, unsigned max);
+unsigned cmdline_init_env(const char **envp, unsigned max);

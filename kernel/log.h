@@ -56,3 +56,34 @@ struct console {
 
 /* Adds a console and replays to it what the ring holds. */
 void console_register(struct console *);
+void console_unregister(struct console *);
+
+/* ---- Reading: /dev/kmsg, syslog(2), the panic report ---- */
+
+struct log_record {
+	uint64_t seq;
+	uint64_t time_ns;
+	uint32_t level;
+	uint32_t len; /* of the whole text, which has no newline at its end */
+};
+
+/*
+ * Copies record *seq, or the oldest one kept if that is gone, into rec and text (cut to `size`, not
+ * terminated). Returns the bytes stored and sets *seq to the record's number; -1: no such record
+ * yet. Any context.
+ */
+long log_read(uint64_t *seq, struct log_record *rec, char *text, size_t size);
+
+/* The record numbers that can be read: [first, next). */
+void log_range(uint64_t *first, uint64_t *next);
+
+/* Sleepers for new records. A line logged under a spinlock wakes no one: use a deadline as well. */
+extern struct wait_queue log_readers;
+
+/* Messages of this level and weaker (numerically higher) stay off the consoles. Linux's default: 7. */
+extern int log_console_level;
+
+/* Panic: from now on no lock is taken, and every level reaches the consoles. */
+void log_enter_panic(void);
+
+void log_init(void); /* reads loglevel=, quiet, debug */

@@ -2,15 +2,51 @@
  * The wiring diagram: kernel_main brings up every room, top to bottom. The only file of the
  * core that may include all the others.
  */
+#include "drivers/char/serial.h"
 #include "kernel/boot.h"
+#include "kernel/cmdline.h"
+#include "kernel/log.h"
+#include "lib/fmt.h"
 
 NORETURN void kernel_main(const struct boot_info *boot);
 
-/* Entered by _start (kernel/x86/entry.asm) on the loader's stack; see kernel/boot.h. */
+extern uint64_t kernel_entry_tsc; /* TSC at _start, kernel/x86/entry.asm */
+
+static const char *
+boot_path_name(const struct boot_info *boot)
+{
+	static const char *const names[] = {
+		[BOOT_PATH_EFI] = "EFI",
+		[BOOT_PATH_MULTIBOOT2] = "Multiboot2",
+		[BOOT_PATH_PVH] = "PVH",
+	};
+
+	return boot->path < ARRAY_SIZE(names) && names[boot->path] ? names[boot->path] : "?";
+}
+
+/* The first output: the time stamp that benchmarks look for, then who we are. */
+static void
+say_hello(const struct boot_info *boot)
+{
+	char line[48];
+	int n = scnprintf(line, sizeof(line), "KENTRY tsc=%lu\n", kernel_entry_tsc);
+
+	serial_early_write(line, (size_t)n);
+	log_notice("Keel %s, started through %s by %s", KEEL_VERSION, boot_path_name(boot),
+	    boot->loader_name);
+}
+
+/* Entered by _start (kernel/x86/entry.asm) on a boot stack; see kernel/boot.h. */
 NORETURN void
 kernel_main(const struct boot_info *boot)
 {
-	(void)boot;
+	const char *cmdline =
+	    boot->cmdline ? (const char *)(boot->direct_map_base + boot->cmdline) : "";
+
+	serial_early_init(); /* from here on there is output */
+	cmdline_init(cmdline);
+	log_init();
+	say_hello(boot);
 	for (;;)
 		__asm__ volatile("cli; hlt");
 }
