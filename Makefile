@@ -40,7 +40,8 @@ SRCS_kernel_time :=
 
 SRCS_kernel_irq :=
 
-SRCS_kernel_proc :=
+SRCS_kernel_proc := \
+	kernel/proc/syscall.c
 
 SRCS_kernel_ipc :=
 
@@ -88,7 +89,8 @@ NASMFLAGS := -f elf64 -g -F dwarf -I./ -I$(GEN)/
 LDFLAGS := -nostdlib -pie --no-dynamic-linker --pack-dyn-relocs=relr -z max-page-size=0x1000 \
 	-z noexecstack --gc-sections --build-id=none
 
-KERNEL_OBJS := $(addprefix $(B)/obj/,$(addsuffix .o,$(KERNEL_SRCS)))
+KERNEL_OBJS := $(addprefix $(B)/obj/,$(addsuffix .o,$(KERNEL_SRCS))) \
+	$(B)/obj/gen/syscalls_table.c.o
 
 # ---- Targets -----------------------------------------------------------------------
 
@@ -99,7 +101,22 @@ $(B)/kernel.elf: kernel/kernel.ld $(KERNEL_OBJS)
 	$(say) LD $@
 	$(Q)$(LD) $(LDFLAGS) -T kernel/kernel.ld -o $@ $(KERNEL_OBJS)
 
-$(B)/obj/%.c.o: %.c $(MAKEFILE_LIST)
+# System calls: which handlers exist is seen in the sources themselves. The outputs keep their
+# dates when they do not change, so the stamp, not they, is newer than the sources.
+$(GEN)/syscalls.stamp: scripts/gen-syscalls kernel/syscalls.def $(KERNEL_SRCS)
+	@mkdir -p $(GEN)
+	$(say) GEN $(GEN)/syscalls.h
+	$(Q)scripts/gen-syscalls kernel/syscalls.def $(GEN) $(KERNEL_SRCS)
+	@touch $@
+
+$(GEN)/syscalls.h $(GEN)/syscalls_table.c: $(GEN)/syscalls.stamp ;
+
+$(B)/obj/gen/%.c.o: $(GEN)/%.c $(MAKEFILE_LIST)
+	@mkdir -p $(@D)
+	$(say) CC $<
+	$(Q)$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(B)/obj/%.c.o: %.c $(MAKEFILE_LIST) | $(GEN)/syscalls.h
 	@mkdir -p $(@D)
 	$(say) CC $<
 	$(Q)$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<

@@ -1,0 +1,69 @@
+/*
+ * System call dispatch: one indirect call through the generated table. Calls that do not exist
+ * are counted by number and named once in the log, so that a program's needs are seen.
+ */
+#include "kernel/proc/syscall.h"
+
+#define LOG_PREFIX "syscall: "
+
+#include "kernel/cmdline.h"
+#include "kernel/log.h"
+#include "kernel/sched/thread.h"
+#include "lib/err.h"
+
+static bool is_tracing; /* [I] after syscall_init */
+static uint32_t num_unknown[SYSCALL_COUNT + 1]; /* [a] the last: numbers beyond the table */
+
+static const char *
+syscall_name(uint64_t nr)
+{
+	return nr < SYSCALL_COUNT && syscall_names[nr] ? syscall_names[nr] : "call";
+}
+
+static COLD long
+syscall_unknown(uint64_t nr)
+{
+	uint64_t slot = MIN(nr, (uint64_t)SYSCALL_COUNT);
+
+	if (__atomic_fetch_add(&num_unknown[slot], 1, __ATOMIC_RELAXED) == 0)
+		log_info("%s: %s (%lu) is not implemented\n", current_thread()->name,
+		    syscall_name(nr), (unsigned long)nr);
+	return ERR_NOSYS;
+}
+
+static COLD void
+syscall_trace_enter(const struct trap_frame *f)
+{
+	const struct thread *t = current_thread();
+
+	log_debug("%u %s: %s(%lx, %lx, %lx, %lx)\n", t->tid, t->name, syscall_name(f->error),
+	    (unsigned long)f->rdi, (unsigned long)f->rsi, (unsigned long)f->rdx,
+	    (unsigned long)f->r10);
+}
+
+static COLD void
+syscall_trace_exit(const struct trap_frame *f, uint64_t nr)
+{
+	const struct thread *t = current_thread();
+
+	log_debug("%u %s: %s -> %ld\n", t->tid, t->name, syscall_name(nr), (long)f->rax);
+}
+
+void
+syscall_dispatch(struct trap_frame *frame)
+{
+	uint64_t nr = frame->error;
+	syscall_fn fn = nr < SYSCALL_COUNT ? syscall_table[nr] : NULL;
+
+	if (unlikely(is_tracing))
+		syscall_trace_enter(frame);
+	frame->rax = (uint64_t)(likely(fn) ? fn(frame) : syscall_unknown(nr));
+	if (unlikely(is_tracing))
+		syscall_trace_exit(frame, nr);
+}
+
+void
+syscall_init(void)
+{
+	is_tracing = cmdline_u64("strace", 0) != 0;
+}
