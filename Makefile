@@ -30,7 +30,8 @@ SRCS_kernel := \
 	kernel/log.c \
 	kernel/main.c
 
-SRCS_kernel_x86 :=
+SRCS_kernel_x86 := \
+	kernel/x86/usercopy.asm
 
 SRCS_kernel_sync :=
 
@@ -45,7 +46,9 @@ SRCS_kernel_proc := \
 
 SRCS_kernel_ipc :=
 
-SRCS_mm :=
+SRCS_mm := \
+	mm/uio.c \
+	mm/usercopy.c
 
 SRCS_acpi :=
 

@@ -24,6 +24,8 @@ struct uio {
 
 void uio_init_user(struct uio *, void USER *base, size_t len, bool is_write);
 void uio_init_kernel(struct uio *, void *base, size_t len, bool is_write);
+/* Several user pieces; `iov` is kernel memory that stays, the sum of lengths must not overflow. */
+void uio_init_vector(struct uio *, const struct iovec *iov, size_t num_iov, bool is_write);
 
 /* Copies min(n, resid) bytes from (read: to) memory; returns how many, less on a fault. */
 size_t uio_copy_to(struct uio *, const void *src, size_t n);   /* file -> memory */
