@@ -15,6 +15,7 @@ struct page_cache;
 struct poll_table;
 struct stat;
 struct dir_sink;
+struct fd_table;
 
 struct file_ops {
 	/*
@@ -32,6 +33,14 @@ struct file_ops {
 	enum err (*readdir)(struct file *, struct dir_sink *); /* NULL: ERR_NOTDIR */
 	enum err (*fsync)(struct file *, bool data_only);
 	void (*release)(struct file *); /* last reference gone; may sleep */
+	/*
+	 * Opening a device node, after `private` is set to the driver's: may change ops, private,
+	 * mode. NULL: nothing to do. On an error release is not called.
+	 */
+	enum err (*open)(struct file *);
+	/* What fstat and /proc/PID/fd show of a file without inode: S_IFIFO | 0600, "pipe". */
+	uint32_t anon_mode;
+	const char *anon_name;
 };
 
 struct file {
@@ -56,12 +65,21 @@ struct file *file_alloc(const struct file_ops *, uint32_t flags, void *private);
 struct file *file_get(struct file *);
 void file_put(struct file *);
 
+/*
+ * Implemented by fs/: file_put calls it after ops->release on a file with an inode, to drop
+ * locks and the references to dentry and mount.
+ */
+void file_drop_path(struct file *);
+/* Implemented by fs/: the process closes a descriptor of `f`: its POSIX locks go (fcntl F_SETLK). */
+void file_closed_by(struct file *f, struct fd_table *owner);
+/* Implemented by fs/: the lock commands of fcntl (F_GETLK, F_SETLK, F_SETLKW and F_OFD_*). */
+long file_fcntl_lock(struct file *f, unsigned cmd, uintptr_t arg);
+
 /* Transfers with kernel memory at an explicit position: exec, initramfs, coredumps. */
 ssize_t file_read_at(struct file *, void *buf, size_t n, loff_t pos);
 ssize_t file_write_at(struct file *, const void *buf, size_t n, loff_t pos);
 
 /* Descriptor tables, one per process (or shared by CLONE_FILES). kernel/proc/fdtable.c */
-struct fd_table;
 struct fd_table *fd_table_create(void);
 struct fd_table *fd_table_copy(struct fd_table *); /* fork */
 struct fd_table *fd_table_get(struct fd_table *);
@@ -75,6 +93,7 @@ enum err fd_close(int fd);
 
 /* What processes need of the file name space; implemented by fs/. */
 struct fs_context; /* root, current directory, umask */
+extern struct fs_context *fs_init_context; /* of kernel threads and PID 1, once fs_init has run */
 struct fs_context *fs_context_copy(struct fs_context *);
 struct fs_context *fs_context_get(struct fs_context *);
 void fs_context_put(struct fs_context *);
