@@ -33,7 +33,8 @@ SRCS_kernel := \
 SRCS_kernel_x86 := \
 	kernel/x86/usercopy.asm
 
-SRCS_kernel_sync :=
+SRCS_kernel_sync := \
+	kernel/sync/spinlock.c
 
 SRCS_kernel_sched :=
 

@@ -19,6 +19,15 @@ struct trap_frame;
 enum {
 	KERNEL_STACK_SIZE = 16384, /* plus a guard page below */
 	THREAD_NAME_LEN = 16,	   /* with the NUL, as Linux's comm */
+	MAX_HELD_MUTEXES = 12,
+};
+
+/* One sleeping lock a thread holds: a mutex, or a rwsem shared or alone. */
+struct held_mutex {
+	const void *lock;
+	const char *name;
+	const void *caller;
+	uint32_t rank;
 };
 
 enum thread_state {
@@ -100,8 +109,8 @@ struct thread {
 	void (*entry)(void *); /* kernel threads */
 	void *arg;
 
-	/* Locks held, for the rank check and the panic report (debug builds). */
-	const void *held_mutexes[8];
+	/* Sleeping locks held, for the rank check and the panic report (debug builds). */
+	struct held_mutex held_mutexes[MAX_HELD_MUTEXES];
 	uint32_t num_held_mutexes;
 };
 

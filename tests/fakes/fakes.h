@@ -1,0 +1,59 @@
+/*
+ * The fakes that host unit tests link instead of the kernel: one set for all. Each .c here stands
+ * for the kernel file of that name; name those you need in the test's LINK line:
+ *
+ *   percpu.c    this_cpu(), current_thread(): one CPU, `fake_thread` is current
+ *   spinlock.c  spinlocks with owner and rank check, preempt_disable & co (needs percpu, panic)
+ *   mutex.c     mutex and rwsem with owner and rank check (needs percpu, panic)
+ *   wait.c      wait queues; a sleep runs `fake_on_sleep` once, which must make progress
+ *   rcu.c       callbacks run in fake_rcu_run() or rcu_synchronize()
+ *   clock.c     the clocks are variables
+ *   kmalloc.c   kmalloc, slabs, vmalloc on malloc: counts live objects, can fail the Nth call
+ *   panic.c     panic, log: print; EXPECT_PANIC catches
+ *   timer.c     timers fire from fake_timers_run()
+ */
+#pragma once
+
+#include <setjmp.h>
+
+#include "lib/types.h"
+
+/* percpu.c */
+extern struct thread fake_thread;
+
+/* clock.c */
+extern nsec_t fake_now_ns;
+extern int64_t fake_wall_ns;
+
+/* kmalloc.c */
+extern long fake_kmalloc_live;			    /* objects allocated and not freed */
+void fake_kmalloc_fail_nth(unsigned n);		    /* the nth call from now (1 = next) fails; 0: none */
+
+/* wait.c: called instead of sleeping; NULL: a sleep is a test failure (abort). */
+extern void (*fake_on_sleep)(void);
+extern bool fake_signal_pending; /* interruptible sleeps end with ERR_RESTARTSYS */
+
+/* rcu.c */
+void fake_rcu_run(void);
+
+/* timer.c: sets fake_now_ns step by step to `until` and fires what is due. */
+void fake_timers_run(nsec_t until);
+
+/* panic.c */
+extern jmp_buf *fake_panic_catch;
+extern char fake_panic_text[256];
+extern bool fake_log_is_quiet;
+
+/* True if running `stmt` panics. Locks it held stay as they are. */
+#define EXPECT_PANIC(stmt) \
+	({ \
+		jmp_buf env_; \
+		volatile bool panicked_ = true; \
+		if (!setjmp(env_)) { \
+			fake_panic_catch = &env_; \
+			stmt; \
+			panicked_ = false; \
+		} \
+		fake_panic_catch = NULL; \
+		panicked_; \
+	})
