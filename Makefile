@@ -28,7 +28,8 @@ SRCS_lib := \
 SRCS_kernel := \
 	kernel/cmdline.c \
 	kernel/log.c \
-	kernel/main.c
+	kernel/main.c \
+	kernel/platform.c
 
 SRCS_kernel_x86 := \
 	kernel/x86/usercopy.asm
@@ -51,7 +52,14 @@ SRCS_mm := \
 	mm/uio.c \
 	mm/usercopy.c
 
-SRCS_acpi :=
+SRCS_acpi := \
+	acpi/acpi.c \
+	acpi/devices.c \
+	acpi/fadt.c \
+	acpi/madt.c \
+	acpi/map.c \
+	acpi/numa.c \
+	acpi/tables.c
 
 SRCS_fs :=
 
