@@ -49,6 +49,7 @@ SRCS_kernel_proc := \
 SRCS_kernel_ipc :=
 
 SRCS_mm := \
+	mm/pagecache.c \
 	mm/uio.c \
 	mm/usercopy.c
 

@@ -1,21 +1,32 @@
 /*
  * The pages of one file, by page number: the one place where file contents are held in memory,
- * shared by read, write and mmap. A tree of frames under a spinlock; look-ups are O(log n).
+ * shared by read, write and mmap. A radix tree of frames under a spinlock; look-ups are O(log n).
  * tmpfs keeps its data here and nowhere else (no `fill`: a missing page is zeros).
+ *
+ * A page is filled before it enters the tree, so what is found is always up to date. The tree
+ * holds one reference, each user mapping one, each caller of find and get one.
  */
 #pragma once
 
-#include "kernel/sync/spinlock.h"
+#include "kernel/sync/mutex.h"
 #include "lib/err.h"
+#include "lib/list.h"
 #include "mm/page.h"
 
 struct page_cache {
 	struct spinlock lock;
-	void *root; /* radix tree, mm/pagecache.c */
-	uint64_t num_pages;
-	const struct page_cache_ops *ops;
-	void *owner; /* the inode */
-	bool is_shmem; /* counted as Shmem: pages cannot be dropped */
+	void *root;	    /* [lock] radix tree, mm/pagecache.c */
+	uint64_t num_pages; /* [lock] */
+	const struct page_cache_ops *ops; /* [I] or NULL: all pages start as zeros */
+	void *owner;	    /* [I] the inode */
+	bool is_shmem;	    /* [I] counted as Shmem: pages cannot be dropped */
+	/*
+	 * [a] Bytes of the file, kept by the file system; set before page_cache_truncate. A user access
+	 * to a mapped page wholly beyond it gets SIGBUS. UINT64_MAX, the initial value: no end.
+	 */
+	uint64_t file_size;
+	struct mutex map_lock; /* ranks above aspace.lock */
+	struct list areas;     /* [map_lock] struct area.cache_link: who maps the file */
 };
 
 struct page_cache_ops {
@@ -24,15 +35,18 @@ struct page_cache_ops {
 };
 
 void page_cache_init(struct page_cache *, const struct page_cache_ops *, void *owner);
-void page_cache_destroy(struct page_cache *); /* drops all pages */
+void page_cache_destroy(struct page_cache *); /* drops all pages; nobody maps the file any more */
 
 /* The page with a reference taken; NULL if it is not there. */
 struct page *page_cache_find(struct page_cache *, uint64_t index);
-/* The same, made and filled if need be. May sleep. */
+/* The n pages from `first` on that are there, each with a reference; pages[i] NULL where not. */
+void page_cache_find_range(
+    struct page_cache *, uint64_t first, unsigned n, struct page *pages[]);
+/* The same as find, made and filled if need be. May sleep. ERR_NOMEM, or what fill says. */
 enum err page_cache_get(struct page_cache *, uint64_t index, struct page **out);
 /*
  * Drops every page from `first` on and unmaps them from user spaces; zeroes the tail of the page
- * before when partial_bytes > 0 (bytes kept in page first - 1).
+ * before when partial_bytes > 0 (bytes kept in page first - 1). May sleep.
  */
 void page_cache_truncate(struct page_cache *, uint64_t first, size_t partial_bytes);
 /* The first page index >= `from` that is present, or UINT64_MAX: for SEEK_DATA and SEEK_HOLE. */

@@ -9,6 +9,7 @@
  *   rcu.c       callbacks run in fake_rcu_run() or rcu_synchronize()
  *   clock.c     the clocks are variables
  *   kmalloc.c   kmalloc, slabs, vmalloc on malloc: counts live objects, can fail the Nth call
+ *   frames.c    page_alloc & co from an arena of 32 MiB; counts frames, can fail the Nth call
  *   panic.c     panic, log: print; EXPECT_PANIC catches
  *   timer.c     timers fire from fake_timers_run()
  */
@@ -28,6 +29,11 @@ extern int64_t fake_wall_ns;
 /* kmalloc.c */
 extern long fake_kmalloc_live;			    /* objects allocated and not freed */
 void fake_kmalloc_fail_nth(unsigned n);		    /* the nth call from now (1 = next) fails; 0: none */
+
+/* frames.c */
+extern long fake_frames_live;			   /* frames allocated and not freed */
+extern int64_t fake_mem_counters[];		   /* by enum mem_counter */
+void fake_frames_fail_nth(unsigned n);
 
 /* wait.c: called instead of sleeping; NULL: a sleep is a test failure (abort). */
 extern void (*fake_on_sleep)(void);
