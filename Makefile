@@ -29,9 +29,11 @@ SRCS_kernel := \
 	kernel/cmdline.c \
 	kernel/log.c \
 	kernel/main.c \
+	kernel/weak.c \
 	kernel/platform.c
 
 SRCS_kernel_x86 := \
+	kernel/x86/entry.asm \
 	kernel/x86/usercopy.asm
 
 SRCS_kernel_sync := \
@@ -67,12 +69,21 @@ SRCS_fs :=
 SRCS_drivers := \
 	drivers/char/serial.c
 
-SRCS_loader_multiboot2 :=
+SRCS_loader := \
+	loader/efimap.c \
+	loader/entropy.c \
+	loader/handover.c \
+	loader/memmap.c \
+	loader/multiboot2/door.c \
+	loader/multiboot2/entry.asm \
+	loader/multiboot2/multiboot2.c \
+	loader/multiboot2/pvh.c \
+	loader/pagetable.c
 
 KERNEL_SRCS := $(SRCS_lib) $(SRCS_kernel) $(SRCS_kernel_x86) $(SRCS_kernel_sync) \
 	$(SRCS_kernel_sched) $(SRCS_kernel_time) $(SRCS_kernel_irq) $(SRCS_kernel_proc) \
 	$(SRCS_kernel_ipc) $(SRCS_mm) $(SRCS_acpi) $(SRCS_fs) $(SRCS_drivers) \
-	$(SRCS_loader_multiboot2)
+	$(SRCS_loader)
 
 # ---- Flags -------------------------------------------------------------------------
 
@@ -99,7 +110,7 @@ endif
 CFLAGS += -DKEEL_VERSION=\"$(VERSION)\"
 
 NASMFLAGS := -f elf64 -g -F dwarf -I./ -I$(GEN)/
-LDFLAGS := -nostdlib -pie --no-dynamic-linker --pack-dyn-relocs=relr -z max-page-size=0x1000 \
+LDFLAGS := -nostdlib -pie --no-dynamic-linker --pack-dyn-relocs=relr --apply-dynamic-relocs -z max-page-size=0x1000 \
 	-z noexecstack --gc-sections --build-id=none
 
 KERNEL_OBJS := $(addprefix $(B)/obj/,$(addsuffix .o,$(KERNEL_SRCS))) \

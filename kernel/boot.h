@@ -11,7 +11,9 @@
  *     segment with exactly its rights, writable or executable, never both; (b) all RAM of the
  *     memory map, firmware tables included, writable, never executable, at
  *     direct_map_base + physical; (c) the framebuffer, write-combining, in the direct map;
- *     and nothing else: the identity map is gone;
+ *     and nothing else. CR3 may still hold tables that also have the loader's last page
+ *     one to one: `_start` loads page_table_root first, then the identity map is gone;
+ *   - IA32_PAT = WB, WC, UC-, UC, twice;
  *   - every pointer in the structure is a physical address: read it through the direct map.
  * All memory the loader allocated is BOOT_MEM_LOADER in the map (page tables, boot_info, stack,
  * command line) or KERNEL or INITRD.
@@ -121,5 +123,6 @@ struct boot_info {
 };
 
 static_assert(sizeof(struct boot_mem) == 32, "boot_mem layout");
+static_assert(offsetof(struct boot_info, page_table_root) == 120, "known to kernel/x86/entry.asm");
 
 #define BOOT_CMDLINE_MAX 4096 /* bytes with the NUL; a longer one is cut, and said so */
