@@ -6,9 +6,11 @@
 #pragma once
 
 #include "kernel/sched/cpumask.h"
+#include "kernel/sync/rcu.h"
 #include "kernel/sync/spinlock.h"
 #include "kernel/sync/wait.h"
 #include "lib/list.h"
+#include "lib/rbtree.h"
 #include "lib/types.h"
 
 struct process;
@@ -38,14 +40,29 @@ enum thread_state {
 	THREAD_DEAD,
 };
 
-/* Scheduling levels, strongest first. A thread of a stronger level always runs first. */
+/*
+ * Scheduling levels, strongest first. A runnable RealTime thread always runs before the others (but
+ * for 5% of each second, which throttling keeps for them). The others share the CPU by the
+ * weights of their nice values, so none starves; among them a thread that wakes preempts a weaker
+ * level at once while it is within its share.
+ */
 enum sched_level {
 	SCHED_LEVEL_REALTIME, /* SCHED_FIFO, SCHED_RR by priority 1..99 */
 	SCHED_LEVEL_HIGH,     /* nice < 0 */
-	SCHED_LEVEL_NORMAL,   /* nice 0..9 */
+	SCHED_LEVEL_NORMAL,   /* nice 0..9, SCHED_BATCH */
 	SCHED_LEVEL_LOW,      /* nice >= 10 */
 	SCHED_LEVEL_IDLE,     /* SCHED_IDLE */
 	SCHED_LEVELS,
+};
+
+/* Linux's numbers. */
+enum sched_policy {
+	SCHED_NORMAL = 0,
+	SCHED_FIFO = 1,
+	SCHED_RR = 2,
+	SCHED_BATCH = 3,
+	SCHED_IDLE = 5,
+	SCHED_RESET_ON_FORK = 0x40000000,
 };
 
 struct thread {
@@ -62,23 +79,32 @@ struct thread {
 	struct list process_link; /* [process lock] in process->threads */
 	struct list all_link;	 /* in the list of all threads */
 
-	/* Scheduling: owned by kernel/sched. */
+	struct rcu_head rcu;	 /* for its freeing */
+
+	/* Scheduling: owned by kernel/sched; [rq] is the lock of the run queue of `cpu`. */
 	struct {
-		struct list link;      /* [rq] */
-		struct cpu *cpu;       /* [rq] where it runs or ran last */
-		uint8_t level;	       /* [rq] enum sched_level */
-		uint8_t policy;	       /* [rq] Linux SCHED_* */
-		int8_t nice;	       /* [rq] */
-		uint8_t rt_priority;   /* [rq] */
-		bool is_queued;	       /* [rq] */
-		bool is_running;       /* [rq] on a CPU now: its stack is in use */
-		uint64_t vruntime;     /* [rq] weighted run time, ns */
-		nsec_t slice_left_ns;  /* [rq] */
-		nsec_t run_start_ns;   /* [rq] */
-		struct cpumask affinity;
+		struct cpu *cpu;	/* [rq] where it runs or ran last */
+		uint8_t level;		/* [rq] enum sched_level */
+		uint8_t policy;		/* [rq] enum sched_policy */
+		int8_t nice;		/* [rq] */
+		uint8_t rt_priority;	/* [rq] 1..99, 0 for other policies */
+		bool is_queued;		/* [rq] runnable: on a queue, or running */
+		bool is_running;	/* [rq] on a CPU now: its stack is in use */
+		bool is_killable;	/* [own] a fatal signal ends this sleep */
+		bool resets_on_fork;	/* [rq] SCHED_RESET_ON_FORK */
+		uint32_t weight;	/* [rq] share by nice value */
+		uint32_t inverse_weight; /* [rq] 2^32 / weight */
+		union {
+			struct rb_node node; /* [rq] among the fair, by vruntime */
+			struct list link;    /* [rq] of one real-time priority */
+		};
+		uint64_t vruntime;	/* [rq] weighted run time, ns */
+		nsec_t run_start_ns;	/* [rq] when its time was last charged */
+		nsec_t slice_used_ns;	/* [rq] since it was picked */
+		struct cpumask affinity; /* [rq] */
 	} sched;
 
-	/* Accounting, ns; written by the owning CPU. */
+	/* Accounting, ns; written by the owning CPU. Up to date only while it does not run. */
 	nsec_t utime_ns, stime_ns;
 	uint64_t nvcsw, nivcsw;
 	nsec_t start_ns; /* [I] monotonic time of creation */
@@ -129,15 +155,31 @@ struct thread *thread_create_kernel(const char *name, void (*entry)(void *), voi
 
 /*
  * Makes a user thread of `process` whose first act is to return to user mode with `frame`
- * (copied to the top of its kernel stack). Not yet running. NULL: no memory.
+ * (copied to the top of its kernel stack). Not yet running. NULL: no memory or no tid left.
+ * Scheduling parameters are those of the current thread (fork). The first thread of a process
+ * (process->leader is NULL) has the tid process->pid, which stays the process's to free.
  */
 struct thread *thread_create_user(
     struct process *process, const char *name, const struct trap_frame *frame);
 
-void thread_start(struct thread *);		/* makes a new thread runnable */
-void thread_wake(struct thread *);		/* sleeping or blocked -> runnable; any context */
+/* Makes a new thread runnable. The scheduler takes a reference, until the thread has ended. */
+void thread_start(struct thread *);
+
+/*
+ * Any sleep ends, whatever the mode: the sleeper looks at its condition again. Any context in which
+ * RANK_RUN_QUEUE may be taken. Returns whether it was asleep (or stopped).
+ */
+bool thread_wake(struct thread *);
 bool thread_wake_interruptible(struct thread *); /* only from THREAD_SLEEPING; for signals */
-NORETURN void thread_exit(void);		/* ends the current thread */
+bool thread_wake_killable(struct thread *); /* and from stops and killable sleeps: fatal signals */
+
+/*
+ * Sets the current thread's state before it looks at the condition it will sleep for; a full
+ * memory barrier. Then schedule() sleeps, unless a wake-up came between.
+ */
+void thread_set_state(enum thread_state);
+
+NORETURN void thread_exit(void); /* ends the current thread */
 
 struct thread *thread_get(struct thread *);
 void thread_put(struct thread *); /* frees it with the last reference, in thread context */
@@ -151,9 +193,12 @@ void thread_sleep_ns(nsec_t duration); /* uninterruptible, kernel threads */
 enum err thread_set_policy(struct thread *, int policy, int nice, int rt_priority);
 enum err thread_set_affinity(struct thread *, const struct cpumask *);
 
-/* Calls fn for every thread under RCU until it returns false. */
+/* Calls fn for every thread, oldest first, under RCU until it returns false. */
 void thread_for_each(bool (*fn)(struct thread *, void *arg), void *arg);
 
-/* Allocation of tids/pids: one space, as Linux. 0: none left. */
+/*
+ * Allocation of tids/pids: one space, as Linux. 0: none left. 1 is init's and never given out: it
+ * need not be allocated or freed.
+ */
 uint32_t tid_alloc(void);
 void tid_free(uint32_t tid);

@@ -31,9 +31,9 @@ enum lock_rank {
 	RANK_KVA = 1600,
 	RANK_SLAB = 1700,
 	RANK_FRAMES = 1800,
-	RANK_TIMER = 1900,
 	RANK_WAIT_QUEUE = 2000,
 	RANK_RUN_QUEUE = 2100,
+	RANK_TIMER = 2150,	 /* timers are armed under any lock above */
 	RANK_IRQ = 2200,	 /* interrupt controllers */
 	RANK_IPI = 2300,
 	RANK_LOG = 2400,	 /* last: logging works under every other lock */

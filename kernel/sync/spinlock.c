@@ -166,14 +166,12 @@ spin_trylock_checked(struct spinlock *l, const void *caller)
 }
 
 void
-spin_unlock_checked(struct spinlock *l)
+spin_release_checked(struct spinlock *l)
 {
-	if (!checks_off) {
-		held_pop(l);
-		l->owner = NULL;
-	}
-	__atomic_store_n(&l->served, (uint16_t)(l->served + 1), __ATOMIC_RELEASE);
-	irq_enable_nested();
+	if (checks_off)
+		return;
+	held_pop(l);
+	l->owner = NULL;
 }
 
 void

@@ -47,9 +47,13 @@ void spin_unlock_pair(struct spinlock *a, struct spinlock *b) NO_THREAD_SAFETY_A
 
 bool spin_is_held(const struct spinlock *); /* by this CPU; exact in debug builds only */
 
+/* The same without a look at need_resched: the scheduler's own. */
+static void spin_unlock_no_resched(struct spinlock *l) RELEASES(*l);
+
 /* Counted interrupt-off sections without a lock. */
 static void irq_disable_nested(void);
 static void irq_enable_nested(void);
+static void irq_enable_nested_no_resched(void);
 
 /* Counted preemption-off sections. preempt_enable reschedules when that is due. */
 static void preempt_disable(void);
@@ -73,7 +77,7 @@ void spin_print_held(const struct cpu *cpu);
 void spin_wait(struct spinlock *, uint16_t ticket);
 void spin_lock_checked(struct spinlock *, const void *caller);
 bool spin_trylock_checked(struct spinlock *, const void *caller);
-void spin_unlock_checked(struct spinlock *);
+void spin_release_checked(struct spinlock *);
 void assert_held_checked(const struct spinlock *);
 void assert_may_sleep_checked(void);
 void assert_irqs_off_checked(void);
@@ -97,6 +101,15 @@ irq_disable_nested(void)
 	} else {
 		this_cpu_inc(irq_off_depth);
 	}
+}
+
+static inline void
+irq_enable_nested_no_resched(void)
+{
+	uint32_t was_on = this_cpu_read(irq_was_on);
+
+	if (this_cpu_dec_is_zero(irq_off_depth) && was_on)
+		irq_on_raw();
 }
 
 static inline void
@@ -139,16 +152,27 @@ spin_lock(struct spinlock *l)
 		spin_wait(l, (uint16_t)(t >> 16));
 }
 
+static inline void
+spin_release(struct spinlock *l)
+{
+	if (CONFIG_DEBUG)
+		spin_release_checked(l);
+	/* Only the holder writes `served`: no locked instruction is needed. */
+	__atomic_store_n(&l->served, (uint16_t)(l->served + 1), __ATOMIC_RELEASE);
+}
+
 static inline NO_THREAD_SAFETY_ANALYSIS void
 spin_unlock(struct spinlock *l)
 {
-	if (CONFIG_DEBUG) {
-		spin_unlock_checked(l);
-		return;
-	}
-	/* Only the holder writes `served`: no locked instruction is needed. */
-	__atomic_store_n(&l->served, (uint16_t)(l->served + 1), __ATOMIC_RELEASE);
+	spin_release(l);
 	irq_enable_nested();
+}
+
+static inline NO_THREAD_SAFETY_ANALYSIS void
+spin_unlock_no_resched(struct spinlock *l)
+{
+	spin_release(l);
+	irq_enable_nested_no_resched();
 }
 
 static inline NO_THREAD_SAFETY_ANALYSIS bool

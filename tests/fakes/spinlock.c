@@ -51,7 +51,7 @@ spin_trylock_checked(struct spinlock *l, const void *caller)
 }
 
 void
-spin_unlock_checked(struct spinlock *l)
+spin_release_checked(struct spinlock *l)
 {
 	unsigned i = num_held;
 
@@ -62,8 +62,6 @@ spin_unlock_checked(struct spinlock *l)
 	for (num_held--; i <= num_held; i++)
 		held[i - 1] = held[i];
 	l->owner = NULL;
-	l->served++;
-	irq_enable_nested();
 }
 
 void
@@ -77,9 +75,9 @@ spin_lock_pair(struct spinlock *a, struct spinlock *b)
 void
 spin_unlock_pair(struct spinlock *a, struct spinlock *b)
 {
-	spin_unlock_checked(a);
+	spin_unlock(a);
 	if (a != b)
-		spin_unlock_checked(b);
+		spin_unlock(b);
 }
 
 bool
