@@ -15,34 +15,37 @@ struct page {
 	uint32_t refs;	/* [a] 0: free. page_get/page_put */
 	uint8_t flags;	/* PAGE_* */
 	uint8_t order;	/* of the block this frame heads */
-	uint8_t zone;
-	uint8_t node;
+	uint8_t zone;	/* [I] enum zone_id */
+	uint8_t node;	/* [I] NUMA node, see frames_set_node */
+	struct list link; /* free lists, slab lists, LRU: whoever owns the frame */
 	union {
-		struct list link; /* free lists, per-CPU caches, LRU */
-		struct {	  /* slab pages */
-			void *slab_cache;
-			void *slab_free;
+		struct {
+			union {
+				void *owner; /* page cache or anonymous mapping */
+				uint64_t private;
+			};
+			uint64_t index; /* page number within the owner */
+		};
+		struct {		/* PAGE_SLAB */
+			void *slab_cache; /* in every frame of the slab */
+			void *slab_free;  /* first free object; in the head frame */
 		};
 	};
-	union {
-		void *owner; /* page cache or anonymous mapping this frame belongs to */
-		uint64_t private;
-	};
-	uint64_t index; /* page number within the owner */
 	uint32_t mapcount; /* [a] page-table entries of user space that map it */
 	uint32_t slab_inuse;
-};
+} ALIGNED(64);
 
-static_assert(sizeof(struct page) <= 64, "one cache line a frame");
+static_assert(sizeof(struct page) == 64, "one cache line a frame");
 
 enum page_flags {
-	PAGE_BUDDY = 1 << 0,
+	PAGE_BUDDY = 1 << 0, /* free: in the buddy system or in a per-CPU cache */
 	PAGE_SLAB = 1 << 1,
 	PAGE_RESERVED = 1 << 2, /* never allocated: firmware, kernel image */
 	PAGE_DIRTY = 1 << 3,
 	PAGE_UPTODATE = 1 << 4,
 	PAGE_ACCESSED = 1 << 5,
 	PAGE_POISONED = 1 << 6, /* debug: free and filled with poison */
+	PAGE_RAW = 1 << 7, /* heads a free 4 MiB block whose other struct pages are not set up */
 };
 
 /* What may be asked of page_alloc. */
@@ -113,7 +116,19 @@ void mem_stats_get(struct mem_stats *);
 enum mem_counter { MEM_SLAB, MEM_PAGE_TABLE, MEM_KERNEL_STACK, MEM_PAGE_CACHE, MEM_ANON, MEM_SHMEM, MEM_COUNTERS };
 void mem_counter_add(enum mem_counter, int64_t pages); /* per-CPU, any context */
 
+/*
+ * Whether the frame has a struct page: it lies in a 4 MiB section that holds RAM. Not every
+ * such frame is RAM; what is not, or is not ours, has PAGE_RESERVED set.
+ */
+bool page_exists(paddr_t);
+
 /* Bring-up, in this order, from kernel_main. */
 struct boot_info;
 void frames_init(const struct boot_info *); /* page array, zones, free lists */
 void frames_free_boot_memory(void);	    /* after the loader's memory has been left */
+
+/* Gives reserved frames to the allocator: an initrd that has been unpacked. Page-aligned. */
+void frames_free_range(paddr_t base, uint64_t size);
+
+/* RAM in [base, base+size) belongs to NUMA node `node` (SRAT). Before other CPUs run. */
+void frames_set_node(paddr_t base, uint64_t size, unsigned node);

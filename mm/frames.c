@@ -1,0 +1,513 @@
+/*
+ * The frame allocator: a buddy system per zone, per-CPU caches of single frames in front.
+ *
+ * A zone keeps one list of free blocks for each order and a mask of the orders whose list is not
+ * empty, so that finding a block is one bit scan and freeing one is at most MAX_ORDER merges.
+ * Blocks are aligned to their size, so a block and its buddy differ in one bit of the frame
+ * number and lie in one section (the largest block, 4 MiB).
+ *
+ * Struct pages are set up lazily: a section that is free as a whole has only its first struct
+ * page written (PAGE_RAW); the other 1023 follow when the block is taken for the first time.
+ * Bring-up so costs a few instructions per 4 MiB, not per frame.
+ *
+ * Per-CPU caches hold single frames of all zones but LOW and are touched with interrupts off
+ * only. They are filled and drained in batches under the zone's lock. A cached frame has
+ * PAGE_BUDDY set like every free one, but an order no block has, so it is never merged.
+ *
+ * Each zone keeps a reserve that only ALLOC_ATOMIC may use. LOW serves ALLOC_LOW alone.
+ *
+ * Debug builds fill free frames with a pattern and look at it when they are given out.
+ */
+#include "mm/frames_priv.h"
+
+#include "kernel/panic.h"
+#include "kernel/sched/cpumask.h"
+#include "kernel/sync/spinlock.h"
+#include "kernel/x86/ipi.h"
+#include "kernel/x86/percpu.h"
+#include "lib/bits.h"
+#include "lib/string.h"
+
+enum {
+	CACHE_FRAMES = 64,
+	CACHE_BATCH = 16,
+	ORDER_CACHED = 0xff, /* page.order of a frame in a per-CPU cache */
+	RESERVE_SHARE = 256, /* a zone keeps 1/256 of its frames for ALLOC_ATOMIC, */
+	RESERVE_MIN = 16,    /* within these bounds */
+	RESERVE_MAX = 1024,
+};
+
+#define POISON 0xfbfbfbfbfbfbfbfbull
+
+struct zone {
+	struct spinlock lock;
+	uint32_t mask;	     /* [lock] bit k: free[k] is not empty */
+	uint64_t free_pages; /* [lock] */
+	uint64_t managed;    /* [lock] frames ever released to it */
+	uint64_t reserve;    /* [I] */
+	struct list free[MAX_ORDER + 1];
+};
+
+struct frame_cache {
+	unsigned num;
+	struct page *pages[CACHE_FRAMES]; /* a stack: the last freed is the first used */
+};
+
+static struct zone zones[NUM_ZONES];
+static PER_CPU(struct frame_cache, frame_cache);
+static PER_CPU(int64_t, counters[MEM_COUNTERS]);
+
+struct page *page_array;
+uint64_t page_array_frames;
+vaddr_t direct_map_base;
+
+static inline uint64_t
+frame_of(const struct page *pg)
+{
+	return pg - page_array;
+}
+
+static enum zone_id
+zone_of(uint64_t frame)
+{
+	if (frame < MIB(1) >> PAGE_SHIFT)
+		return ZONE_LOW;
+	return frame < GIB(4) >> PAGE_SHIFT ? ZONE_DMA32 : ZONE_NORMAL;
+}
+
+/* ---- Debug: poison ----------------------------------------------------------------- */
+
+static void
+poison_fill(struct page *pg, unsigned order)
+{
+	for (unsigned i = 0; i < 1u << order; i++) {
+		memset(page_to_virt(pg + i), (int)(POISON & 0xff), PAGE_SIZE);
+		pg[i].flags |= PAGE_POISONED;
+	}
+}
+
+static void
+poison_check(struct page *pg, unsigned order)
+{
+	for (unsigned i = 0; i < 1u << order; i++) {
+		const uint64_t *words = page_to_virt(pg + i);
+
+		if (!(pg[i].flags & PAGE_POISONED))
+			continue;
+		for (unsigned w = 0; w < PAGE_SIZE / sizeof(*words); w++)
+			if (words[w] != POISON)
+				panic("frame %#llx was written at +%#x while free: %016llx",
+				    (unsigned long long)page_to_phys(pg + i),
+				    (unsigned)(w * sizeof(*words)), (unsigned long long)words[w]);
+		pg[i].flags &= ~PAGE_POISONED;
+	}
+}
+
+/* ---- Struct pages ------------------------------------------------------------------- */
+
+static void
+section_setup(uint64_t first, uint8_t flags)
+{
+	struct page *pg = &page_array[first];
+	struct page init = { .flags = flags, .zone = zone_of(first), .node = frame_node(first) };
+
+	for (unsigned i = 0; i < SECTION_FRAMES; i++)
+		pg[i] = init;
+}
+
+void
+section_reserve(uint64_t first)
+{
+	section_setup(first, PAGE_RESERVED);
+	if (first != 0)
+		return;
+	/* The only section with frames of two zones. */
+	for (uint64_t f = 0; f < SECTION_FRAMES; f++)
+		page_array[f].zone = zone_of(f);
+}
+
+/* ---- Buddies; the zone's lock is held ------------------------------------------------ */
+
+static void
+block_add(struct zone *z, struct page *pg, unsigned order)
+{
+	pg->flags |= PAGE_BUDDY;
+	pg->order = order;
+	list_push_front(&z->free[order], &pg->link);
+	z->mask |= 1u << order;
+}
+
+static void
+block_remove(struct zone *z, struct page *pg, unsigned order)
+{
+	pg->flags &= ~PAGE_BUDDY;
+	list_remove(&pg->link);
+	if (list_is_empty(&z->free[order]))
+		z->mask &= ~(1u << order);
+}
+
+static struct page *
+block_take_locked(struct zone *z, unsigned order)
+{
+	uint32_t orders = z->mask >> order;
+	struct page *pg;
+	unsigned k;
+
+	if (!orders)
+		return NULL;
+	k = order + bit_first(orders);
+	pg = list_entry(z->free[k].next, struct page, link);
+	block_remove(z, pg, k);
+	if (unlikely(pg->flags & PAGE_RAW))
+		section_setup(frame_of(pg), 0);
+	while (k > order) {
+		k--;
+		block_add(z, pg + (1u << k), k);
+	}
+	z->free_pages -= 1u << order;
+	return pg;
+}
+
+static void
+block_give_locked(struct zone *z, struct page *pg, unsigned order)
+{
+	uint64_t frame = frame_of(pg);
+
+	z->free_pages += 1u << order;
+	while (order < MAX_ORDER) {
+		struct page *buddy = &page_array[frame ^ (1u << order)];
+
+		if (!(buddy->flags & PAGE_BUDDY) || buddy->order != order ||
+		    buddy->zone != pg->zone)
+			break;
+		block_remove(z, buddy, order);
+		frame &= ~(1ull << order);
+		order++;
+	}
+	block_add(z, &page_array[frame], order);
+}
+
+/* ---- Zones --------------------------------------------------------------------------- */
+
+/* Whether `want` frames may be taken now; the lock is held, or the answer is a hint. */
+static bool
+zone_may_take(const struct zone *z, uint64_t want, unsigned flags)
+{
+	uint64_t keep = flags & ALLOC_ATOMIC ? 0 : z->reserve;
+
+	return z->free_pages >= want + keep;
+}
+
+/* Takes up to `num` blocks of one order into `out`; returns how many. */
+static unsigned
+zone_alloc(struct zone *z, unsigned order, unsigned flags, struct page **out, unsigned num)
+{
+	unsigned n = 0;
+
+	if (!zone_may_take(z, 1u << order, flags))
+		return 0;
+	spin_lock(&z->lock);
+	while (n < num && zone_may_take(z, 1u << order, flags)) {
+		out[n] = block_take_locked(z, order);
+		if (!out[n])
+			break;
+		n++;
+	}
+	spin_unlock(&z->lock);
+	return n;
+}
+
+static unsigned
+zones_alloc(unsigned order, unsigned flags, struct page **out, unsigned num)
+{
+	unsigned n = 0;
+
+	if (flags & ALLOC_LOW)
+		return zone_alloc(&zones[ZONE_LOW], order, flags, out, num);
+	if (!(flags & ALLOC_DMA32))
+		n = zone_alloc(&zones[ZONE_NORMAL], order, flags, out, num);
+	if (n == 0)
+		n = zone_alloc(&zones[ZONE_DMA32], order, flags, out, num);
+	return n;
+}
+
+static void
+zone_free(struct page *pg, unsigned order)
+{
+	struct zone *z = &zones[pg->zone];
+
+	spin_lock(&z->lock);
+	block_give_locked(z, pg, order);
+	spin_unlock(&z->lock);
+}
+
+/* ---- Per-CPU caches ------------------------------------------------------------------- */
+
+static struct page *
+cache_alloc(unsigned flags)
+{
+	struct frame_cache *c;
+	struct page *pg = NULL;
+
+	irq_disable_nested();
+	c = this_cpu_ptr(&frame_cache);
+	if (unlikely(c->num == 0)) {
+		c->num = zones_alloc(0, flags, c->pages, CACHE_BATCH);
+		for (unsigned i = 0; i < c->num; i++) {
+			c->pages[i]->flags |= PAGE_BUDDY;
+			c->pages[i]->order = ORDER_CACHED;
+		}
+	}
+	if (likely(c->num))
+		pg = c->pages[--c->num];
+	irq_enable_nested();
+	return pg;
+}
+
+/* Gives the `n` frames that have lain longest back to their zones. Interrupts are off. */
+static void
+cache_drain(struct frame_cache *c, unsigned n)
+{
+	for (unsigned id = ZONE_DMA32; id < NUM_ZONES; id++) {
+		struct zone *z = &zones[id];
+
+		if (z->managed == 0)
+			continue;
+		spin_lock(&z->lock);
+		for (unsigned i = 0; i < n; i++) {
+			struct page *pg = c->pages[i];
+
+			if (pg->zone != id)
+				continue;
+			pg->flags &= ~PAGE_BUDDY;
+			block_give_locked(z, pg, 0);
+		}
+		spin_unlock(&z->lock);
+	}
+	c->num -= n;
+	memmove(c->pages, c->pages + n, c->num * sizeof(c->pages[0]));
+}
+
+static void
+cache_free(struct page *pg)
+{
+	struct frame_cache *c;
+
+	pg->order = ORDER_CACHED;
+	pg->flags |= PAGE_BUDDY;
+	irq_disable_nested();
+	c = this_cpu_ptr(&frame_cache);
+	if (unlikely(c->num == CACHE_FRAMES))
+		cache_drain(c, CACHE_BATCH);
+	c->pages[c->num++] = pg;
+	irq_enable_nested();
+}
+
+static void
+drain_this_cpu(void *unused)
+{
+	struct frame_cache *c;
+
+	irq_disable_nested();
+	c = this_cpu_ptr(&frame_cache);
+	cache_drain(c, c->num);
+	irq_enable_nested();
+}
+
+/* Empties every CPU's cache, if this context may wait for the others. */
+static bool
+drain_all(void)
+{
+	const struct cpu *c = this_cpu();
+
+	if (c->irq_off_depth || c->irq_nesting || c->preempt_count)
+		return false;
+	if (num_cpus > 1)
+		ipi_call(&CPUMASK_ALL, drain_this_cpu, NULL);
+	else
+		drain_this_cpu(NULL);
+	return true;
+}
+
+/* ---- The calls ------------------------------------------------------------------------ */
+
+static struct page *
+block_alloc(unsigned order, unsigned flags)
+{
+	struct page *pg;
+
+	if (order == 0 && !(flags & (ALLOC_LOW | ALLOC_DMA32)))
+		return cache_alloc(flags);
+	return zones_alloc(order, flags, &pg, 1) ? pg : NULL;
+}
+
+struct page *
+page_alloc(unsigned order, unsigned flags)
+{
+	struct page *pg;
+
+	ASSERT(order <= MAX_ORDER);
+	pg = block_alloc(order, flags);
+	if (unlikely(!pg)) {
+		/* What the caches hold may complete a block. */
+		if (flags & ALLOC_ATOMIC || !drain_all())
+			return NULL;
+		pg = block_alloc(order, flags);
+		if (!pg)
+			return NULL;
+	}
+	if (CONFIG_DEBUG)
+		poison_check(pg, order);
+	pg->refs = 1;
+	pg->flags = 0;
+	pg->order = order;
+	pg->owner = NULL;
+	pg->index = 0;
+	pg->mapcount = 0;
+	if (flags & ALLOC_ZERO)
+		memset(page_to_virt(pg), 0, (size_t)PAGE_SIZE << order);
+	return pg;
+}
+
+void
+page_free(struct page *pg, unsigned order)
+{
+	if (unlikely(pg->flags & (PAGE_BUDDY | PAGE_RESERVED | PAGE_SLAB) || pg->order != order ||
+		pg->refs > 1))
+		panic("bad free of frame %#llx: flags %#x, order %u (%u given), refs %u",
+		    (unsigned long long)page_to_phys(pg), pg->flags, pg->order, order, pg->refs);
+	pg->refs = 0;
+	pg->flags = 0;
+	if (CONFIG_DEBUG)
+		poison_fill(pg, order);
+	if (order == 0 && pg->zone != ZONE_LOW)
+		cache_free(pg);
+	else
+		zone_free(pg, order);
+}
+
+struct page *
+page_get(struct page *pg)
+{
+	uint32_t refs = __atomic_fetch_add(&pg->refs, 1, __ATOMIC_RELAXED);
+
+	ASSERT(refs > 0);
+	return pg;
+}
+
+void
+page_put(struct page *pg)
+{
+	uint32_t refs = __atomic_fetch_sub(&pg->refs, 1, __ATOMIC_ACQ_REL);
+
+	ASSERT(refs > 0);
+	if (refs == 1)
+		page_free(pg, pg->order);
+}
+
+/* ---- Statistics ------------------------------------------------------------------------ */
+
+void
+mem_counter_add(enum mem_counter c, int64_t pages)
+{
+	irq_disable_nested();
+	(*this_cpu_ptr(&counters))[c] += pages;
+	irq_enable_nested();
+}
+
+static uint64_t
+counter_sum(enum mem_counter which)
+{
+	int64_t sum = 0;
+
+	for (unsigned i = 0; i < MAX(num_cpus, 1u); i++)
+		if (cpus[i])
+			sum += (*per_cpu_ptr(&counters, cpus[i]))[which];
+	return sum > 0 ? sum : 0; /* CPUs are read at different moments */
+}
+
+void
+mem_stats_get(struct mem_stats *s)
+{
+	*s = (struct mem_stats) {
+		.slab_pages = counter_sum(MEM_SLAB),
+		.page_table_pages = counter_sum(MEM_PAGE_TABLE),
+		.kernel_stack_pages = counter_sum(MEM_KERNEL_STACK),
+		.page_cache_pages = counter_sum(MEM_PAGE_CACHE),
+		.anon_pages = counter_sum(MEM_ANON),
+		.shmem_pages = counter_sum(MEM_SHMEM),
+	};
+	for (unsigned i = 0; i < NUM_ZONES; i++) {
+		s->total_pages += zones[i].managed;
+		s->free_pages += zones[i].free_pages;
+	}
+	for (unsigned i = 0; i < MAX(num_cpus, 1u); i++)
+		if (cpus[i])
+			s->free_pages += per_cpu_ptr(&frame_cache, cpus[i])->num;
+}
+
+/* ---- Bring-up --------------------------------------------------------------------------- */
+
+void
+zones_init(void)
+{
+	for (unsigned i = 0; i < NUM_ZONES; i++) {
+		struct zone *z = &zones[i];
+
+		*z = (struct zone) { 0 };
+		spin_init(&z->lock, "zone", RANK_FRAMES);
+		for (unsigned k = 0; k <= MAX_ORDER; k++)
+			list_init(&z->free[k]);
+	}
+}
+
+void
+section_free_raw(uint64_t first)
+{
+	struct zone *z = &zones[zone_of(first)];
+	struct page *pg = &page_array[first];
+
+	*pg = (struct page) { .flags = PAGE_RAW, .zone = zone_of(first) };
+	spin_lock(&z->lock);
+	block_add(z, pg, MAX_ORDER);
+	z->free_pages += SECTION_FRAMES;
+	z->managed += SECTION_FRAMES;
+	spin_unlock(&z->lock);
+}
+
+void
+frames_release(uint64_t first, uint64_t end)
+{
+	while (first < end) {
+		struct page *pg = &page_array[first];
+		struct zone *z = &zones[pg->zone];
+		unsigned order = MIN(bit_last(end - first), (unsigned)MAX_ORDER);
+
+		/* The zones part at 1 MiB, in the middle of a section. */
+		if (first)
+			order = MIN(order, bit_first(first));
+		if (pg->zone == ZONE_LOW)
+			order = MIN(order, bit_last((MIB(1) >> PAGE_SHIFT) - first));
+		for (unsigned i = 0; i < 1u << order; i++)
+			pg[i].flags &= ~PAGE_RESERVED;
+		if (CONFIG_DEBUG)
+			for (unsigned i = 0; i < 1u << order; i++)
+				ASSERT(pg[i].flags == 0 && pg[i].refs == 0);
+		spin_lock(&z->lock);
+		block_give_locked(z, pg, order);
+		z->managed += 1u << order;
+		spin_unlock(&z->lock);
+		first += 1u << order;
+	}
+}
+
+void
+zones_set_reserve(void)
+{
+	for (unsigned i = 0; i < NUM_ZONES; i++) {
+		uint64_t share = zones[i].managed / RESERVE_SHARE;
+
+		zones[i].reserve = i == ZONE_LOW ? 0 : MIN(MAX(share, (uint64_t)RESERVE_MIN),
+							   (uint64_t)RESERVE_MAX);
+	}
+}
