@@ -51,7 +51,13 @@ SRCS_kernel_proc := \
 SRCS_kernel_ipc :=
 
 SRCS_mm := \
+	mm/frames.c \
+	mm/frames_boot.c \
+	mm/kmalloc.c \
 	mm/pagecache.c \
+	mm/pagetable.c \
+	mm/slab.c \
+	mm/slab_debug.c \
 	mm/uio.c \
 	mm/usercopy.c
 

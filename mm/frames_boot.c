@@ -320,7 +320,7 @@ remember_loader_memory(const struct boot_map *m)
 static paddr_t
 limit_option(void)
 {
-	uint64_t limit = UINT64_MAX;
+	uint64_t limit = PAGE_ARRAY_SIZE / sizeof(struct page) * PAGE_SIZE;
 	const char *text;
 
 	for (unsigned i = 0; (text = cmdline_get("mem", i)); i++) {
@@ -338,14 +338,12 @@ limit_option(void)
 void
 frames_init(const struct boot_info *boot)
 {
-	struct boot_map m = {
-		.mem = phys_to_virt(boot->mem_map),
-		.num = boot->mem_map_len,
-		.limit = limit_option(),
-	};
+	struct boot_map m = { .num = boot->mem_map_len, .limit = limit_option() };
 	struct mem_stats stats;
 
 	ASSERT(boot->direct_map_base >= DIRECT_MAP_MIN && boot->direct_map_base < DIRECT_MAP_MAX);
+	direct_map_base = boot->direct_map_base;
+	m.mem = phys_to_virt(boot->mem_map);
 	mem_limit = m.limit;
 	for (unsigned i = 0; i < m.num; i++) {
 		struct boot_range r = map_range(&m, i);

@@ -14,3 +14,4 @@
 #define KVA_BASE       0xffffc90000000000ull
 #define KVA_SIZE       0x0000008000000000ull
 #define PAGE_ARRAY     0xffffea0000000000ull
+#define PAGE_ARRAY_SIZE 0x0000008000000000ull

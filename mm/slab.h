@@ -1,10 +1,11 @@
 /*
- * Kernel objects. kmalloc serves any size (8 bytes to 4 MiB) from size classes; a cache serves
+ * Kernel objects. kmalloc serves any size (to 4 MiB) from size classes; a cache serves
  * one type. Per-CPU free lists in front of slabs: O(1). Debug builds poison freed objects, keep
  * red zones, catch double frees and report leaks by allocation site.
  *
- * Any context but NMI; never sleeps. Memory comes from the direct map, at least 16-byte aligned;
- * a power-of-two size is aligned to itself up to a page.
+ * Any context but NMI; never sleeps; in interrupts and under spinlocks it may use the reserve of
+ * free frames. Memory comes from the direct map, at least 16-byte aligned; a power-of-two size is
+ * aligned to itself up to a page.
  */
 #pragma once
 
@@ -33,4 +34,12 @@ struct slab_stats {
 	uint64_t objects, in_use, slabs;
 };
 void slab_for_each(void (*fn)(const struct slab_stats *, void *arg), void *arg);
+
+/*
+ * Debug builds: slab_mark_leaks starts a period; slab_report_leaks logs, by allocation site, the
+ * objects allocated since then and still in use, and returns how many. Others: 0, nothing logged.
+ */
+void slab_mark_leaks(void);
+uint64_t slab_report_leaks(void);
+
 void slab_init(void);

@@ -29,6 +29,7 @@ enum lock_rank {
 	RANK_PAGE_TABLE = 1500,	 /* one page-table page */
 	RANK_PAGE_TREE = 1550,	 /* page cache tree */
 	RANK_KVA = 1600,
+	RANK_SLAB_LIST = 1690,
 	RANK_SLAB = 1700,
 	RANK_FRAMES = 1800,
 	RANK_WAIT_QUEUE = 2000,
