@@ -74,7 +74,9 @@ SRCS_fs :=
 
 SRCS_drivers := \
 	drivers/char/ldisc.c \
-	drivers/char/serial.c
+	drivers/char/serial.c \
+	drivers/char/tty.c \
+	drivers/char/tty_ioctl.c
 
 SRCS_loader := \
 	loader/efimap.c \

@@ -1,0 +1,303 @@
+/*
+ * The ioctl calls of terminals (Linux's tty_ioctl(4)). Those that change the terminal stop a
+ * background process with SIGTTOU first.
+ */
+#include "drivers/char/tty.h"
+#include "drivers/char/tty_priv.h"
+#include "kernel/file.h"
+#include "kernel/proc/cred.h"
+#include "kernel/proc/session.h"
+#include "kernel/proc/signal.h"
+#include "lib/string.h"
+#include "mm/usercopy.h"
+
+/* Linux's codes for line speeds (asm-generic/termbits.h). */
+static const struct {
+	uint32_t code, baud;
+} speeds[] = {
+	{ 07, 300 }, { 011, 1200 }, { 013, 2400 }, { 014, 4800 }, { 015, 9600 }, { 016, 19200 },
+	{ 017, 38400 }, { 010001, 57600 }, { 010002, 115200 }, { 010003, 230400 },
+};
+
+enum { CBAUD = 010017, BOTHER = 010000 };
+
+static void
+speeds_from_code(struct termios *t)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(speeds); i++)
+		if ((t->cflag & CBAUD) == speeds[i].code)
+			t->ispeed = t->ospeed = speeds[i].baud;
+}
+
+static long
+get_termios(struct tty *tty, uintptr_t arg, size_t size)
+{
+	struct termios t;
+
+	spin_lock(&tty->lock);
+	t = tty->ldisc.tio;
+	spin_unlock(&tty->lock);
+	return copy_to_user((void USER *)arg, &t, size);
+}
+
+static long
+set_termios(struct tty *tty, uintptr_t arg, size_t size, bool drain, bool flush)
+{
+	struct termios t;
+	enum err err;
+
+	spin_lock(&tty->lock);
+	t = tty->ldisc.tio;
+	spin_unlock(&tty->lock);
+	err = copy_from_user(&t, (const void USER *)arg, size);
+	if (err != OK)
+		return err;
+	if (size == TERMIOS_SIZE || (t.cflag & CBAUD) != BOTHER)
+		speeds_from_code(&t);
+	err = tty_check_access(tty, SIGTTOU);
+	if (err == OK && drain)
+		err = tty_drain(tty);
+	if (err != OK)
+		return err;
+	spin_lock(&tty->lock);
+	if (flush)
+		ldisc_flush_input(&tty->ldisc);
+	ldisc_set_termios(&tty->ldisc, &t);
+	if (tty->ops->set_termios)
+		tty->ops->set_termios(tty);
+	spin_unlock(&tty->lock);
+	/* A reader in the other mode may have something now. */
+	wait_queue_wake_all(&tty->readers);
+	tty_output_ready(tty);
+	return OK;
+}
+
+static long
+flush(struct tty *tty, uintptr_t which)
+{
+	enum err err = tty_check_access(tty, SIGTTOU);
+
+	if (err != OK)
+		return err;
+	if (which > TCIOFLUSH)
+		return ERR_INVAL;
+	spin_lock(&tty->lock);
+	if (which != TCOFLUSH)
+		ldisc_flush_input(&tty->ldisc);
+	if (which != TCIFLUSH && tty->ops->flush_output)
+		tty->ops->flush_output(tty);
+	spin_unlock(&tty->lock);
+	tty_output_ready(tty);
+	return OK;
+}
+
+/* TCXONC: stops and starts output as ^S and ^Q do; TCIOFF and TCION send those characters. */
+static long
+flow(struct tty *tty, uintptr_t what)
+{
+	enum err err = tty_check_access(tty, SIGTTOU);
+	char c;
+
+	if (err != OK)
+		return err;
+	if (what > TCION)
+		return ERR_INVAL;
+	spin_lock(&tty->lock);
+	if (what == TCOOFF || what == TCOON) {
+		tty->ldisc.is_stopped = what == TCOOFF;
+	} else {
+		c = (char)tty->ldisc.tio.cc[what == TCIOFF ? VSTOP : VSTART];
+		if (c && tty->ops->room(tty) > 0)
+			tty->ops->write(tty, &c, 1);
+	}
+	spin_unlock(&tty->lock);
+	tty_output_ready(tty);
+	return OK;
+}
+
+/* ---- Job control ---------------------------------------------------------------------- */
+
+static long
+get_foreground(struct tty *tty, uintptr_t arg)
+{
+	uint32_t pgid;
+
+	if (session_current_tty() != tty)
+		return ERR_NOTTY;
+	spin_lock(&tty->lock);
+	pgid = tty->fg_pgid;
+	spin_unlock(&tty->lock);
+	return put_user(pgid, (uint32_t USER *)arg);
+}
+
+static long
+set_foreground(struct tty *tty, uintptr_t arg)
+{
+	int32_t pgid;
+	enum err err;
+
+	err = tty_check_access(tty, SIGTTOU);
+	if (err != OK)
+		return err;
+	if (session_current_tty() != tty)
+		return ERR_NOTTY;
+	err = get_user(pgid, (const int32_t USER *)arg);
+	if (err != OK)
+		return err;
+	if (pgid < 0)
+		return ERR_INVAL;
+	if (!session_has_pgroup(session_current_sid(), (uint32_t)pgid))
+		return ERR_PERM;
+	spin_lock(&tty->lock);
+	tty->fg_pgid = (uint32_t)pgid;
+	spin_unlock(&tty->lock);
+	return OK;
+}
+
+static long
+get_session(struct tty *tty, uintptr_t arg)
+{
+	uint32_t sid;
+
+	if (session_current_tty() != tty)
+		return ERR_NOTTY;
+	spin_lock(&tty->lock);
+	sid = tty->sid;
+	spin_unlock(&tty->lock);
+	return put_user(sid, (uint32_t USER *)arg);
+}
+
+static long
+give_up(struct tty *tty)
+{
+	uint32_t pgid;
+
+	if (session_current_tty() != tty)
+		return ERR_NOTTY;
+	if (!session_current_is_leader())
+		return OK;
+	session_detach_tty(session_current_sid());
+	spin_lock(&tty->lock);
+	pgid = tty->fg_pgid;
+	tty->sid = 0;
+	tty->fg_pgid = 0;
+	spin_unlock(&tty->lock);
+	tty_send_signals(pgid, 1u << SIGHUP | 1u << SIGCONT);
+	return OK;
+}
+
+/* ---- The rest ------------------------------------------------------------------------- */
+
+static long
+get_winsize(struct tty *tty, uintptr_t arg)
+{
+	struct winsize w;
+
+	spin_lock(&tty->lock);
+	w = tty->winsize;
+	spin_unlock(&tty->lock);
+	return copy_to_user((void USER *)arg, &w, sizeof(w));
+}
+
+static long
+set_winsize(struct tty *tty, uintptr_t arg)
+{
+	struct winsize w;
+	enum err err = copy_from_user(&w, (const void USER *)arg, sizeof(w));
+
+	if (err == OK)
+		tty_set_winsize(tty, &w);
+	return err;
+}
+
+static long
+count(struct tty *tty, uintptr_t arg, bool is_input)
+{
+	uint32_t n;
+
+	spin_lock(&tty->lock);
+	n = is_input		 ? (uint32_t)ldisc_available(&tty->ldisc)
+	    : tty->ops->pending ? (uint32_t)tty->ops->pending(tty)
+				 : 0;
+	spin_unlock(&tty->lock);
+	return put_user(n, (uint32_t USER *)arg);
+}
+
+static long
+simulate_input(struct tty *tty, uintptr_t arg)
+{
+	uint8_t c;
+	enum err err;
+
+	if (session_current_tty() != tty && !capable(CAP_SYS_ADMIN))
+		return ERR_PERM;
+	err = get_user(c, (const uint8_t USER *)arg);
+	if (err == OK)
+		tty_input(tty, &c, 1);
+	return err;
+}
+
+static long
+set_exclusive(struct tty *tty, bool is_exclusive)
+{
+	spin_lock(&tty->lock);
+	tty->is_exclusive = is_exclusive;
+	spin_unlock(&tty->lock);
+	return OK;
+}
+
+static long
+line_discipline(unsigned cmd, uintptr_t arg)
+{
+	uint32_t n_tty = 0, wanted;
+	enum err err;
+
+	if (cmd == TIOCGETD)
+		return put_user(n_tty, (uint32_t USER *)arg);
+	err = get_user(wanted, (const uint32_t USER *)arg);
+	return err != OK ? err : wanted == n_tty ? OK : ERR_INVAL;
+}
+
+static long
+job_control(struct tty *tty, unsigned cmd, uintptr_t arg)
+{
+	switch (cmd) {
+	case TIOCSCTTY: return tty_become_controlling(tty, arg == 1 && capable(CAP_SYS_ADMIN));
+	case TIOCNOTTY: return give_up(tty);
+	case TIOCGPGRP: return get_foreground(tty, arg);
+	case TIOCSPGRP: return set_foreground(tty, arg);
+	case TIOCGSID: return get_session(tty, arg);
+	default: return ERR_NOTTY;
+	}
+}
+
+long
+tty_ioctl(struct file *f, unsigned cmd, uintptr_t arg)
+{
+	struct tty *tty = f->private;
+
+	switch (cmd) {
+	case TCGETS: return get_termios(tty, arg, TERMIOS_SIZE);
+	case TCSETS: return set_termios(tty, arg, TERMIOS_SIZE, false, false);
+	case TCSETSW: return set_termios(tty, arg, TERMIOS_SIZE, true, false);
+	case TCSETSF: return set_termios(tty, arg, TERMIOS_SIZE, true, true);
+	case (unsigned)TCGETS2: return get_termios(tty, arg, TERMIOS2_SIZE);
+	case TCSETS2: return set_termios(tty, arg, TERMIOS2_SIZE, false, false);
+	case TCSETSW2: return set_termios(tty, arg, TERMIOS2_SIZE, true, false);
+	case TCSETSF2: return set_termios(tty, arg, TERMIOS2_SIZE, true, true);
+	case TCSBRK: /* a break is not sent; a non-zero argument means: drain */
+	case TCSBRKP: return tty_drain(tty);
+	case TCXONC: return flow(tty, arg);
+	case TCFLSH: return flush(tty, arg);
+	case TIOCEXCL: return set_exclusive(tty, true);
+	case TIOCNXCL: return set_exclusive(tty, false);
+	case TIOCOUTQ: return count(tty, arg, false);
+	case FIONREAD: return count(tty, arg, true);
+	case TIOCSTI: return simulate_input(tty, arg);
+	case TIOCGWINSZ: return get_winsize(tty, arg);
+	case TIOCSWINSZ: return set_winsize(tty, arg);
+	case TIOCGETD:
+	case TIOCSETD: return line_discipline(cmd, arg);
+	default: return job_control(tty, cmd, arg);
+	}
+}
