@@ -73,6 +73,7 @@ SRCS_acpi := \
 SRCS_fs :=
 
 SRCS_drivers := \
+	drivers/char/console.c \
 	drivers/char/ldisc.c \
 	drivers/char/serial.c \
 	drivers/char/tty.c \

@@ -1,6 +1,6 @@
 /*
- * The early console: a 16550 at the PC's COM1, polled. It works from the kernel's first
- * instructions and in a panic; the tty driver adds input and interrupts on the same port.
+ * 16550 serial ports. COM1 is the console from the kernel's first instructions on, polled; once
+ * terminals exist each port found is /dev/ttySn with interrupts both ways.
  */
 #pragma once
 
@@ -14,3 +14,6 @@ bool serial_early_init(void);
 
 /* Text with no time stamp, straight to the early port; nothing when there is none. */
 void serial_early_write(const char *text, size_t len);
+
+/* Finds COM1, COM2 and the port that SPCR names, and makes terminals of them. Thread context. */
+void serial_init(void);
