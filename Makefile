@@ -51,13 +51,17 @@ SRCS_kernel_proc := \
 SRCS_kernel_ipc :=
 
 SRCS_mm := \
+	mm/dma.c \
 	mm/frames.c \
 	mm/frames_boot.c \
 	mm/kmalloc.c \
+	mm/kva.c \
+	mm/kva_space.c \
 	mm/pagecache.c \
 	mm/pagetable.c \
 	mm/slab.c \
 	mm/slab_debug.c \
+	mm/tlb.c \
 	mm/uio.c \
 	mm/usercopy.c
 

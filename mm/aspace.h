@@ -9,6 +9,7 @@
 #include "kernel/sync/mutex.h"
 #include "lib/rbtree.h"
 #include "mm/pagetable.h"
+#include "mm/tlb.h"
 
 struct file;
 struct aspace;
@@ -47,7 +48,8 @@ struct aspace {
 	paddr_t page_table;
 	struct rwsem lock;
 	struct rb_root areas;	  /* [lock] by start */
-	struct cpumask cpus;	  /* [a] CPUs that may hold TLB entries */
+	struct cpumask cpus;	  /* [a] CPUs that have it loaded; kept by mm/tlb.c */
+	struct tlb_context tlb;	  /* tlb_context_init by aspace_create */
 	uint32_t refs;		  /* [a] */
 	uint64_t num_pages;	  /* [lock] mapped by areas */
 	uint64_t resident;	  /* [a] pages present */
@@ -64,7 +66,7 @@ struct aspace *aspace_create(void);
 struct aspace *aspace_fork(struct aspace *);
 struct aspace *aspace_get(struct aspace *);
 void aspace_put(struct aspace *);
-void aspace_switch(struct aspace *); /* loads it on this CPU; called by the scheduler */
+void aspace_switch(struct aspace *); /* loads it on this CPU (tlb_load); called by the scheduler */
 
 /*
  * Maps memory as mmap does: prot PROT_*, flags MAP_* of Linux. Returns the address or an err.
