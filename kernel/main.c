@@ -6,6 +6,8 @@
 #include "kernel/boot.h"
 #include "kernel/cmdline.h"
 #include "kernel/log.h"
+#include "kernel/x86/cpu_init.h"
+#include "kernel/x86/features.h"
 #include "lib/fmt.h"
 
 NORETURN void kernel_main(const struct boot_info *boot);
@@ -43,10 +45,12 @@ kernel_main(const struct boot_info *boot)
 	const char *cmdline =
 	    boot->cmdline ? (const char *)(boot->direct_map_base + boot->cmdline) : "";
 
+	cpu_init_boot();     /* per-CPU data, exceptions are reported */
 	serial_early_init(); /* from here on there is output */
 	cmdline_init(cmdline);
 	log_init();
 	say_hello(boot);
+	features_log();
 	for (;;)
 		__asm__ volatile("cli; hlt");
 }

@@ -3,38 +3,26 @@
  * kernel that boots. A room's own definition wins over the weak one here; the file goes away
  * when none is left.
  */
-#include "drivers/char/serial.h"
 #include "kernel/panic.h"
+#include "kernel/power.h"
+#include "kernel/proc/signal.h"
+#include "kernel/sched/sched.h"
+#include "kernel/sched/thread.h"
 #include "kernel/sync/spinlock.h"
 #include "kernel/sync/wait.h"
 #include "kernel/time/clock.h"
-#include "lib/fmt.h"
+#include "kernel/x86/context.h"
+#include "kernel/x86/cpu.h"
+#include "kernel/x86/ipi.h"
+#include "kernel/x86/nmi.h"
+#include "kernel/x86/trap.h"
+#include "mm/aspace.h"
+#include "mm/kva.h"
 
 __attribute__((weak)) nsec_t
 clock_now_ns(void)
 {
 	return 0;
-}
-
-__attribute__((weak)) void
-panic(const char *fmt, ...)
-{
-	char line[256];
-	va_list args;
-	int n;
-
-	va_start(args, fmt);
-	n = vscnprintf(line, sizeof(line), fmt, args);
-	va_end(args);
-	serial_early_write("panic: ", 7);
-	serial_early_write(line, (size_t)n);
-	for (;;)
-		__asm__ volatile("cli; hlt");
-}
-
-__attribute__((weak)) void
-expect_failed(const char *expr, const char *file, int line)
-{
 }
 
 __attribute__((weak)) void
@@ -45,4 +33,88 @@ wait_queue_wake(struct wait_queue *q, unsigned n, uint32_t events)
 __attribute__((weak)) void
 sched_preempt(void)
 {
+}
+
+__attribute__((weak)) void
+irq_dispatch(struct trap_frame *f)
+{
+	panic_trap(f, "interrupt %#lx", f->vector);
+}
+
+__attribute__((weak)) void
+preempt_schedule_irq(void)
+{
+}
+
+__attribute__((weak)) void
+schedule(void)
+{
+}
+
+__attribute__((weak)) void
+sched_print_state(void)
+{
+}
+
+__attribute__((weak)) void
+sched_thread_begin(struct thread *prev)
+{
+}
+
+__attribute__((weak)) NORETURN void
+thread_exit(void)
+{
+	panic("thread ended");
+}
+
+__attribute__((weak)) void
+signal_deliver(struct trap_frame *f)
+{
+}
+
+__attribute__((weak)) void
+signal_fault(int sig, int code, vaddr_t addr)
+{
+	panic("signal %d of a program", sig);
+}
+
+__attribute__((weak)) bool
+page_fault(struct trap_frame *f, vaddr_t addr)
+{
+	return false;
+}
+
+__attribute__((weak)) bool
+stack_guard_hit(vaddr_t addr)
+{
+	return false;
+}
+
+__attribute__((weak)) void
+ipi_send_nmi(struct cpu *c)
+{
+}
+
+__attribute__((weak)) unsigned
+ipi_stop_others(void)
+{
+	return 0;
+}
+
+__attribute__((weak)) void
+delay_ns(nsec_t ns)
+{
+}
+
+__attribute__((weak)) NORETURN void
+power_restart(void)
+{
+	for (;;)
+		hlt();
+}
+
+__attribute__((weak)) void
+ipi_call(const struct cpumask *mask, void (*fn)(void *), void *arg)
+{
+	fn(arg);
 }

@@ -1,7 +1,8 @@
 /*
  * The processor's instructions that C cannot say, one accessor each, and the names of its
  * registers (Intel SDM volumes 3 and 4, AMD64 APM volume 2). The place for inline assembly;
- * tests/fakes shadows it on the host. Accessors with a "memory" clobber order memory accesses.
+ * tests/fakes shadows it on the host. Ports are in io.h, the
+ * interrupt flag and per-CPU fields in percpu_ops.h. Accessors with a "memory" clobber order memory accesses.
  */
 #pragma once
 
@@ -70,53 +71,6 @@ enum cr4_bits {
 	CR4_SMEP = 1 << 20,
 	CR4_SMAP = 1 << 21,
 };
-
-/* ---- Ports ---- */
-
-static inline uint8_t
-inb(uint16_t port)
-{
-	uint8_t v;
-
-	__asm__ volatile("inb %1, %0" : "=a"(v) : "Nd"(port) : "memory");
-	return v;
-}
-
-static inline uint16_t
-inw(uint16_t port)
-{
-	uint16_t v;
-
-	__asm__ volatile("inw %1, %0" : "=a"(v) : "Nd"(port) : "memory");
-	return v;
-}
-
-static inline uint32_t
-inl(uint16_t port)
-{
-	uint32_t v;
-
-	__asm__ volatile("inl %1, %0" : "=a"(v) : "Nd"(port) : "memory");
-	return v;
-}
-
-static inline void
-outb(uint16_t port, uint8_t v)
-{
-	__asm__ volatile("outb %0, %1" : : "a"(v), "Nd"(port) : "memory");
-}
-
-static inline void
-outw(uint16_t port, uint16_t v)
-{
-	__asm__ volatile("outw %0, %1" : : "a"(v), "Nd"(port) : "memory");
-}
-
-static inline void
-outl(uint16_t port, uint32_t v)
-{
-	__asm__ volatile("outl %0, %1" : : "a"(v), "Nd"(port) : "memory");
-}
 
 /* ---- Model-specific, control and debug registers ---- */
 
@@ -240,69 +194,11 @@ rdrand64(uint64_t *v)
 	return ok;
 }
 
-/* ---- Interrupts and waiting ---- */
-
-static inline void
-sti(void)
-{
-	__asm__ volatile("sti" : : : "memory");
-}
-
-static inline void
-cli(void)
-{
-	__asm__ volatile("cli" : : : "memory");
-}
-
-/* Interrupts come from the HLT on: none is lost between. */
-static inline void
-sti_hlt(void)
-{
-	__asm__ volatile("sti; hlt" : : : "memory");
-}
-
+/* Stops until an interrupt; the interrupt flag itself is percpu_ops.h's. */
 static inline void
 hlt(void)
 {
 	__asm__ volatile("hlt" : : : "memory");
-}
-
-static inline void
-cpu_pause(void)
-{
-	__asm__ volatile("pause" : : : "memory");
-}
-
-static inline uint64_t
-read_rflags(void)
-{
-	uint64_t f;
-
-	__asm__ volatile("pushfq; pop %0" : "=r"(f) : : "memory");
-	return f;
-}
-
-static inline bool
-irqs_are_on(void)
-{
-	return read_rflags() & RFLAGS_IF;
-}
-
-/* Turns interrupts off; returns what irq_restore takes. */
-static inline uint64_t
-irq_save(void)
-{
-	uint64_t f = read_rflags();
-
-	cli();
-	return f;
-}
-
-static inline void
-irq_restore(uint64_t saved)
-{
-	if (saved & RFLAGS_IF)
-		sti();
 }
 
 /* ---- Memory management ---- */

@@ -6,11 +6,10 @@
 
 #include "lib/types.h"
 
-struct boot_info;
 struct cpu;
 
 /* The boot CPU, first thing in kernel_main: after it this_cpu() works and exceptions are reported. */
-void cpu_init_boot(const struct boot_info *);
+void cpu_init_boot(void);
 
 /*
  * Memory for another CPU: per-CPU area (a pristine copy of .percpu), struct cpu in it, exception

@@ -17,3 +17,24 @@ extern const struct ex_entry ex_table_start[], ex_table_end[];
 
 /* If the frame's rip has an entry: sets rip to the fix-up and returns true. Any context. */
 bool ex_table_fixup(struct trap_frame *);
+
+/* Reads a kernel address that may be bad: false if it faults. Any context. */
+static inline bool
+kernel_peek(const uint64_t *p, uint64_t *value)
+{
+	uint64_t v;
+
+	__asm__ goto("1: movq (%1), %0\n\t"
+		     ".pushsection .ex_table, \"a\", @progbits\n\t"
+		     ".balign 4\n"
+		     "2: .long 1b - 2b, %l2 - 2b\n\t"
+		     ".popsection"
+		     : "=r"(v)
+		     : "r"(p)
+		     :
+		     : faulted);
+	*value = v;
+	return true;
+faulted:
+	return false;
+}

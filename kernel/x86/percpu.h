@@ -6,7 +6,8 @@
  *	struct runqueue *q = this_cpu_ptr(&rq);		preemption off, or you may move away
  *	per_cpu_ptr(&rq, cpu)				another CPU's
  *
- * The section holds the boot CPU's copy; smp bring-up copies the pristine section for others.
+ * The section itself stays pristine: every CPU, the boot CPU too, has a copy of it
+ * (kernel/x86/cpu_init.h), so naming the variable without these macros is always wrong.
  */
 #pragma once
 
@@ -31,6 +32,8 @@ struct cpu {
 	uint32_t apic_id;
 	uint32_t node;		  /* NUMA node by SRAT, 0 without */
 	uint32_t is_online;
+	uint32_t nmi_request; /* [a] why the next NMI comes: kernel/x86/nmi.h */
+	struct fpu_state *fpu_owner; /* [c] which state the FPU registers hold, or NULL */
 };
 
 extern struct cpu *cpus[MAX_CPUS]; /* by id; NULL beyond num_cpus */

@@ -32,3 +32,13 @@ trap_is_user(const struct trap_frame *f)
 
 /* The frame of the current thread's entry from user mode: top of its kernel stack. */
 struct trap_frame *user_frame(void);
+
+/*
+ * Before user mode: gives the CPU away when that is due, delivers signals, until there is nothing left
+ * to do. Returns with interrupts off.
+ */
+void trap_user_work(struct trap_frame *frame);
+
+/* What the core's rooms give to the entry code. */
+void irq_dispatch(struct trap_frame *frame); /* vectors 32..255, interrupts off: kernel/irq */
+void preempt_schedule_irq(void); /* kernel/sched: interrupts off before and after */

@@ -1,0 +1,259 @@
+/*
+ * FPU state; see fpu.h. With XSAVE the area is in the standard (not compacted) format, which is
+ * also what Linux puts into signal frames. An area of zeros with the two control words is
+ * the initial state: XSTATE_BV = 0 makes XRSTOR load initial values (SDM vol. 1, 13.8).
+ */
+#include "kernel/x86/fpu.h"
+
+#include "kernel/sched/thread.h"
+#include "kernel/x86/context.h"
+#include "kernel/x86/cpu.h"
+#include "kernel/x86/features.h"
+#include "kernel/x86/percpu_ops.h"
+#include "lib/bits.h"
+#include "lib/string.h"
+#include "mm/slab.h"
+#include "mm/usercopy.h"
+
+/* The FXSAVE image and the XSAVE header (SDM vol. 1, table 13-1 and 13.4.2). */
+struct xsave_area {
+	uint16_t fcw;
+	uint8_t x87[22];
+	uint32_t mxcsr, mxcsr_mask;
+	uint8_t registers[432];
+	uint8_t software[48];
+	uint64_t xstate_bv, xcomp_bv;
+	uint8_t header_reserved[48];
+};
+
+static_assert(offsetof(struct xsave_area, mxcsr) == 24, "FXSAVE layout");
+static_assert(offsetof(struct xsave_area, xstate_bv) == 512, "XSAVE layout");
+
+struct fpu_state {
+	struct cpu *cpu; /* whose registers held it last; with cpu->fpu_owner: still do */
+	struct xsave_area area ALIGNED(64);
+};
+
+enum {
+	FCW_INITIAL = 0x37f,
+	MXCSR_INITIAL = 0x1f80,
+	MXCSR_MASK_DEFAULT = 0xffbf, /* when the processor stores 0: SDM vol. 1, 11.6.6 */
+	LEGACY_SIZE = 512,
+};
+
+static uint32_t mxcsr_mask = MXCSR_MASK_DEFAULT;
+
+static void
+save(struct fpu_state *s)
+{
+	if (cpu_features.has_xsaveopt)
+		xsaveopt(&s->area, cpu_features.xcr0);
+	else if (cpu_features.has_xsave)
+		xsave(&s->area, cpu_features.xcr0);
+	else
+		fxsave(&s->area);
+}
+
+static void
+load(struct fpu_state *s)
+{
+	struct cpu *c = this_cpu();
+
+	if (cpu_features.has_xsave)
+		xrstor(&s->area, cpu_features.xcr0);
+	else
+		fxrstor(&s->area);
+	s->cpu = c;
+	c->fpu_owner = s;
+}
+
+void
+fpu_init_cpu(void)
+{
+	struct xsave_area area ALIGNED(64);
+
+	fninit();
+	fxsave(&area);
+	if (area.mxcsr_mask)
+		mxcsr_mask = area.mxcsr_mask;
+	this_cpu()->fpu_owner = NULL;
+}
+
+static size_t
+area_size(void)
+{
+	return MAX((size_t)cpu_features.xsave_size, sizeof(struct xsave_area));
+}
+
+void
+fpu_reset(struct fpu_state *s)
+{
+	memset(&s->area, 0, area_size());
+	s->area.fcw = FCW_INITIAL;
+	s->area.mxcsr = MXCSR_INITIAL;
+	s->cpu = NULL;
+}
+
+struct fpu_state *
+fpu_alloc(void)
+{
+	/* A power of two is aligned to itself. */
+	struct fpu_state *s =
+	    kmalloc(round_up_pow2(offsetof(struct fpu_state, area) + area_size()));
+
+	if (s)
+		fpu_reset(s);
+	return s;
+}
+
+void
+fpu_free(struct fpu_state *s)
+{
+	kfree(s);
+}
+
+void
+fpu_switch(struct thread *prev, struct thread *next)
+{
+	struct cpu *c = this_cpu();
+
+	if (prev->fpu)
+		save(prev->fpu);
+	if (next->fpu && (c->fpu_owner != next->fpu || next->fpu->cpu != c))
+		load(next->fpu);
+}
+
+void
+fpu_copy_current(struct fpu_state *to)
+{
+	struct thread *t = current_thread();
+
+	irq_disable_nested();
+	save(t->fpu);
+	memcpy(&to->area, &t->fpu->area, area_size());
+	irq_enable_nested();
+	to->cpu = NULL;
+}
+
+void
+fpu_reset_current(void)
+{
+	struct thread *t = current_thread();
+
+	irq_disable_nested();
+	fpu_reset(t->fpu);
+	load(t->fpu);
+	irq_enable_nested();
+}
+
+/* ---- Signal frames: Linux's <asm/sigcontext.h>, struct _fpx_sw_bytes ---- */
+
+enum { FP_MAGIC1 = 0x46505853, FP_MAGIC2 = 0x46505845, SW_OFFSET = 464 };
+
+struct fpx_software {
+	uint32_t magic1;
+	uint32_t extended_size; /* with FP_MAGIC2 */
+	uint64_t xfeatures;
+	uint32_t xstate_size;
+	uint32_t padding[7];
+};
+
+static_assert(sizeof(struct fpx_software) == 48, "software bytes");
+
+size_t
+fpu_signal_size(void)
+{
+	return cpu_features.has_xsave ? area_size() + sizeof(uint32_t) : LEGACY_SIZE;
+}
+
+/* Copies the area out with the software bytes filled in. */
+static enum err
+put_extended(void USER *buf, struct xsave_area *a)
+{
+	struct fpx_software sw = {
+		.magic1 = FP_MAGIC1,
+		.extended_size = (uint32_t)fpu_signal_size(),
+		.xfeatures = cpu_features.xcr0,
+		.xstate_size = (uint32_t)area_size(),
+	};
+	uint32_t magic2 = FP_MAGIC2;
+	enum err err;
+
+	memcpy(a->software, &sw, sizeof(sw));
+	a->xstate_bv |= 3; /* a handler may change x87 and SSE state without looking at it */
+	err = copy_to_user(buf, a, area_size());
+	if (err == OK)
+		err = copy_to_user((char USER *)buf + area_size(), &magic2, sizeof(magic2));
+	return err;
+}
+
+enum err
+fpu_signal_save(void USER *buf)
+{
+	struct fpu_state *copy = fpu_alloc();
+	enum err err;
+
+	if (!copy)
+		return ERR_NOMEM;
+	/* Not XSAVEOPT: it leaves out parts in initial state, a handler may look at them. */
+	irq_disable_nested();
+	if (cpu_features.has_xsave)
+		xsave(&copy->area, cpu_features.xcr0);
+	else
+		fxsave(&copy->area);
+	irq_enable_nested();
+	if (cpu_features.has_xsave)
+		err = put_extended(buf, &copy->area);
+	else
+		err = copy_to_user(buf, &copy->area, LEGACY_SIZE);
+	fpu_free(copy);
+	return err;
+}
+
+/* Reads a frame into `a`: the whole area if its magic numbers say so, else only x87 and SSE. */
+static enum err
+get_area(struct xsave_area *a, const void USER *buf)
+{
+	struct fpx_software sw;
+	uint32_t magic2 = 0;
+	enum err err = copy_from_user(a, buf, LEGACY_SIZE);
+
+	if (err != OK || !cpu_features.has_xsave)
+		return err;
+	memcpy(&sw, a->software, sizeof(sw));
+	if (sw.magic1 == FP_MAGIC1 && sw.xstate_size == area_size())
+		err = copy_from_user(&magic2, (const char USER *)buf + area_size(), sizeof(magic2));
+	if (err == OK && magic2 == FP_MAGIC2)
+		err = copy_from_user(a, buf, area_size());
+	else
+		a->xstate_bv = 3;
+	return err;
+}
+
+enum err
+fpu_signal_restore(const void USER *buf)
+{
+	struct thread *t = current_thread();
+	struct fpu_state *copy = fpu_alloc();
+	enum err err;
+
+	if (!copy)
+		return ERR_NOMEM;
+	err = get_area(&copy->area, buf);
+	if (err != OK) {
+		fpu_reset_current();
+		fpu_free(copy);
+		return ERR_FAULT;
+	}
+	/* Whatever XRSTOR would fault on: SDM vol. 1, 13.8.1. */
+	copy->area.mxcsr &= mxcsr_mask;
+	copy->area.xstate_bv &= cpu_features.xcr0;
+	copy->area.xcomp_bv = 0;
+	memset(copy->area.header_reserved, 0, sizeof(copy->area.header_reserved));
+	irq_disable_nested();
+	memcpy(&t->fpu->area, &copy->area, area_size());
+	load(t->fpu);
+	irq_enable_nested();
+	fpu_free(copy);
+	return OK;
+}
