@@ -155,7 +155,7 @@ link = $(LD) $(LDFLAGS) -T kernel/kernel.ld -o
 $(B)/kernel.elf: kernel/kernel.ld scripts/gen-symbols $(KERNEL_OBJS)
 	$(say) LD $@
 	$(Q)mkdir -p $(GEN)
-	$(Q)$(link) $(B)/kernel.nosyms $(KERNEL_OBJS)
+	$(Q)$(link) $(B)/kernel.nosyms --print-gc-sections $(KERNEL_OBJS) >$(B)/gc.txt
 	$(Q)scripts/gen-symbols $(B)/kernel.nosyms $(GEN)/symbols.asm
 	$(Q)$(NASM) -f elf64 -o $(B)/obj/symbols.o $(GEN)/symbols.asm
 	$(Q)$(link) $@ $(KERNEL_OBJS) $(B)/obj/symbols.o
@@ -203,6 +203,77 @@ $(B)/unit/%: tests/unit/%.c tests/unit/host.h tests/unit/ktest.c $(MAKEFILE_LIST
 	$(say) UNIT $<
 	$(Q)$(CC) $(UNIT_CFLAGS) -MMD -MP -MF $@.d -o $@ $< tests/unit/ktest.c \
 		$$(sed -n 's/^.*LINK: *\([^*]*\).*/\1/p' $<)
+
+# ---- The initial file system, and what people type ---------------------------------
+
+DEFAULT_INITRD := build/initrd.cpio.gz
+
+$(DEFAULT_INITRD): scripts/mkinitrd scripts/mkcpio $(shell find esp/initrd -type f)
+	@mkdir -p $(@D)
+	$(say) CPIO $@
+	$(Q)scripts/mkinitrd $@
+
+# Programs that run inside, for the tests: each tests/guest/NAME.c is static and plain Linux ABI, so
+# it runs on the host's Linux as well, which says what is right.
+GUEST_SRCS := $(sort $(wildcard tests/guest/*.c))
+GUEST_BINS := $(GUEST_SRCS:tests/guest/%.c=build/guest/%)
+
+build/guest/%: tests/guest/%.c $(wildcard tests/guest/*.h) Makefile
+	@mkdir -p $(@D)
+	$(say) MUSL $<
+	$(Q)musl-gcc -static -O1 -g -Wall -Wextra -Wno-unused-parameter -Werror -I. -o $@ $<
+
+.PHONY: guest setup run debug test check cover bench compile_commands.json help
+guest: $(GUEST_BINS)
+
+setup:
+	@scripts/setup
+
+# make run SMP=4 MEM=256M NIC=e1000e INITRD=file APPEND="..." BOOT=pvh ARGS="more options of scripts/qemu"
+RUN_ARGS = $(if $(SMP),--smp $(SMP)) $(if $(MEM),--mem $(MEM)) $(if $(NIC),--nic $(NIC)) \
+	$(if $(INITRD),--initrd $(INITRD)) $(if $(APPEND),--append "$(APPEND)") \
+	$(if $(BOOT),--boot $(BOOT)) $(if $(MACHINE),--machine $(MACHINE)) \
+	$(if $(DISPLAY_MODE),--display $(DISPLAY_MODE)) $(ARGS)
+
+run: setup
+	@$(MAKE) --no-print-directory all
+	@scripts/qemu $(RUN_ARGS)
+
+debug: setup
+	@$(MAKE) --no-print-directory all
+	@scripts/qemu --gdb $(RUN_ARGS)
+
+# Everything that is tested: host unit tests, then machines. Ends with "N passed, N failed".
+test: setup
+	@$(MAKE) --no-print-directory all guest iso
+	@$(MAKE) --no-print-directory BUILD=debug build/debug/kernel.elf
+	@$(MAKE) --no-print-directory $(UNIT_BINS)
+	@scripts/test $(UNIT_BINS)
+
+check: setup
+	@$(MAKE) --no-print-directory all compile_commands.json
+	@$(MAKE) --no-print-directory BUILD=debug build/debug/kernel.elf
+	@scripts/check
+
+# Line coverage of the kernel by the scenario tests, and its summary in build/cover/.
+cover: setup
+	@$(MAKE) --no-print-directory all guest
+	@$(MAKE) --no-print-directory BUILD=debug build/debug/kernel.elf
+	@scripts/cover
+
+bench: setup
+	@$(MAKE) --no-print-directory all
+	@tests/bench/run
+
+compile_commands.json:
+	@scripts/gen-compile-commands '$(CC) $(CFLAGS)' $(filter %.c,$(KERNEL_SRCS)) >$@
+
+help:
+	@echo 'make          kernel, loader, build/esp (copy it to an ESP), build/keel.img (a disk image)'
+	@echo 'make run      the same in QEMU: SMP= MEM= NIC= INITRD= APPEND= BOOT= MACHINE= ARGS='
+	@echo 'make test     all tests          make check   format, layers, style, static analysis'
+	@echo 'make debug    under gdb          make iso     a GRUB image, build/keel.iso'
+	@echo 'make bench    beside Linux       make cover   line coverage of the kernel by the tests'
 
 .PHONY: clean
 clean:
