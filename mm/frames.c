@@ -459,6 +459,7 @@ zones_init(void)
 		for (unsigned k = 0; k <= MAX_ORDER; k++)
 			list_init(&z->free[k]);
 	}
+	this_cpu_ptr(&frame_cache)->num = 0;
 }
 
 void

@@ -303,11 +303,12 @@ static void
 remember_loader_memory(const struct boot_map *m)
 {
 	for (unsigned i = 0; i < m->num; i++) {
-		struct boot_range r = map_range(m, i), *last = &later[num_later - 1];
+		struct boot_range r = map_range(m, i);
+		struct boot_range *last = num_later ? &later[num_later - 1] : NULL;
 
 		if (m->mem[i].type != BOOT_MEM_LOADER || r.size == 0)
 			continue;
-		if (num_later && last->base + last->size == r.base)
+		if (last && last->base + last->size == r.base)
 			last->size += r.size;
 		else if (num_later < MAX_LATER)
 			later[num_later++] = r;
@@ -345,6 +346,7 @@ frames_init(const struct boot_info *boot)
 	direct_map_base = boot->direct_map_base;
 	m.mem = phys_to_virt(boot->mem_map);
 	mem_limit = m.limit;
+	num_later = num_node_ranges = 0;
 	for (unsigned i = 0; i < m.num; i++) {
 		struct boot_range r = map_range(&m, i);
 

@@ -11,7 +11,7 @@ enum {
 
 enum zone_id { ZONE_LOW, ZONE_DMA32, ZONE_NORMAL, NUM_ZONES };
 
-/* Empty zones and lists. */
+/* Nothing is free yet. */
 void zones_init(void);
 
 /* Sets up the struct pages of a section as reserved. `first` is its first frame. */
