@@ -201,8 +201,8 @@ unit: $(UNIT_BINS)
 $(B)/unit/%: tests/unit/%.c tests/unit/host.h tests/unit/ktest.c $(MAKEFILE_LIST)
 	@mkdir -p $(@D)
 	$(say) UNIT $<
-	$(Q)$(CC) $(UNIT_CFLAGS) -MMD -MP -MF $@.d -o $@ $< tests/unit/ktest.c \
-		$$(sed -n 's/^.*LINK: *\([^*]*\).*/\1/p' $<)
+	$(Q)srcs="$< tests/unit/ktest.c $$(sed -n 's/^.*LINK: *\([^*]*\).*/\1/p' $<)"; \
+	$(CC) $(UNIT_CFLAGS) -MM -MP -MT $@ $$srcs >$@.d && $(CC) $(UNIT_CFLAGS) -o $@ $$srcs
 
 # ---- The initial file system, and what people type ---------------------------------
 

@@ -9,6 +9,9 @@
 #include "kernel/x86/cpu_init.h"
 #include "kernel/x86/features.h"
 #include "lib/fmt.h"
+#include "mm/kva.h"
+#include "mm/page.h"
+#include "mm/slab.h"
 
 NORETURN void kernel_main(const struct boot_info *boot);
 
@@ -51,6 +54,9 @@ kernel_main(const struct boot_info *boot)
 	log_init();
 	say_hello(boot);
 	features_log();
+	frames_init(boot); /* memory: frames, objects, the kernel's own page table */
+	slab_init();
+	kva_init();
 	for (;;)
 		__asm__ volatile("cli; hlt");
 }

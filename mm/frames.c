@@ -369,14 +369,9 @@ page_alloc(unsigned order, unsigned flags)
 	return pg;
 }
 
-void
-page_free(struct page *pg, unsigned order)
+static void
+block_free(struct page *pg, unsigned order)
 {
-	if (unlikely(pg->flags & (PAGE_BUDDY | PAGE_RESERVED | PAGE_SLAB) || pg->order != order ||
-		pg->refs > 1))
-		panic("bad free of frame %#llx: flags %#x, order %u (%u given), refs %u",
-		    (unsigned long long)page_to_phys(pg), pg->flags, pg->order, order, pg->refs);
-	pg->refs = 0;
 	pg->flags = 0;
 	if (CONFIG_DEBUG)
 		poison_fill(pg, order);
@@ -384,6 +379,17 @@ page_free(struct page *pg, unsigned order)
 		cache_free(pg);
 	else
 		zone_free(pg, order);
+}
+
+void
+page_free(struct page *pg, unsigned order)
+{
+	if (unlikely(pg->flags & (PAGE_BUDDY | PAGE_RESERVED | PAGE_SLAB) || pg->order != order ||
+		pg->refs != 1))
+		panic("bad free of frame %#llx: flags %#x, order %u (%u given), refs %u",
+		    (unsigned long long)page_to_phys(pg), pg->flags, pg->order, order, pg->refs);
+	pg->refs = 0;
+	block_free(pg, order);
 }
 
 struct page *
@@ -402,7 +408,7 @@ page_put(struct page *pg)
 
 	ASSERT(refs > 0);
 	if (refs == 1)
-		page_free(pg, pg->order);
+		block_free(pg, pg->order);
 }
 
 /* ---- Statistics ------------------------------------------------------------------------ */

@@ -59,7 +59,7 @@ enum alloc_flags {
 
 /* 2^order contiguous frames with refs = 1 on the first. NULL means only: no memory. */
 struct page *page_alloc(unsigned order, unsigned alloc_flags);
-void page_free(struct page *, unsigned order); /* refs must be 1 or 0 */
+void page_free(struct page *, unsigned order); /* the caller has the only reference */
 
 struct page *page_get(struct page *);
 void page_put(struct page *); /* the last one frees the block */

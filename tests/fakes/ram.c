@@ -4,6 +4,7 @@
  */
 #include "tests/fakes/ram.h"
 
+#define _GNU_SOURCE
 #include <stdlib.h>
 #include <sys/mman.h>
 
@@ -26,14 +27,17 @@ cmdline_get(const char *name, unsigned nth)
 	return !strcmp(name, "mem") && nth == 0 ? fake_mem_option : NULL;
 }
 
+/* At a multiple of 1 GiB, as the kernel's regions are: huge leaves depend on it. */
 static vaddr_t
 reserve(uint64_t size)
 {
-	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
-	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	static vaddr_t next = 0x200000000000;
+	void *p = mmap((void *)next, size, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
 
 	if (p == MAP_FAILED)
 		abort();
+	next += ALIGN_UP(size, GIB(1));
 	return (vaddr_t)p;
 }
 
@@ -44,7 +48,6 @@ fake_ram_init(const struct boot_mem *map, unsigned len, uint64_t size)
 	uint64_t array_size = size / PAGE_SIZE * sizeof(struct page);
 
 	ram_size = size;
-	/* The kernel relies on 2 MiB alignment of physical addresses only, not of virtual ones. */
 	boot.direct_map_base = direct_map_base = reserve(size);
 	fake_page_array = reserve(array_size);
 	if (size < GIB(1))
