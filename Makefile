@@ -95,7 +95,8 @@ SRCS_drivers := \
 	drivers/char/ldisc.c \
 	drivers/char/serial.c \
 	drivers/char/tty.c \
-	drivers/char/tty_ioctl.c
+	drivers/char/tty_ioctl.c \
+	drivers/char/vt.c
 
 SRCS_loader := \
 	loader/efimap.c \
