@@ -92,6 +92,7 @@ SRCS_fs :=
 
 SRCS_drivers := \
 	drivers/char/console.c \
+	drivers/char/fbcon.c \
 	drivers/char/ldisc.c \
 	drivers/char/serial.c \
 	drivers/char/tty.c \
@@ -166,7 +167,7 @@ LDFLAGS := -nostdlib -pie --no-dynamic-linker --pack-dyn-relocs=relr --apply-dyn
 	-z noexecstack --gc-sections --build-id=none
 
 KERNEL_OBJS := $(addprefix $(B)/obj/,$(addsuffix .o,$(KERNEL_SRCS))) \
-	$(B)/obj/gen/syscalls_table.c.o
+	$(B)/obj/gen/syscalls_table.c.o $(B)/obj/gen/font.c.o
 
 # ---- Targets -----------------------------------------------------------------------
 
@@ -192,6 +193,13 @@ $(GEN)/syscalls.stamp: scripts/gen-syscalls kernel/syscalls.def $(KERNEL_SRCS)
 	$(say) GEN $(GEN)/syscalls.h
 	$(Q)scripts/gen-syscalls kernel/syscalls.def $(GEN) $(KERNEL_SRCS)
 	@touch $@
+
+FONT := /usr/share/consolefonts/Unifont-APL8x16.psf.gz
+
+$(GEN)/font.c: scripts/gen-font $(FONT)
+	@mkdir -p $(GEN)
+	$(say) GEN $@
+	$(Q)scripts/gen-font $(FONT) $@
 
 $(GEN)/syscalls.h $(GEN)/syscalls_table.c: $(GEN)/syscalls.stamp ;
 
