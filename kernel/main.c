@@ -2,10 +2,15 @@
  * The wiring diagram: kernel_main brings up every room, top to bottom. The only file of the
  * core that may include all the others.
  */
+#include "acpi/acpi.h"
 #include "drivers/char/serial.h"
 #include "kernel/boot.h"
 #include "kernel/cmdline.h"
+#include "kernel/irq/irq.h"
 #include "kernel/log.h"
+#include "kernel/platform.h"
+#include "kernel/power.h"
+#include "kernel/time/clock.h"
 #include "kernel/x86/cpu_init.h"
 #include "kernel/x86/features.h"
 #include "lib/fmt.h"
@@ -57,6 +62,10 @@ kernel_main(const struct boot_info *boot)
 	frames_init(boot); /* memory: frames, objects, the kernel's own page table */
 	slab_init();
 	kva_init();
+	acpi_describe(boot, &platform); /* what machine this is */
+	power_init();			/* from here on it can be switched off */
+	irq_init();			/* interrupt controllers, all lines masked */
+	clock_init(boot);		/* time runs */
 	for (;;)
 		__asm__ volatile("cli; hlt");
 }

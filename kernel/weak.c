@@ -4,26 +4,15 @@
  * when none is left.
  */
 #include "kernel/panic.h"
-#include "kernel/power.h"
 #include "kernel/proc/signal.h"
 #include "kernel/sched/sched.h"
 #include "kernel/sched/thread.h"
 #include "kernel/sync/spinlock.h"
 #include "kernel/sync/wait.h"
-#include "kernel/time/clock.h"
 #include "kernel/x86/context.h"
-#include "kernel/x86/cpu.h"
-#include "kernel/x86/ipi.h"
-#include "kernel/x86/nmi.h"
 #include "kernel/x86/trap.h"
 #include "mm/aspace.h"
 #include "mm/kva.h"
-
-__attribute__((weak)) nsec_t
-clock_now_ns(void)
-{
-	return 0;
-}
 
 __attribute__((weak)) void
 wait_queue_wake(struct wait_queue *q, unsigned n, uint32_t events)
@@ -33,12 +22,6 @@ wait_queue_wake(struct wait_queue *q, unsigned n, uint32_t events)
 __attribute__((weak)) void
 sched_preempt(void)
 {
-}
-
-__attribute__((weak)) void
-irq_dispatch(struct trap_frame *f)
-{
-	panic_trap(f, "interrupt %#lx", f->vector);
 }
 
 __attribute__((weak)) void
@@ -88,33 +71,4 @@ __attribute__((weak)) bool
 stack_guard_hit(vaddr_t addr)
 {
 	return false;
-}
-
-__attribute__((weak)) void
-ipi_send_nmi(struct cpu *c)
-{
-}
-
-__attribute__((weak)) unsigned
-ipi_stop_others(void)
-{
-	return 0;
-}
-
-__attribute__((weak)) void
-delay_ns(nsec_t ns)
-{
-}
-
-__attribute__((weak)) NORETURN void
-power_restart(void)
-{
-	for (;;)
-		hlt();
-}
-
-__attribute__((weak)) void
-ipi_call(const struct cpumask *mask, void (*fn)(void *), void *arg)
-{
-	fn(arg);
 }

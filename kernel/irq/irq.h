@@ -20,21 +20,45 @@ enum {
 typedef enum irq_result (*irq_handler)(void *arg);
 
 /*
+ * Boot CPU, after acpi: quiets the 8259s, starts the local APIC and the I/O APICs. Afterwards
+ * interrupts may be turned on.
+ */
+void irq_init(void);
+
+/*
  * Routes `gsi` to a vector and unmasks it. *out is for irq_release. irq_request_isa takes an ISA
  * interrupt 0..15 and applies the MADT's source overrides and the bus's default polarity.
+ * ERR_NODEV: no controller has that input. ERR_BUSY: taken by someone who does not share, or shared in
+ * another mode. ERR_NOSPC: no vector left. Thread context.
  */
 enum err irq_request_gsi(
     unsigned gsi, unsigned flags, const char *name, irq_handler fn, void *arg, struct irq **out);
 enum err irq_request_isa(
     unsigned isa, const char *name, irq_handler fn, void *arg, struct irq **out);
-void irq_release(struct irq *); /* after it the handler is not running anywhere */
 
-/* Counters for /proc/interrupts: calls fn for each installed line. */
+/* After it the handler is not running anywhere. May sleep. */
+void irq_release(struct irq *);
+
+/* Counters for /proc/interrupts: calls fn for each installed handler. */
 struct irq_stats {
 	const char *name, *chip;
 	unsigned line;
-	const uint64_t *per_cpu; /* num_cpus entries */
+	const uint64_t *per_cpu; /* by CPU id */
 };
 void irq_for_each(void (*fn)(const struct irq_stats *, void *arg), void *arg);
 
+/* Interrupts that are not devices', each CPU counts its own. */
+enum irq_system {
+	IRQ_SYS_TIMER,
+	IRQ_SYS_RESCHEDULE,
+	IRQ_SYS_CALL,
+	IRQ_SYS_SPURIOUS,
+	IRQ_SYS_APIC_ERROR,
+	IRQ_SYS_KINDS,
+};
+uint64_t irq_system_count(enum irq_system, unsigned cpu);
+
 extern uint64_t irq_spurious, irq_unhandled; /* [a] */
+
+/* Registers /proc/interrupts. */
+void irq_proc_init(void);
