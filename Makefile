@@ -50,8 +50,10 @@ SRCS_kernel_x86 := \
 	kernel/x86/mce.c \
 	kernel/x86/pic.c \
 	kernel/x86/power.c \
+	kernel/x86/smp.c \
 	kernel/x86/switch.asm \
 	kernel/x86/syscall.asm \
+	kernel/x86/trampoline.asm \
 	kernel/x86/trap_decode.c \
 	kernel/x86/traps.c \
 	kernel/x86/usercopy.asm
