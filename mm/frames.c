@@ -314,19 +314,16 @@ drain_this_cpu(void *unused)
 	irq_enable_nested();
 }
 
-/* Empties every CPU's cache, if this context may wait for the others. */
-static bool
-drain_all(void)
+/* Empties this CPU's cache and, if this context may wait for them, those of the others. */
+static void
+caches_drain(void)
 {
 	const struct cpu *c = this_cpu();
 
-	if (c->irq_off_depth || c->irq_nesting || c->preempt_count)
-		return false;
-	if (num_cpus > 1)
+	if (num_cpus > 1 && !c->irq_off_depth && !c->irq_nesting && !c->preempt_count)
 		ipi_call(&CPUMASK_ALL, drain_this_cpu, NULL);
 	else
 		drain_this_cpu(NULL);
-	return true;
 }
 
 /* ---- The calls ------------------------------------------------------------------------ */
@@ -349,9 +346,7 @@ page_alloc(unsigned order, unsigned flags)
 	ASSERT(order <= MAX_ORDER);
 	pg = block_alloc(order, flags);
 	if (unlikely(!pg)) {
-		/* What the caches hold may complete a block. */
-		if (flags & ALLOC_ATOMIC || !drain_all())
-			return NULL;
+		caches_drain(); /* what they hold may complete a block */
 		pg = block_alloc(order, flags);
 		if (!pg)
 			return NULL;

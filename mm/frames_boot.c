@@ -396,6 +396,18 @@ page_exists(paddr_t pa)
 	return pte && *pte & PTE_PRESENT;
 }
 
+bool
+page_is_managed(paddr_t pa)
+{
+	uint64_t frame = pa >> PAGE_SHIFT;
+
+	if (!page_exists(pa))
+		return false;
+	if (page_array[ALIGN_DOWN(frame, (uint64_t)SECTION_FRAMES)].flags & PAGE_RAW)
+		return true;
+	return !(page_array[frame].flags & PAGE_RESERVED);
+}
+
 void
 frames_set_node(paddr_t base, uint64_t size, unsigned node)
 {

@@ -368,7 +368,7 @@ static bool
 is_our_ram(paddr_t base, paddr_t end)
 {
 	for (paddr_t p = base; p < end; p += PAGE_SIZE)
-		if (page_exists(p) && !(phys_to_page(p)->flags & PAGE_RESERVED))
+		if (page_is_managed(p))
 			return true;
 	return false;
 }

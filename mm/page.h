@@ -117,10 +117,13 @@ enum mem_counter { MEM_SLAB, MEM_PAGE_TABLE, MEM_KERNEL_STACK, MEM_PAGE_CACHE, M
 void mem_counter_add(enum mem_counter, int64_t pages); /* per-CPU, any context */
 
 /*
- * Whether the frame has a struct page: it lies in a 4 MiB section that holds RAM. Not every
- * such frame is RAM; what is not, or is not ours, has PAGE_RESERVED set.
+ * Whether the frame has a struct page: it lies in a 4 MiB section that holds RAM. Its contents
+ * mean something only if the frame is in use, or was ever: see page_is_managed.
  */
 bool page_exists(paddr_t);
+
+/* Whether the frame is RAM that the allocator gives out: it may hold anybody's data. */
+bool page_is_managed(paddr_t);
 
 /* Bring-up, in this order, from kernel_main. */
 struct boot_info;

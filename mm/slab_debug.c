@@ -115,9 +115,9 @@ count_object(struct leaks *l, const struct slab_cache *c, const void *site)
 static void
 count_slabs(struct leaks *l, const struct slab_cache *c, const struct list *slabs)
 {
-	struct page *pg;
+	for (struct list *node = slabs->next; node != slabs; node = node->next) {
+		struct page *pg = list_entry(node, struct page, link);
 
-	list_for_each(pg, slabs, link) {
 		for (unsigned i = 0; i < c->per_slab; i++) {
 			char *obj = (char *)page_to_virt(pg) + i * c->stride;
 			const struct slab_tag *tag = tag_of(c, obj);

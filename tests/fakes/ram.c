@@ -77,6 +77,15 @@ fake_ram_init_simple(uint64_t size)
 }
 
 void
+fake_ram_keep_page_array(void)
+{
+	unsigned slot = fake_page_array >> 39;
+	const pte_t *loader = phys_to_virt(MIB(1));
+
+	((pte_t *)phys_to_virt(kernel_page_table))[slot] = loader[slot];
+}
+
+void
 fake_ram_free(void)
 {
 	munmap((void *)direct_map_base, ram_size);

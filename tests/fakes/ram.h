@@ -14,4 +14,7 @@ void fake_ram_init(const struct boot_mem *map, unsigned len, uint64_t size);
 void fake_ram_init_simple(uint64_t size); /* a map such as QEMU's */
 void fake_ram_free(void);
 
+/* After pt_init_kernel: the fake page array lies in the lower half, which that does not copy. */
+void fake_ram_keep_page_array(void);
+
 extern const char *fake_mem_option; /* what mem= says, or NULL */
