@@ -108,10 +108,12 @@ SRCS_fs :=
 
 SRCS_drivers := \
 	drivers/char/console.c \
+	drivers/char/fbcon.c \
 	drivers/char/ldisc.c \
 	drivers/char/serial.c \
 	drivers/char/tty.c \
-	drivers/char/tty_ioctl.c
+	drivers/char/tty_ioctl.c \
+	drivers/char/vt.c
 
 SRCS_loader := \
 	loader/efimap.c \
@@ -123,6 +125,29 @@ SRCS_loader := \
 	loader/multiboot2/multiboot2.c \
 	loader/multiboot2/pvh.c \
 	loader/pagetable.c
+
+# The EFI loader: its own files, and what it shares with the kernel and the other doors.
+SRCS_loader_efi := \
+	lib/fmt.c \
+	lib/string.c \
+	loader/config.c \
+	loader/efi/console.c \
+	loader/efi/file.c \
+	loader/efi/firmware.c \
+	loader/efi/handover.c \
+	loader/efi/jump.asm \
+	loader/efi/kernel.c \
+	loader/efi/main.c \
+	loader/efi/memory.c \
+	loader/efi/pci.c \
+	loader/efi/video.c \
+	loader/efimap.c \
+	loader/elf.c \
+	loader/entropy.c \
+	loader/handover.c \
+	loader/memmap.c \
+	loader/pagetable.c \
+	loader/rsdp.c
 
 KERNEL_SRCS := $(SRCS_lib) $(SRCS_kernel) $(SRCS_kernel_x86) $(SRCS_kernel_sync) \
 	$(SRCS_kernel_sched) $(SRCS_kernel_time) $(SRCS_kernel_irq) $(SRCS_kernel_proc) \
@@ -158,11 +183,11 @@ LDFLAGS := -nostdlib -pie --no-dynamic-linker --pack-dyn-relocs=relr --apply-dyn
 	-z noexecstack --gc-sections --build-id=none
 
 KERNEL_OBJS := $(addprefix $(B)/obj/,$(addsuffix .o,$(KERNEL_SRCS))) \
-	$(B)/obj/gen/syscalls_table.c.o
+	$(B)/obj/gen/syscalls_table.c.o $(B)/obj/gen/font.c.o
 
 # ---- Targets -----------------------------------------------------------------------
 
-.PHONY: all
+.PHONY: all esp
 all: $(B)/kernel.elf
 
 # Twice: the first link gives the addresses for the table of function names, which lies last.
@@ -185,6 +210,13 @@ $(GEN)/syscalls.stamp: scripts/gen-syscalls kernel/syscalls.def $(KERNEL_SRCS)
 	$(Q)scripts/gen-syscalls kernel/syscalls.def $(GEN) $(KERNEL_SRCS)
 	@touch $@
 
+FONT := /usr/share/consolefonts/Unifont-APL8x16.psf.gz
+
+$(GEN)/font.c: scripts/gen-font $(FONT)
+	@mkdir -p $(GEN)
+	$(say) GEN $@
+	$(Q)scripts/gen-font $(FONT) $@
+
 $(GEN)/syscalls.h $(GEN)/syscalls_table.c: $(GEN)/syscalls.stamp ;
 
 $(B)/obj/gen/%.c.o: $(GEN)/%.c $(MAKEFILE_LIST)
@@ -201,6 +233,72 @@ $(B)/obj/%.asm.o: %.asm $(MAKEFILE_LIST)
 	@mkdir -p $(@D)
 	$(say) NASM $<
 	$(Q)$(NASM) $(NASMFLAGS) -MD $(@:.o=.d) -MP -o $@ $<
+
+# The EFI loader is a PE file without C library; the firmware is called as Microsoft does.
+EFI_OBJS := $(addprefix $(B)/efi/,$(addsuffix .obj,$(SRCS_loader_efi)))
+EFI_CFLAGS := --target=x86_64-unknown-windows -std=gnu17 -ffreestanding -fshort-wchar \
+	-fno-ms-extensions -mno-red-zone -mno-stack-arg-probe -fno-stack-protector \
+	-fno-strict-aliasing -O2 \
+	$(WARN) $(REPRO) -isystem /usr/include/efi -isystem /usr/include/efi/x86_64 -I.
+
+$(B)/BOOTX64.EFI: $(EFI_OBJS)
+	$(say) LD $@
+	$(Q)lld-link /nologo /Brepro /subsystem:efi_application /nodefaultlib /entry:efi_main \
+		/out:$@ $(EFI_OBJS)
+
+$(B)/efi/%.c.obj: %.c $(MAKEFILE_LIST)
+	@mkdir -p $(@D)
+	$(say) CC $<
+	$(Q)$(CC) $(EFI_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(B)/efi/%.asm.obj: %.asm $(MAKEFILE_LIST)
+	@mkdir -p $(@D)
+	$(say) NASM $<
+	$(Q)$(NASM) -f win64 -I./ -MD $(@:.obj=.d) -MP -o $@ $<
+
+# What is installed, from the release build: the tree for an ESP, a disk image with it, and a GRUB
+# image that starts the same kernel by Multiboot2.
+DEFAULT_INITRD := build/initrd.cpio.gz
+ESP := build/esp/EFI
+ESP_FILES := $(ESP)/BOOT/BOOTX64.EFI $(ESP)/keel/kernel.elf $(ESP)/keel/initrd.cpio.gz \
+	$(ESP)/keel/keel.conf
+
+ifeq ($(BUILD),release)
+all: esp build/keel.img
+
+.PHONY: iso
+iso: build/keel.iso
+endif
+
+esp: $(ESP_FILES)
+
+$(ESP)/BOOT/BOOTX64.EFI: build/release/BOOTX64.EFI
+	@mkdir -p $(@D)
+	$(Q)cp $< $@
+
+$(ESP)/keel/kernel.elf: build/release/kernel.elf
+	@mkdir -p $(@D)
+	$(say) STRIP $@
+	$(Q)llvm-strip -o $@ $<
+
+$(ESP)/keel/initrd.cpio.gz: $(DEFAULT_INITRD)
+	@mkdir -p $(@D)
+	$(Q)cp $< $@
+
+$(ESP)/keel/keel.conf: esp/EFI/keel/keel.conf
+	@mkdir -p $(@D)
+	$(Q)cp $< $@
+
+build/keel.img: scripts/mkimage $(ESP_FILES)
+	$(say) IMAGE $@
+	$(Q)scripts/mkimage $@ build/esp
+
+build/keel.iso: esp/grub/grub.cfg $(ESP_FILES)
+	$(say) ISO $@
+	$(Q)rm -rf build/iso && mkdir -p build/iso/boot/grub
+	$(Q)cp $(ESP)/keel/kernel.elf $(ESP)/keel/initrd.cpio.gz build/iso/boot/
+	$(Q)cp esp/grub/grub.cfg build/iso/boot/grub/
+	$(Q)grub-mkrescue -o $@ build/iso >build/iso.log 2>&1 || { cat build/iso.log; exit 1; }
 
 # Host unit tests: tests/unit/ROOM/NAME_test.c names what it links in a line
 # "LINK: file.c ..." of its head comment; each becomes one program under ASan and UBSan.
@@ -221,8 +319,6 @@ $(B)/unit/%: tests/unit/%.c tests/unit/host.h tests/unit/ktest.c $(MAKEFILE_LIST
 	$(CC) $(UNIT_CFLAGS) -MM -MP -MT $@ $$srcs >$@.d && $(CC) $(UNIT_CFLAGS) -o $@ $$srcs
 
 # ---- The initial file system, and what people type ---------------------------------
-
-DEFAULT_INITRD := build/initrd.cpio.gz
 
 $(DEFAULT_INITRD): scripts/mkinitrd scripts/mkcpio $(shell find esp/initrd -type f)
 	@mkdir -p $(@D)

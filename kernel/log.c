@@ -245,6 +245,12 @@ log_enter_panic(void)
 	is_panicking = true;
 }
 
+bool
+log_is_panicking(void)
+{
+	return is_panicking;
+}
+
 void
 log_init(void)
 {

@@ -85,5 +85,6 @@ extern int log_console_level;
 
 /* Panic: from now on no lock is taken, and every level reaches the consoles. */
 void log_enter_panic(void);
+bool log_is_panicking(void);
 
 void log_init(void); /* reads loglevel=, quiet, debug */

@@ -70,7 +70,7 @@ enum NODISCARD err {
 static inline void *
 err_ptr(long err)
 {
-	return (void *)err;
+	return (void *)(intptr_t)err;
 }
 
 static inline bool
@@ -82,5 +82,5 @@ is_err(const void *p)
 static inline long
 ptr_err(const void *p)
 {
-	return (long)p;
+	return (long)(intptr_t)p;
 }

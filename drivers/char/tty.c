@@ -463,6 +463,12 @@ tty_register(struct tty *tty, unsigned major, unsigned minor)
 	return dev_register_char(tty->name, 0620, major, minor, &tty_file_ops, tty);
 }
 
+enum err
+tty_register_alias(struct tty *tty, const char *name, unsigned major, unsigned minor)
+{
+	return dev_register_char(name, 0620, major, minor, &tty_file_ops, tty);
+}
+
 void
 tty_set_console(struct tty *tty)
 {

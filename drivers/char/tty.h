@@ -41,6 +41,9 @@ struct tty {
 /* Registers /dev/NAME as character device major:minor. The tty lives for ever. Thread context. */
 enum err tty_register(struct tty *, unsigned major, unsigned minor);
 
+/* One more node for a registered terminal. */
+enum err tty_register_alias(struct tty *, const char *name, unsigned major, unsigned minor);
+
 /* Characters came in. Any context with no spinlock held. */
 void tty_input(struct tty *, const uint8_t *text, size_t n);
 
