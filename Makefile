@@ -109,6 +109,8 @@ SRCS_fs :=
 SRCS_drivers := \
 	drivers/char/console.c \
 	drivers/char/fbcon.c \
+	drivers/char/keyboard.c \
+	drivers/char/keymap.c \
 	drivers/char/ldisc.c \
 	drivers/char/serial.c \
 	drivers/char/tty.c \
