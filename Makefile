@@ -81,19 +81,28 @@ SRCS_kernel_proc := \
 SRCS_kernel_ipc :=
 
 SRCS_mm := \
+	mm/access.c \
+	mm/anon.c \
+	mm/area.c \
+	mm/aspace.c \
 	mm/dma.c \
+	mm/fault.c \
+	mm/filemap.c \
 	mm/frames.c \
 	mm/frames_boot.c \
 	mm/kmalloc.c \
 	mm/kva.c \
 	mm/kva_space.c \
+	mm/map.c \
 	mm/pagecache.c \
 	mm/pagetable.c \
+	mm/shmem.c \
 	mm/slab.c \
 	mm/slab_debug.c \
 	mm/tlb.c \
 	mm/uio.c \
-	mm/usercopy.c
+	mm/usercopy.c \
+	mm/userpt.c
 
 SRCS_acpi := \
 	acpi/acpi.c \

@@ -62,13 +62,43 @@ signal_fault(int sig, int code, vaddr_t addr)
 }
 
 __attribute__((weak)) bool
-page_fault(struct trap_frame *f, vaddr_t addr)
+stack_guard_hit(vaddr_t addr)
 {
 	return false;
 }
 
-__attribute__((weak)) bool
-stack_guard_hit(vaddr_t addr)
+__attribute__((weak)) NO_THREAD_SAFETY_ANALYSIS void
+mutex_lock(struct mutex *m)
 {
-	return false;
+}
+
+__attribute__((weak)) NO_THREAD_SAFETY_ANALYSIS void
+mutex_unlock(struct mutex *m)
+{
+}
+
+__attribute__((weak)) void
+rwsem_lock(struct rwsem *s)
+{
+}
+
+__attribute__((weak)) void
+rwsem_unlock(struct rwsem *s)
+{
+}
+
+__attribute__((weak)) void
+rwsem_lock_shared(struct rwsem *s)
+{
+}
+
+__attribute__((weak)) void
+rwsem_unlock_shared(struct rwsem *s)
+{
+}
+
+__attribute__((weak)) enum err
+signal_send_process(struct process *p, int sig, const struct siginfo *info)
+{
+	return ERR_SRCH;
 }

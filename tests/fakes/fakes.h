@@ -11,6 +11,7 @@
  *   kmalloc.c   kmalloc, slabs, vmalloc on malloc: counts live objects, can fail the Nth call
  *   frames.c    page_alloc & co from an arena of 32 MiB; counts frames, can fail the Nth call
  *   panic.c     panic, log: print; EXPECT_PANIC catches
+ *   tlb.c       TLB flushes are counted
  *   timer.c     timers fire from fake_timers_run()
  */
 #pragma once
@@ -34,6 +35,9 @@ void fake_kmalloc_fail_nth(unsigned n);		    /* the nth call from now (1 = next)
 extern long fake_frames_live;			   /* frames allocated and not freed */
 extern int64_t fake_mem_counters[];		   /* by enum mem_counter */
 void fake_frames_fail_nth(unsigned n);
+
+/* tlb.c */
+extern unsigned fake_tlb_flushes;
 
 /* wait.c: called instead of sleeping; NULL: a sleep is a test failure (abort). */
 extern void (*fake_on_sleep)(void);

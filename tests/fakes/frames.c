@@ -17,6 +17,7 @@ static struct page pages[FRAMES];
 
 vaddr_t direct_map_base = (vaddr_t)arena;
 struct page *page_array = pages;
+vaddr_t fake_page_array = (vaddr_t)pages; /* where mm/layout.h says it is */
 uint64_t page_array_frames = FRAMES;
 
 long fake_frames_live;
@@ -103,4 +104,12 @@ void
 mem_counter_add(enum mem_counter which, int64_t n)
 {
 	fake_mem_counters[which] += n;
+}
+
+void
+mem_stats_get(struct mem_stats *s)
+{
+	memset(s, 0, sizeof(*s));
+	s->total_pages = FRAMES;
+	s->free_pages = FRAMES - (uint64_t)fake_frames_live;
 }

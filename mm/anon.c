@@ -1,0 +1,82 @@
+/*
+ * Anonymous memory: reads before the first write see the shared zero page; a write gets a page of
+ * its own. Copy-on-write for all private areas is here as well.
+ */
+#include "lib/string.h"
+#include "mm/area.h"
+#include "mm/userpt.h"
+
+/* Puts a fresh page of the area's own in place of `old`. False: the entry had changed; page freed. */
+static bool
+install_own(struct area *a, pte_t *pte, pte_t old, struct page *pg)
+{
+	pte_t new_pte = page_to_phys(pg) | upt_bits(a->flags) | PTE_WRITE | PTE_DIRTY;
+
+	if (upt_change(pte, old, new_pte))
+		return true;
+	anon_page_free(pg);
+	return false;
+}
+
+static enum err
+anon_fault(struct area *a, vaddr_t va, unsigned access)
+{
+	pte_t *pte = upt_make(a->aspace, va), old;
+	struct page *pg;
+
+	if (!pte)
+		return ERR_NOMEM;
+	old = upt_load(pte);
+	if (old)
+		return access & AREA_WRITE ? cow_break(a, va, pte, old) : OK;
+	if (!(access & AREA_WRITE)) {
+		/* If another CPU was faster, its entry serves as well. */
+		(void)upt_change(pte, 0, zero_page | upt_bits(a->flags) | PTE_SPECIAL);
+		return OK;
+	}
+	pg = anon_page_alloc(ALLOC_ZERO);
+	if (!pg)
+		return ERR_NOMEM;
+	if (install_own(a, pte, 0, pg))
+		aspace_count_resident(a->aspace, 1, 1);
+	return OK;
+}
+
+const struct area_ops anon_area_ops = { .name = "anon", .fault = anon_fault };
+
+/* Nobody else maps the page or holds it: it may be written in place. */
+static bool
+is_sole_user(const struct page *pg)
+{
+	return page_is_anon(pg) && __atomic_load_n(&pg->mapcount, __ATOMIC_ACQUIRE) == 1 &&
+	    __atomic_load_n(&pg->refs, __ATOMIC_ACQUIRE) == 1;
+}
+
+enum err
+cow_break(struct area *a, vaddr_t va, pte_t *pte, pte_t old)
+{
+	bool is_zero = old & PTE_SPECIAL;
+	struct page *from = is_zero ? NULL : phys_to_page(pte_phys(old)), *pg;
+	struct tlb_batch batch;
+
+	if (old & PTE_WRITE)
+		return OK; /* another CPU has done it */
+	if (from && is_sole_user(from)) {
+		/* More rights need no flush: a stale entry faults once more. */
+		(void)upt_change(pte, old, old | PTE_WRITE | PTE_DIRTY);
+		return OK;
+	}
+	pg = anon_page_alloc(is_zero ? ALLOC_ZERO : ALLOC_NORMAL);
+	if (!pg)
+		return ERR_NOMEM;
+	if (from)
+		memcpy(page_to_virt(pg), page_to_virt(from), PAGE_SIZE);
+	if (!install_own(a, pte, old, pg))
+		return OK;
+	tlb_batch_begin(&batch, a->aspace);
+	tlb_batch_range(&batch, va, va + PAGE_SIZE);
+	aspace_count_resident(a->aspace, 1, 1);
+	upt_drop(a->aspace, old, &batch);
+	tlb_batch_end(&batch);
+	return OK;
+}

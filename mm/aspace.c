@@ -1,0 +1,184 @@
+/*
+ * Address spaces: their life, layout and fork. Kernel threads run
+ * on whatever space was loaded; before a space dies, CPUs still on it are told to leave.
+ */
+#include "mm/aspace.h"
+
+#include "kernel/file.h"
+#include "kernel/panic.h"
+#include "kernel/proc/process.h"
+#include "kernel/random.h"
+#include "mm/area.h"
+#include "mm/slab.h"
+#include "mm/userpt.h"
+
+enum {
+	MMAP_RANDOM_BITS = 28, /* pages, as Linux's default */
+	STACK_RANDOM_PAGES = 0x400000,
+};
+
+static struct slab_cache *aspace_cache;
+paddr_t zero_page;
+
+void
+aspace_init(void)
+{
+	struct page *pg = page_alloc(0, ALLOC_ZERO);
+
+	ASSERT(pg);
+	zero_page = page_to_phys(pg);
+	aspace_cache = slab_cache_create("aspace", sizeof(struct aspace), 64);
+	area_init();
+}
+
+/*
+ * As on Linux: mappings begin below the stack's largest extent (its limit, within 128 MiB and
+ * five sixths of the space) and its random shift, at a random distance.
+ */
+static void
+choose_layout(struct aspace *as)
+{
+	uint64_t stack = current_limit(RLIMIT_STACK);
+	uint64_t random_max = (uint64_t)STACK_RANDOM_PAGES * PAGE_SIZE;
+	uint64_t gap = MIN(MAX(stack, MIB(128)), USER_SPACE_END / 6 * 5 - random_max);
+
+	gap = ALIGN_UP(gap + random_max + STACK_GUARD_GAP, PAGE_SIZE);
+	as->mmap_base =
+	    USER_SPACE_END - gap - (random_below(1ull << MMAP_RANDOM_BITS) << PAGE_SHIFT);
+	as->stack_top = USER_SPACE_END - (random_below(STACK_RANDOM_PAGES) << PAGE_SHIFT);
+}
+
+/* Everything but layout and contents. */
+static struct aspace *
+alloc_space(void)
+{
+	struct aspace *as = slab_zalloc(aspace_cache);
+
+	if (!as)
+		return NULL;
+	as->page_table = pt_create();
+	if (!as->page_table) {
+		slab_free(aspace_cache, as);
+		return NULL;
+	}
+	tlb_context_init(&as->tlb);
+	as->refs = 1;
+	rwsem_init(&as->lock, "aspace", RANK_MMAP);
+	return as;
+}
+
+struct aspace *
+aspace_create(void)
+{
+	struct aspace *as = alloc_space();
+
+	if (as)
+		choose_layout(as);
+	return as;
+}
+
+struct aspace *
+aspace_get(struct aspace *as)
+{
+	__atomic_add_fetch(&as->refs, 1, __ATOMIC_RELAXED);
+	return as;
+}
+
+void
+aspace_switch(struct aspace *as)
+{
+	tlb_load(as);
+}
+
+static void
+destroy(struct aspace *as)
+{
+	struct tlb_batch batch;
+	struct area *a, *next;
+	struct list dead;
+
+	tlb_unload(as);
+	list_init(&dead);
+	for (a = area_find_from(as, 0); a; a = next) {
+		next = area_next(a);
+		area_remove(a);
+		list_push_back(&dead, &a->cache_link);
+	}
+	tlb_batch_begin(&batch, as);
+	list_for_each(a, &dead, cache_link)
+		upt_zap(as, a->start, a->end, &batch);
+	tlb_batch_end(&batch);
+	areas_free(&dead);
+	if (as->exe)
+		file_put(as->exe);
+	pt_destroy(as->page_table);
+	slab_free(aspace_cache, as);
+}
+
+void
+aspace_put(struct aspace *as)
+{
+	if (__atomic_sub_fetch(&as->refs, 1, __ATOMIC_ACQ_REL) == 0)
+		destroy(as);
+}
+
+/* The child's copy of an area, in its tree, with the pages that fork must copy. */
+static enum err
+fork_area(struct aspace *child, const struct area *a, struct tlb_batch *batch)
+{
+	struct area *copy;
+
+	if (a->flags & AREA_NO_FORK)
+		return OK;
+	copy = area_alloc(child, a->start, a->end, a->flags & ~AREA_LOCKED);
+	if (!copy)
+		return ERR_NOMEM;
+	copy->ops = a->ops;
+	copy->file = a->file ? file_get(a->file) : NULL;
+	copy->file_page = a->file_page;
+	copy->private = a->private;
+	area_insert(copy);
+	if (a->flags & (AREA_SHARED | AREA_DEVICE | AREA_WIPE_FORK))
+		return OK;
+	return upt_copy(child, a->aspace, a->start, a->end, batch);
+}
+
+static void
+copy_layout(struct aspace *to, const struct aspace *from)
+{
+	to->brk_start = from->brk_start;
+	to->brk = from->brk;
+	to->mmap_base = from->mmap_base;
+	to->stack_top = from->stack_top;
+	to->code_start = from->code_start;
+	to->code_end = from->code_end;
+	to->data_start = from->data_start;
+	to->data_end = from->data_end;
+	to->arg_start = from->arg_start;
+	to->arg_end = from->arg_end;
+	to->env_start = from->env_start;
+	to->env_end = from->env_end;
+	to->exe = from->exe ? file_get(from->exe) : NULL;
+}
+
+struct aspace *
+aspace_fork(struct aspace *parent)
+{
+	struct aspace *child = alloc_space();
+	struct tlb_batch batch;
+	enum err err = OK;
+
+	if (!child)
+		return NULL;
+	rwsem_lock(&parent->lock);
+	copy_layout(child, parent);
+	tlb_batch_begin(&batch, parent);
+	for (struct area *a = area_find_from(parent, 0); a && err == OK; a = area_next(a))
+		err = fork_area(child, a, &batch);
+	tlb_batch_end(&batch); /* the parent's threads must not go on writing shared pages */
+	rwsem_unlock(&parent->lock);
+	if (err == OK)
+		return child;
+	aspace_put(child);
+	return NULL;
+}

@@ -1,0 +1,576 @@
+/*
+ * Address spaces on fake physical memory: single operations, and long random runs of them compared
+ * with a plain array of pages. LINK: mm/access.c mm/anon.c mm/area.c mm/aspace.c mm/fault.c mm/filemap.c mm/map.c mm/pagecache.c mm/pagetable.c mm/shmem.c mm/userpt.c lib/rbtree.c lib/string.c tests/fakes/clock.c tests/fakes/cpu.c tests/fakes/frames.c tests/fakes/kmalloc.c tests/fakes/mutex.c tests/fakes/panic.c tests/fakes/percpu.c tests/fakes/spinlock.c tests/fakes/tlb.c tests/fakes/wait.c
+ */
+#include "kernel/fcntl.h"
+#include "kernel/file.h"
+#include "kernel/proc/process.h"
+#include "kernel/random.h"
+#include "kernel/x86/traps.h"
+#include "lib/string.h"
+#include "mm/area.h"
+#include "mm/filemap.h"
+#include "mm/mman.h"
+#include "mm/pagecache.h"
+#include "mm/slab.h"
+#include "mm/userpt.h"
+#include "tests/fakes/fakes.h"
+#include "tests/unit/ktest.h"
+
+/* ---- What the rest of the kernel would give ------------------------------------------- */
+
+static uint64_t seed = 1;
+
+static unsigned
+rnd(unsigned below)
+{
+	seed = seed * 6364136223846793005ull + 1442695040888963407ull;
+	return (unsigned)((seed >> 33) % below);
+}
+
+uint64_t
+random_below(uint64_t limit)
+{
+	return rnd(1u << 30) % limit;
+}
+
+bool
+capable(enum capability cap)
+{
+	return false;
+}
+
+bool
+signal_is_fatal_pending(const struct thread *t)
+{
+	return false;
+}
+
+void
+signal_fault(int sig, int code, vaddr_t addr)
+{
+}
+
+enum err
+signal_send_process(struct process *p, int sig, const struct siginfo *info)
+{
+	return OK;
+}
+
+const struct ex_entry *
+ex_table_find(uint64_t rip)
+{
+	return NULL;
+}
+
+struct file *
+file_alloc(const struct file_ops *ops, uint32_t flags, void *private)
+{
+	struct file *f = kzalloc(sizeof(*f));
+
+	if (!f)
+		return NULL;
+	f->ops = ops;
+	f->refs = 1;
+	f->private = private;
+	return f;
+}
+
+struct file *
+file_get(struct file *f)
+{
+	f->refs++;
+	return f;
+}
+
+void
+file_put(struct file *f)
+{
+	if (--f->refs)
+		return;
+	f->ops->release(f);
+	kfree(f);
+}
+
+/* ---- Set-up ------------------------------------------------------------------------------ */
+
+static long frames_at_start, objects_at_start;
+
+static void
+set_up(void)
+{
+	if (!kernel_page_table) {
+		kernel_page_table = page_to_phys(page_alloc(0, ALLOC_ZERO));
+		aspace_init();
+	}
+	frames_at_start = fake_frames_live;
+	objects_at_start = fake_kmalloc_live;
+}
+
+static bool
+nothing_is_left(void)
+{
+	return fake_frames_live == frames_at_start && fake_kmalloc_live == objects_at_start &&
+	    fake_mem_counters[MEM_ANON] == 0;
+}
+
+enum { RW = PROT_READ | PROT_WRITE, ANON = MAP_PRIVATE | MAP_ANONYMOUS };
+
+#define BASE 0x7000000000ull
+
+/* The byte at `va` as the program would reach it, faults included; NULL: a signal. */
+static char *
+reach(struct aspace *as, vaddr_t va, unsigned access)
+{
+	for (int tries = 0; tries < 3; tries++) {
+		pte_t *pte = upt_find(as, va);
+		uint64_t need = PTE_PRESENT | PTE_USER | (access == AREA_WRITE ? PTE_WRITE : 0);
+
+		if (pte && (*pte & need) == need && (access != AREA_EXEC || !(*pte & PTE_NX)))
+			return (char *)phys_to_virt(pte_phys(*pte)) + va % PAGE_SIZE;
+		if (aspace_fault(as, va, access) != OK)
+			return NULL;
+	}
+	ktest_fail(__FILE__, __LINE__, "a resolved fault lets the access through", 0, 0);
+	return NULL;
+}
+
+/* ---- Single operations ------------------------------------------------------------------- */
+
+KTEST(aspace_anonymous_memory_reads_zeros_then_keeps_what_is_written)
+{
+	struct aspace *as;
+	long at;
+
+	set_up();
+	as = aspace_create();
+	at = aspace_map(as, 0, 3 * PAGE_SIZE, RW, ANON, NULL, 0);
+	CHECK(at > 0 && at % PAGE_SIZE == 0);
+	CHECK(*reach(as, at + 5, AREA_READ) == 0);
+	CHECK_EQ(as->resident, 0);
+	*reach(as, at + 5, AREA_WRITE) = 'x';
+	CHECK(*reach(as, at + 5, AREA_READ) == 'x');
+	CHECK_EQ(as->resident, 1);
+	CHECK(!reach(as, at, AREA_EXEC));
+	CHECK(!reach(as, at + 3 * PAGE_SIZE, AREA_READ));
+	CHECK_EQ(aspace_unmap(as, at, 3 * PAGE_SIZE), OK);
+	CHECK(!reach(as, at, AREA_READ));
+	CHECK_EQ(as->resident, 0);
+	aspace_put(as);
+	CHECK(nothing_is_left());
+}
+
+KTEST(aspace_map_refuses_nonsense)
+{
+	struct aspace *as;
+
+	set_up();
+	as = aspace_create();
+	CHECK_EQ(aspace_map(as, 0, 0, RW, ANON, NULL, 0), ERR_INVAL);
+	CHECK_EQ(aspace_map(as, 0, 4096, RW, MAP_ANONYMOUS, NULL, 0), ERR_INVAL);
+	CHECK_EQ(aspace_map(as, 0, 1ull << 47, RW, ANON, NULL, 0), ERR_NOMEM);
+	CHECK_EQ(aspace_map(as, 0, -1ull, RW, ANON, NULL, 0), ERR_NOMEM);
+	CHECK_EQ(aspace_map(as, 0, 4096, RW, ANON, NULL, 5), ERR_INVAL);
+	CHECK_EQ(aspace_map(as, 4097, 4096, RW, ANON | MAP_FIXED, NULL, 0), ERR_INVAL);
+	CHECK_EQ(aspace_map(as, 4096, 4096, RW, ANON | MAP_FIXED, NULL, 0), ERR_PERM);
+	CHECK_EQ(
+	    aspace_map(as, USER_SPACE_END, 4096, RW, ANON | MAP_FIXED, NULL, 0), ERR_NOMEM);
+	CHECK_EQ(aspace_unmap(as, 1, 4096), ERR_INVAL);
+	CHECK_EQ(aspace_unmap(as, BASE, 0), ERR_INVAL);
+	CHECK_EQ(aspace_unmap(as, 0, -1ull), ERR_INVAL);
+	CHECK_EQ(aspace_protect(as, BASE, 4096, PROT_READ), ERR_NOMEM);
+	CHECK(rb_is_empty(&as->areas));
+	CHECK_EQ(aspace_map(as, BASE, 8192, RW, ANON | MAP_FIXED, NULL, 0), BASE);
+	CHECK_EQ(
+	    aspace_map(as, BASE + 4096, 8192, RW, ANON | MAP_FIXED_NOREPLACE, NULL, 0), ERR_EXIST);
+	aspace_put(as);
+	CHECK(nothing_is_left());
+}
+
+KTEST(aspace_neighbours_with_the_same_rights_are_one_area)
+{
+	struct aspace *as;
+	struct area *a;
+
+	set_up();
+	as = aspace_create();
+	CHECK_EQ(aspace_map(as, BASE, 4096, RW, ANON | MAP_FIXED, NULL, 0), BASE);
+	CHECK_EQ(aspace_map(as, BASE + 8192, 4096, RW, ANON | MAP_FIXED, NULL, 0), BASE + 8192);
+	CHECK_EQ(aspace_map(as, BASE + 4096, 4096, RW, ANON | MAP_FIXED, NULL, 0), BASE + 4096);
+	a = area_find(as, BASE);
+	CHECK(a && a->end == BASE + 3 * 4096 && !area_next(a) && !area_prev(a));
+	CHECK_EQ(aspace_protect(as, BASE + 4096, 4096, PROT_READ), OK);
+	CHECK(area_find(as, BASE)->end == BASE + 4096);
+	CHECK_EQ(aspace_protect(as, BASE + 4096, 4096, RW), OK);
+	CHECK(area_find(as, BASE)->end == BASE + 3 * 4096);
+	CHECK_EQ(as->num_pages, 3);
+	CHECK_EQ(as->data_pages, 3);
+	aspace_put(as);
+	CHECK(nothing_is_left());
+}
+
+KTEST(aspace_last_owner_writes_a_copied_page_in_place)
+{
+	struct aspace *a, *b;
+	char *page;
+
+	set_up();
+	a = aspace_create();
+	CHECK_EQ(aspace_map(a, BASE, 4096, RW, ANON | MAP_FIXED, NULL, 0), BASE);
+	page = reach(a, BASE, AREA_WRITE);
+	*page = 1;
+	b = aspace_fork(a);
+	CHECK(reach(b, BASE, AREA_READ) == page);
+	*reach(b, BASE, AREA_WRITE) = 2;
+	CHECK(reach(b, BASE, AREA_READ) != page && *page == 1);
+	CHECK(reach(a, BASE, AREA_WRITE) == page);
+	aspace_put(b);
+	CHECK(reach(a, BASE, AREA_WRITE) == page);
+	aspace_put(a);
+	CHECK(nothing_is_left());
+}
+
+KTEST(aspace_stack_grows_within_its_limit_and_keeps_its_gap)
+{
+	static struct process p;
+	struct aspace *as;
+	vaddr_t top = 0x7ff000000000;
+
+	set_up();
+	p.rlimits[RLIMIT_STACK].cur = MIB(8);
+	p.rlimits[RLIMIT_AS].cur = p.rlimits[RLIMIT_DATA].cur = RLIM_INFINITY;
+	fake_thread.process = &p;
+	as = aspace_create();
+	CHECK_EQ(aspace_map_stack(as, top, 2 * PAGE_SIZE, RW), OK);
+	CHECK(reach(as, top - MIB(4), AREA_WRITE));
+	CHECK(reach(as, top - MIB(8), AREA_WRITE));
+	CHECK(!reach(as, top - MIB(8) - 1, AREA_WRITE));
+	CHECK_EQ(aspace_map(as, top - MIB(10), 4096, RW, ANON | MAP_FIXED, NULL, 0), top - MIB(10));
+	p.rlimits[RLIMIT_STACK].cur = MIB(16);
+	CHECK(reach(as, top - MIB(9) + 8192, AREA_WRITE));
+	CHECK(!reach(as, top - MIB(9), AREA_WRITE));
+	aspace_put(as);
+	fake_thread.process = NULL;
+	CHECK(nothing_is_left());
+}
+
+KTEST(aspace_brk_moves_both_ways)
+{
+	struct aspace *as;
+
+	set_up();
+	as = aspace_create();
+	as->brk_start = as->brk = BASE + 100;
+	CHECK_EQ(aspace_brk(as, 0), BASE + 100);
+	CHECK_EQ(aspace_brk(as, BASE + 200), BASE + 200);
+	CHECK_EQ(aspace_brk(as, BASE + 5 * PAGE_SIZE), BASE + 5 * PAGE_SIZE);
+	*reach(as, BASE + 5 * PAGE_SIZE - 1, AREA_WRITE) = 'z';
+	CHECK_EQ(aspace_brk(as, BASE + PAGE_SIZE), BASE + PAGE_SIZE);
+	CHECK(!reach(as, BASE + 4 * PAGE_SIZE, AREA_READ));
+	CHECK_EQ(aspace_map(as, BASE + 8 * PAGE_SIZE, 4096, RW, ANON | MAP_FIXED, NULL, 0),
+	    BASE + 8 * PAGE_SIZE);
+	CHECK_EQ(aspace_brk(as, BASE + 9 * PAGE_SIZE), BASE + PAGE_SIZE);
+	CHECK_EQ(aspace_brk(as, BASE + 7 * PAGE_SIZE), BASE + 7 * PAGE_SIZE);
+	CHECK_EQ(*reach(as, BASE + 5 * PAGE_SIZE - 1, AREA_READ), 0);
+	aspace_put(as);
+	CHECK(nothing_is_left());
+}
+
+KTEST(aspace_read_and_write_reach_across_pages)
+{
+	struct aspace *as;
+	char text[9000], back[9000];
+
+	set_up();
+	for (unsigned i = 0; i < sizeof(text); i++)
+		text[i] = (char)rnd(256);
+	as = aspace_create();
+	CHECK_EQ(aspace_map(as, BASE, 4 * 4096, RW, ANON | MAP_FIXED, NULL, 0), BASE);
+	CHECK_EQ(aspace_write(as, BASE + 3000, text, 9000), 9000);
+	CHECK_EQ(aspace_read(as, BASE + 3000, back, 9000), 9000);
+	CHECK(!memcmp(text, back, 9000));
+	CHECK_EQ(aspace_read(as, BASE + 4 * 4096 - 10, back, 20), 10);
+	CHECK_EQ(aspace_read(as, -20ull, back, 20), 0);
+	aspace_put(as);
+	CHECK(nothing_is_left());
+}
+
+/* ---- Random runs against a model ------------------------------------------------------- */
+
+enum { PAGES = 48, FILE_PAGES = 24, SPACES = 3 };
+
+enum kind { NONE, PRIVATE, SHARED, FILE_PRIVATE, FILE_SHARED };
+
+/* One page of a space as it should be. */
+struct mpage {
+	enum kind kind;
+	int prot;
+	bool is_own;	    /* PRIVATE kinds: `value` is the space's, else what is below */
+	uint8_t value;
+	uint8_t *shared;    /* SHARED: where all who share it look */
+	unsigned file_page; /* FILE kinds */
+};
+
+struct space {
+	struct aspace *as;
+	struct mpage pages[PAGES];
+};
+
+static struct space spaces[SPACES];
+static uint8_t file_values[FILE_PAGES];
+static unsigned file_len;
+static uint8_t shared_cells[200000];
+static unsigned num_cells;
+static struct page_cache cache;
+
+static enum err
+test_mmap(struct file *f, struct area *a)
+{
+	a->ops = &filemap_area_ops;
+	return OK;
+}
+
+static void
+test_release(struct file *f)
+{
+}
+
+static const struct file_ops test_file_ops = { .mmap = test_mmap, .release = test_release };
+static struct file *file;
+
+static bool
+expect_access(const struct mpage *m, unsigned access)
+{
+	if (m->kind == NONE || !(m->prot & (access == AREA_WRITE ? PROT_WRITE : PROT_READ | PROT_WRITE)))
+		return false;
+	if (m->kind == FILE_SHARED || (m->kind == FILE_PRIVATE && !m->is_own))
+		return m->file_page < file_len;
+	return true;
+}
+
+static uint8_t *
+model_value(struct mpage *m)
+{
+	static uint8_t zero;
+
+	zero = 0;
+	if (m->kind == SHARED)
+		return m->shared;
+	if (m->kind == FILE_SHARED || (m->kind == FILE_PRIVATE && !m->is_own))
+		return &file_values[m->file_page];
+	return m->is_own ? &m->value : &zero;
+}
+
+static bool
+check_page(struct space *s, unsigned i)
+{
+	char *p = reach(s->as, BASE + i * 4096ull + 7, AREA_READ);
+
+	if (!p != !expect_access(&s->pages[i], AREA_READ))
+		return false;
+	return !p || *(uint8_t *)p == *model_value(&s->pages[i]);
+}
+
+static bool
+write_page(struct space *s, unsigned i)
+{
+	struct mpage *m = &s->pages[i];
+	char *p = reach(s->as, BASE + i * 4096ull + 7, AREA_WRITE);
+	uint8_t v = (uint8_t)rnd(256);
+
+	if (!p != !expect_access(m, AREA_WRITE))
+		return false;
+	if (!p)
+		return true;
+	if (m->kind == PRIVATE || m->kind == FILE_PRIVATE)
+		m->is_own = true;
+	*p = (char)v;
+	*model_value(m) = v;
+	return true;
+}
+
+static bool
+map_pages(struct space *s, unsigned first, unsigned n)
+{
+	enum kind kind = 1 + rnd(4);
+	int prot = (int)rnd(4), flags = MAP_FIXED;
+	unsigned file_page = rnd(FILE_PAGES - n + 1);
+	bool is_file = kind >= FILE_PRIVATE;
+	long r;
+
+	flags |= kind == PRIVATE || kind == FILE_PRIVATE ? MAP_PRIVATE : MAP_SHARED;
+	r = aspace_map(s->as, BASE + first * 4096ull, n * 4096ull - rnd(4000), prot,
+	    flags | (is_file ? 0 : MAP_ANONYMOUS), is_file ? file : NULL, file_page * 4096);
+	for (unsigned i = 0; i < n; i++) {
+		s->pages[first + i] = (struct mpage) { .kind = kind, .prot = prot };
+		s->pages[first + i].file_page = file_page + i;
+		if (kind == SHARED) {
+			s->pages[first + i].shared = &shared_cells[num_cells];
+			shared_cells[num_cells++] = 0;
+		}
+	}
+	return r == (long)(BASE + first * 4096ull);
+}
+
+static bool
+protect_pages(struct space *s, unsigned first, unsigned n)
+{
+	int prot = (int)rnd(4);
+	enum err expected = OK;
+
+	for (unsigned i = first; i < first + n && expected == OK; i++) {
+		if (s->pages[i].kind == NONE)
+			expected = ERR_NOMEM;
+		else
+			s->pages[i].prot = prot;
+	}
+	return aspace_protect(s->as, BASE + first * 4096ull, n * 4096ull, prot) == expected;
+}
+
+static bool
+truncate_file(void)
+{
+	unsigned len = rnd(FILE_PAGES + 1);
+
+	cache.file_size = len * 4096ull;
+	if (len < file_len) {
+		page_cache_truncate(&cache, len, 0);
+		memset(&file_values[len], 0, FILE_PAGES - len);
+		for (unsigned s = 0; s < SPACES; s++)
+			for (unsigned i = 0; spaces[s].as && i < PAGES; i++)
+				if (spaces[s].pages[i].file_page >= len)
+					if (spaces[s].pages[i].kind == FILE_PRIVATE)
+						spaces[s].pages[i].is_own = false;
+	}
+	file_len = len;
+	return true;
+}
+
+static bool
+fork_space(struct space *s)
+{
+	struct space *to = &spaces[rnd(SPACES)];
+
+	if (to == s)
+		return true;
+	if (to->as)
+		aspace_put(to->as);
+	to->as = aspace_fork(s->as);
+	memcpy(to->pages, s->pages, sizeof(to->pages));
+	return to->as != NULL;
+}
+
+static bool
+random_step(void)
+{
+	struct space *s = &spaces[rnd(SPACES)];
+	unsigned first = rnd(PAGES), n = 1 + rnd(MIN(PAGES - first, 12));
+
+	if (!s->as)
+		s = &spaces[0];
+	switch (rnd(16)) {
+	case 0: case 1: return map_pages(s, first, n);
+	case 2:
+		memset(&s->pages[first], 0, n * sizeof(s->pages[0]));
+		return aspace_unmap(s->as, BASE + first * 4096ull, n * 4096ull) == OK;
+	case 3: case 4: return protect_pages(s, first, n);
+	case 5: return rnd(4) ? true : fork_space(s);
+	case 6: return rnd(4) ? true : truncate_file();
+	case 7:
+		if (s == &spaces[0] || rnd(4))
+			return true;
+		aspace_put(s->as);
+		memset(s, 0, sizeof(*s));
+		return true;
+	case 8: case 9: case 10: case 11: return write_page(s, first);
+	default: return check_page(s, first);
+	}
+}
+
+/* The counters and the tree of a space agree with the model. */
+static bool
+counters_agree(const struct space *s)
+{
+	uint64_t mapped = 0, data = 0;
+	vaddr_t end = 0;
+
+	for (unsigned i = 0; i < PAGES; i++) {
+		const struct mpage *m = &s->pages[i];
+
+		mapped += m->kind != NONE;
+		data += (m->kind == PRIVATE || m->kind == FILE_PRIVATE) && m->prot & PROT_WRITE;
+	}
+	for (struct area *a = area_find_from(s->as, 0); a; a = area_next(a)) {
+		if (a->start < end || a->start >= a->end)
+			return false;
+		end = a->end;
+	}
+	return s->as->num_pages == mapped && s->as->data_pages == data;
+}
+
+static void
+random_run(uint64_t start_seed)
+{
+	set_up();
+	seed = start_seed;
+	num_cells = 0;
+	file_len = FILE_PAGES;
+	memset(spaces, 0, sizeof(spaces));
+	memset(file_values, 0, sizeof(file_values));
+	page_cache_init(&cache, NULL, NULL);
+	cache.file_size = file_len * 4096ull;
+	file = file_alloc(&test_file_ops, O_RDWR, NULL);
+	file->cache = &cache;
+	file->mode = FILE_READ | FILE_WRITE;
+	spaces[0].as = aspace_create();
+	for (int step = 0; step < 20000; step++) {
+		CHECK(random_step());
+		for (unsigned k = 0; k < SPACES; k++)
+			CHECK(!spaces[k].as || counters_agree(&spaces[k]));
+	}
+	for (unsigned k = 0; k < SPACES; k++) {
+		for (unsigned i = 0; spaces[k].as && i < PAGES; i++)
+			CHECK(check_page(&spaces[k], i));
+		if (spaces[k].as)
+			aspace_put(spaces[k].as);
+	}
+	CHECK_EQ(file->refs, 1);
+	CHECK(list_is_empty(&cache.areas));
+	file_put(file);
+	page_cache_destroy(&cache);
+	CHECK(nothing_is_left());
+}
+
+KTEST(aspace_random_changes_agree_with_the_model)
+{
+	for (uint64_t s = 1; s <= 4; s++)
+		random_run(s);
+}
+
+KTEST(aspace_survives_every_failing_allocation)
+{
+	for (unsigned n = 1; n < 40; n++) {
+		struct aspace *as, *child;
+
+		set_up();
+		fake_kmalloc_fail_nth(n);
+		fake_frames_fail_nth(n / 2);
+		as = aspace_create();
+		if (as) {
+			(void)aspace_map(as, BASE, 16 * 4096, RW, ANON | MAP_FIXED, NULL, 0);
+			(void)aspace_map(as, BASE + 20 * 4096, 8192, RW,
+			    MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, NULL, 0);
+			for (unsigned i = 0; i < 24; i++)
+				(void)aspace_fault(as, BASE + i * 4096ull, AREA_WRITE);
+			(void)aspace_protect(as, BASE + 4096, 4096, PROT_READ);
+			(void)aspace_unmap(as, BASE + 8 * 4096, 4096);
+			child = aspace_fork(as);
+			if (child)
+				aspace_put(child);
+			aspace_put(as);
+		}
+		fake_kmalloc_fail_nth(0);
+		fake_frames_fail_nth(0);
+		CHECK(nothing_is_left());
+	}
+}
