@@ -1,11 +1,35 @@
-/* Memory and string calls: the portable versions; kernel/x86/memcpy.asm may replace the hot ones. */
+/*
+ * Memory and string calls. Blocks go by the processor's string instructions, in words of eight
+ * bytes and a rest: as fast as any loop from a few hundred bytes on, and small.
+ */
 #include "lib/string.h"
+
+enum { WORD = sizeof(uint64_t) };
+
+/* A word at any alignment. */
+static inline uint64_t
+word_load(const void *p)
+{
+	uint64_t w;
+
+	__builtin_memcpy(&w, p, WORD);
+	return w;
+}
+
+static inline void
+word_store(void *p, uint64_t w)
+{
+	__builtin_memcpy(p, &w, WORD);
+}
 
 void *
 memcpy(void *restrict dst, const void *restrict src, size_t n)
 {
 	void *d = dst;
+	size_t words = n / WORD;
 
+	n %= WORD;
+	__asm__ volatile("rep movsq" : "+D"(d), "+S"(src), "+c"(words) : : "memory");
 	__asm__ volatile("rep movsb" : "+D"(d), "+S"(src), "+c"(n) : : "memory");
 	return dst;
 }
@@ -18,6 +42,8 @@ memmove(void *dst, const void *src, size_t n)
 
 	if ((uintptr_t)dst - (uintptr_t)src >= n)
 		return memcpy(dst, src, n);
+	for (; n >= WORD; n -= WORD)
+		word_store(d + n - WORD, word_load(s + n - WORD));
 	while (n--)
 		d[n] = s[n];
 	return dst;
@@ -27,8 +53,12 @@ void *
 memset(void *dst, int c, size_t n)
 {
 	void *d = dst;
+	size_t words = n / WORD;
+	uint64_t word = (uint8_t)c * 0x0101010101010101ull;
 
-	__asm__ volatile("rep stosb" : "+D"(d), "+c"(n) : "a"(c) : "memory");
+	n %= WORD;
+	__asm__ volatile("rep stosq" : "+D"(d), "+c"(words) : "a"(word) : "memory");
+	__asm__ volatile("rep stosb" : "+D"(d), "+c"(n) : "a"(word) : "memory");
 	return dst;
 }
 
@@ -36,8 +66,11 @@ int
 memcmp(const void *a, const void *b, size_t n)
 {
 	const uint8_t *p = a, *q = b;
+	size_t i = 0;
 
-	for (size_t i = 0; i < n; i++)
+	while (i + WORD <= n && word_load(p + i) == word_load(q + i))
+		i += WORD;
+	for (; i < n; i++)
 		if (p[i] != q[i])
 			return p[i] - q[i];
 	return 0;
