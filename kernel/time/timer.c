@@ -136,6 +136,8 @@ timer_cancel(struct timer *t) NO_THREAD_SAFETY_ANALYSIS
 {
 	bool was_armed = false;
 
+	if (!t->home)
+		return false; /* all zeros: never initialised, so never armed */
 	for (;;) {
 		struct timer_queue *q = lock_home(t);
 		bool is_running = q->running == t;
