@@ -9,10 +9,11 @@
  *     4-level paging (a loader on 5-level firmware leaves it);
  *   - page tables at `page_table_root` that map (a) the kernel image at kernel_virt, each
  *     segment with exactly its rights, writable or executable, never both; (b) all RAM of the
- *     memory map, firmware tables included, writable, never executable, at
- *     direct_map_base + physical; (c) the framebuffer, write-combining, in the direct map;
- *     and nothing else. CR3 may still hold tables that also have the loader's last page
- *     one to one: `_start` loads page_table_root first, then the identity map is gone;
+ *     memory map, firmware tables included, at direct_map_base + physical: never executable,
+ *     writable but for the constant segments at the image's begin; (c) the framebuffer,
+ *     write-combining, in the direct map; and nothing else. CR3 may still hold tables that
+ *     also have the loader's last page one to one: `_start` loads page_table_root first,
+ *     then the identity map is gone;
  *   - IA32_PAT = WB, WC, UC-, UC, twice;
  *   - every pointer in the structure is a physical address: read it through the direct map.
  * All memory the loader allocated is BOOT_MEM_LOADER in the map (page tables, boot_info, stack,

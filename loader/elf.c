@@ -69,7 +69,7 @@ check_header(const struct elf_header *h, uint64_t size)
 	if (h->ident[4] != ELFCLASS64 || h->ident[5] != ELFDATA2LSB || h->machine != EM_X86_64)
 		return "an ELF file, but not for x86-64";
 	if (h->type != ET_DYN)
-		return "not a position-independent kernel";
+		return "an ELF file, but not a position-independent program";
 	if (h->phentsize != sizeof(struct program_header) || !h->phnum ||
 	    h->phnum > MAX_PROGRAM_HEADERS)
 		return "program headers are damaged";
@@ -140,11 +140,11 @@ elf_check(const void *file, uint64_t size, struct elf_image *e)
 		return wrong;
 	if (!e->nsegments)
 		return "has nothing to load";
-	if (e->dynamic_size) {
-		e->dynamic -= e->link_base;
-		if (!is_in_image(e, e->dynamic, e->dynamic_size))
-			return "the dynamic section lies outside";
-	}
+	if (!e->dynamic_size)
+		return "cannot be moved: it has no relocations";
+	e->dynamic -= e->link_base;
+	if (!is_in_image(e, e->dynamic, e->dynamic_size))
+		return "the dynamic section lies outside";
 	e->entry = h->entry - e->link_base;
 	for (unsigned i = 0; i < e->nsegments; i++) {
 		const struct boot_segment *s = &e->segments[i].place;

@@ -20,7 +20,7 @@ struct elf_image {
 	uint64_t entry;	    /* offset in the image */
 	unsigned nsegments;
 	struct elf_segment segments[ELF_MAX_SEGMENTS];
-	uint64_t dynamic, dynamic_size; /* offset in the image, bytes; 0: none */
+	uint64_t dynamic, dynamic_size; /* offset in the image, bytes */
 };
 
 /* Checks the file and describes it. NULL: good; else what is wrong. */

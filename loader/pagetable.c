@@ -100,6 +100,12 @@ boot_pt_map(struct boot_pt *pt, vaddr_t va, paddr_t pa, uint64_t size, unsigned 
 	return OK;
 }
 
+/* The direct map: where, and the range of physical memory in it that is read-only. */
+struct direct {
+	vaddr_t base;
+	struct boot_range fixed;
+};
+
 /* Whether this entry belongs into the direct map. */
 static bool
 is_direct(const struct memmap *map, uint32_t i)
@@ -138,18 +144,43 @@ next_run(const struct memmap *map, uint32_t *i, struct boot_range *run)
 	return true;
 }
 
-/* One run: 4 KiB pages below 2 MiB, large ones above. */
+/* What of a run lies in [min, max). */
 static enum err
-map_run(struct boot_pt *pt, vaddr_t base, const struct boot_range *run)
+map_part(struct boot_pt *pt, const struct direct *d, const struct boot_range *run, paddr_t min,
+    paddr_t max)
 {
-	uint64_t end = run->base + run->size, split = MIN(MAX(run->base, MIB(2)), end);
-	enum err err;
+	paddr_t lo = MAX(run->base, min), hi = MIN(run->base + run->size, max);
+	unsigned rights = min == d->fixed.base ? BOOT_PT_READ : BOOT_PT_WRITE;
 
-	err = boot_pt_map(pt, base + run->base, run->base, split - run->base,
-	    BOOT_PT_WRITE | BOOT_PT_SMALL);
-	if (err != OK)
-		return err;
-	return boot_pt_map(pt, base + split, split, end - split, BOOT_PT_WRITE);
+	if (max <= MIB(2))
+		rights |= BOOT_PT_SMALL;
+	return lo < hi ? boot_pt_map(pt, d->base + lo, lo, hi - lo, rights) : OK;
+}
+
+/* One run: 4 KiB pages below 2 MiB, large ones above; the kernel's constant part read-only. */
+static enum err
+map_run(struct boot_pt *pt, const struct direct *d, const struct boot_range *run)
+{
+	paddr_t cuts[] = { 0, MIB(2), d->fixed.base, d->fixed.base + d->fixed.size, UINT64_MAX };
+
+	for (unsigned i = 0; i + 1 < ARRAY_SIZE(cuts); i++) {
+		enum err err = map_part(pt, d, run, cuts[i], cuts[i + 1]);
+
+		if (err != OK)
+			return err;
+	}
+	return OK;
+}
+
+/* The segments at the image's begin that nobody may write: head and text. */
+static struct boot_range
+constant_part(const struct boot_info *boot, const struct boot_segment *s, unsigned n)
+{
+	struct boot_range r = { boot->kernel_phys, 0 };
+
+	for (unsigned i = 0; i < n && !(s[i].rights & BOOT_PT_WRITE); i++)
+		r.size = s[i].offset + s[i].size;
+	return r;
 }
 
 static enum err
@@ -168,6 +199,7 @@ enum err
 boot_pt_build(struct boot_pt *pt, struct boot_info *boot, const struct memmap *map,
     const struct boot_segment *segments, unsigned nsegments)
 {
+	struct direct d = { boot->direct_map_base, constant_part(boot, segments, nsegments) };
 	struct boot_range run = { 0, MIB(1) };
 	uint32_t i = 0;
 	enum err err;
@@ -180,7 +212,7 @@ boot_pt_build(struct boot_pt *pt, struct boot_info *boot, const struct memmap *m
 			return err;
 	}
 	do {
-		err = map_run(pt, boot->direct_map_base, &run);
+		err = map_run(pt, &d, &run);
 		if (err != OK)
 			return err;
 		boot->direct_map_size = run.base + run.size;
@@ -195,7 +227,7 @@ uint64_t
 boot_pt_pages_needed(const struct memmap *map, bool has_1g)
 {
 	/* The root, the image's tables and the framebuffer's, and 3 for each end of a run. */
-	uint64_t pages = 1 + 2 + 512 + 2 + 16 + 3 + 3;
+	uint64_t pages = 1 + 2 + 512 + 2 + 16 + 3 + 8;
 	struct boot_range run;
 
 	for (uint32_t i = 0; next_run(map, &i, &run);)

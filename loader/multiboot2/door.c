@@ -23,7 +23,7 @@ enum {
 	LINE_STATUS_EMPTY = 1 << 5,
 };
 
-extern char kernel_start[], text_start[], text_end[], kernel_end[];
+extern char kernel_start[], text_start[], text_end[], symbols_start[], kernel_end[];
 extern char _start[];
 
 /* entry.asm: switches to the tables at `root` and jumps to `entry` with RDI = boot. */
@@ -131,10 +131,12 @@ make_page_tables(struct boot_pt *pt)
 {
 	uint64_t head = (uint64_t)(text_start - kernel_start);
 	uint64_t text = (uint64_t)(text_end - text_start);
+	uint64_t data = (uint64_t)(symbols_start - text_end);
 	struct boot_segment segments[] = {
 		{ 0, head, BOOT_PT_READ },
 		{ head, text, BOOT_PT_EXEC },
-		{ head + text, (uint64_t)(kernel_end - text_end), BOOT_PT_WRITE },
+		{ head + text, data, BOOT_PT_WRITE },
+		{ head + text + data, (uint64_t)(kernel_end - symbols_start), BOOT_PT_READ },
 	};
 
 	arena.size = boot_pt_pages_needed(&map, pt->has_1g) * 4096;
