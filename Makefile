@@ -58,6 +58,11 @@ SRCS_kernel_x86 := \
 	kernel/x86/traps.c \
 	kernel/x86/usercopy.asm
 
+# Only in the debug kernel: tests that run inside (selftest=).
+SRCS_selftest := \
+	kernel/selftest.c \
+	kernel/x86/selftest.c
+
 SRCS_kernel_sync := \
 	kernel/sync/spinlock.c
 
@@ -164,6 +169,7 @@ KERNEL_SRCS := $(SRCS_lib) $(SRCS_kernel) $(SRCS_kernel_x86) $(SRCS_kernel_sync)
 	$(SRCS_kernel_sched) $(SRCS_kernel_time) $(SRCS_kernel_irq) $(SRCS_kernel_proc) \
 	$(SRCS_kernel_ipc) $(SRCS_mm) $(SRCS_acpi) $(SRCS_fs) $(SRCS_drivers) \
 	$(SRCS_loader)
+KERNEL_SRCS += $(if $(filter debug,$(BUILD)),$(SRCS_selftest))
 
 # ---- Flags -------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@
 #include "kernel/log.h"
 #include "kernel/platform.h"
 #include "kernel/power.h"
+#include "kernel/selftest.h"
 #include "kernel/time/clock.h"
 #include "kernel/x86/cpu_init.h"
 #include "kernel/x86/features.h"
@@ -62,10 +63,13 @@ kernel_main(const struct boot_info *boot)
 	frames_init(boot); /* memory: frames, objects, the kernel's own page table */
 	slab_init();
 	kva_init();
+	cpu_guard_boot_stack();
 	acpi_describe(boot, &platform); /* what machine this is */
 	power_init();			/* from here on it can be switched off */
 	irq_init();			/* interrupt controllers, all lines masked */
 	clock_init(boot);		/* time runs */
+	if (CONFIG_DEBUG)
+		selftest_run(); /* selftest=NAME: tests inside the kernel */
 	for (;;)
 		__asm__ volatile("cli; hlt");
 }

@@ -13,6 +13,7 @@
 #include "kernel/time/clock.h"
 #include "kernel/x86/backtrace.h"
 #include "kernel/x86/cpu.h"
+#include "kernel/x86/io.h"
 #include "kernel/x86/ipi.h"
 #include "kernel/x86/percpu_ops.h"
 
@@ -117,13 +118,16 @@ say_last_lines(uint64_t log_first, uint64_t log_end)
 	}
 }
 
-/* panic=N as in Linux: N > 0 waits, N < 0 does not, none or 0 stays halted. */
+/* panic_port=: writes 1 there, for QEMU's isa-debug-exit. panic=N as in Linux: N > 0 waits, N < 0 does not, none or 0 stays halted. */
 static NORETURN void
 finish(void)
 {
 	const char *value = cmdline_get("panic", 0);
+	uint64_t port = cmdline_u64("panic_port", 0);
 	uint64_t seconds = value && *value == '-' ? 0 : cmdline_u64("panic", 0);
 
+	if (port)
+		port_out8((uint16_t)port, 1);
 	if (!value || (seconds == 0 && *value != '-')) {
 		say("Halted.");
 		halt();

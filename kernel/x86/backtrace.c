@@ -12,7 +12,7 @@
 #include "kernel/x86/trap.h"
 #include "lib/fmt.h"
 
-enum { MAX_DEPTH = 40 };
+enum { MAX_LINES = 40, MAX_REPEATS = 1000 };
 
 extern const uint8_t trap_return[], trap_return_ist[], syscall_return[]; /* *.asm */
 
@@ -77,9 +77,20 @@ static void
 print_chain(uint64_t rbp)
 {
 	struct step s = { .rbp = rbp };
+	uint64_t last = 0;
+	unsigned repeats = 0;
 	char text[96];
 
-	for (unsigned i = 0; i < MAX_DEPTH && step_out(&s); i++) {
+	for (unsigned lines = 0; lines < MAX_LINES && step_out(&s);) {
+		if (s.address == last && ++repeats < MAX_REPEATS)
+			continue;
+		if (repeats)
+			log_printf(LOG_EMERG, "  ... %u times", repeats);
+		if (repeats >= MAX_REPEATS)
+			break;
+		last = s.address;
+		repeats = 0;
+		lines++;
 		/* A call may be the last instruction of its function: look up the call itself. */
 		symbol_format(s.trap ? s.address : s.address - 1, text, sizeof(text));
 		log_printf(LOG_EMERG, "  [<%016lx>] %s%s", s.address, text,

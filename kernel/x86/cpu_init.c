@@ -13,6 +13,7 @@
 #include "lib/string.h"
 #include "mm/kva.h"
 #include "mm/page.h"
+#include "mm/pagetable.h"
 
 struct cpu *cpus[MAX_CPUS];
 unsigned num_cpus;
@@ -89,6 +90,21 @@ cpu_init_boot(void)
 	c->is_online = true;
 	cpus[0] = c;
 	num_cpus = 1;
+}
+
+void
+cpu_guard_boot_stack(void)
+{
+	vaddr_t guard = (vaddr_t)boot_stack - PAGE_SIZE;
+
+	pt_unmap(kernel_page_table, guard, PAGE_SIZE);
+	invlpg(guard); /* no other CPU has run yet */
+}
+
+bool
+cpu_boot_stack_guard_hit(vaddr_t addr)
+{
+	return addr < (vaddr_t)boot_stack && (vaddr_t)boot_stack - addr <= PAGE_SIZE;
 }
 
 void

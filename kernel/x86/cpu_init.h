@@ -11,6 +11,10 @@ struct cpu;
 /* The boot CPU, first thing in kernel_main: after it this_cpu() works and exceptions are reported. */
 void cpu_init_boot(void);
 
+/* Once page tables are ours: the page below the boot stack goes. */
+void cpu_guard_boot_stack(void);
+bool cpu_boot_stack_guard_hit(vaddr_t addr);
+
 /*
  * Memory for another CPU: per-CPU area (a pristine copy of .percpu), struct cpu in it, exception
  * stacks. Sets self, percpu_offset, id, apic_id, node; not cpus[id]. NULL: no memory.

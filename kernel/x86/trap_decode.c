@@ -48,7 +48,7 @@ trap_name(uint64_t vector)
 const char *
 trap_mnemonic(uint64_t vector)
 {
-	return vector < TRAP_VECTORS && vectors[vector].mnemonic ? vectors[vector].mnemonic : "?";
+	return vector < TRAP_VECTORS && vectors[vector].mnemonic ? vectors[vector].mnemonic : "none";
 }
 
 /* SDM vol. 3, 6.13: external event, table, index. */

@@ -13,6 +13,7 @@
 #include "kernel/proc/signal.h"
 #include "kernel/sched/thread.h"
 #include "kernel/x86/cpu.h"
+#include "kernel/x86/cpu_init.h"
 #include "kernel/x86/ex_table.h"
 #include "kernel/x86/io.h"
 #include "kernel/x86/mce.h"
@@ -26,6 +27,9 @@
 #include "mm/page.h"
 
 uint64_t nmi_unknown;
+
+enum { DR6_SINGLE_STEP = 1 << 14 };
+#define DR6_IDLE 0xffff0ff0ull
 
 const struct ex_entry *
 ex_table_find(uint64_t rip)
@@ -64,11 +68,17 @@ fpu_status(uint64_t vector)
 	return status & ~control & 0x3f;
 }
 
+static bool
+is_guard_page(vaddr_t addr)
+{
+	return stack_guard_hit(addr) || cpu_boot_stack_guard_hit(addr);
+}
+
 /* What a fault in the kernel most likely means, beyond its error code. */
 static const char *
 explain_page_fault(const struct trap_frame *f, vaddr_t addr)
 {
-	if (stack_guard_hit(addr))
+	if (is_guard_page(addr))
 		return "kernel stack overflow: guard page hit";
 	if (addr < PAGE_SIZE && f->error & PF_FETCH)
 		return "jump through a null pointer";
@@ -126,8 +136,8 @@ kernel_exception_panic(const struct trap_frame *f)
 	char text[80];
 
 	trap_error_text(f->vector, f->error, text, sizeof(text));
-	panic_trap(f, "%s (%s)%s%s, error code %#lx", trap_name(f->vector),
-	    trap_mnemonic(f->vector), text[0] ? ": " : "", text, f->error);
+	panic_trap(f, "%s (%s, vector %lu)%s%s, error code %#lx", trap_name(f->vector),
+	    trap_mnemonic(f->vector), f->vector, text[0] ? ": " : "", text, f->error);
 }
 
 static void
@@ -142,7 +152,7 @@ exception(struct trap_frame *f)
 	}
 	s = trap_signal(f->vector, fpu_status(f->vector));
 	if (f->vector == TRAP_DB)
-		write_dr6(0xffff0ff0); /* its bits stay otherwise: SDM vol. 3, 17.2.3 */
+		write_dr6(DR6_IDLE); /* its bits stay otherwise: SDM vol. 3, 17.2.3 */
 	irq_on_raw();
 	signal_fault(s.signo, s.code, s.has_address ? f->rip : 0);
 }
@@ -229,9 +239,24 @@ double_fault(const struct trap_frame *f)
 {
 	uint64_t cr2 = read_cr2();
 
-	if (stack_guard_hit(cr2) || stack_guard_hit(f->rsp) || stack_guard_hit(f->rsp - 8))
+	if (is_guard_page(cr2) || is_guard_page(f->rsp - 8))
 		panic_trap(f, "kernel stack overflow: guard page hit at %#lx (double fault)", cr2);
 	panic_trap(f, "double fault");
+}
+
+/*
+ * A single step in the kernel is the late trap of user code that had TF set (SDM vol. 3, 6.8.3:
+ * MOV SS delays it past the entry): it ends here. The kernel itself sets no breakpoints.
+ */
+static void
+kernel_debug_trap(struct trap_frame *f)
+{
+	uint64_t dr6 = read_dr6();
+
+	write_dr6(DR6_IDLE);
+	if (!(dr6 & DR6_SINGLE_STEP))
+		kernel_exception_panic(f);
+	f->rflags &= ~(uint64_t)RFLAGS_TF;
 }
 
 /* Called by entry.asm for #DB, #DF and #MC of the kernel and every NMI: may not sleep or fault. */
@@ -247,9 +272,7 @@ trap_handle_ist(struct trap_frame *f)
 			panic_trap(f, "machine check");
 		break;
 	case TRAP_DB:
-		/* The single step of user code that just entered, or a stray one: no harm. */
-		f->rflags &= ~(uint64_t)RFLAGS_TF;
-		write_dr6(0xffff0ff0);
+		kernel_debug_trap(f);
 		break;
 	default:
 		double_fault(f);

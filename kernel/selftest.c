@@ -1,0 +1,45 @@
+/* The runner of in-kernel tests; see selftest.h. */
+#include "kernel/selftest.h"
+
+#include "kernel/cmdline.h"
+#include "kernel/log.h"
+#include "lib/string.h"
+
+extern const struct selftest set_selftests_start[], set_selftests_end[];
+
+static bool has_failed;
+
+void
+selftest_fail(const char *file, int line, const char *expr)
+{
+	has_failed = true;
+	log_err("FAIL %s:%d: %s", file, line, expr);
+}
+
+static void
+run_one(const struct selftest *t)
+{
+	has_failed = false;
+	log_notice("T %s", t->name);
+	t->run();
+	if (!has_failed)
+		log_notice("OK");
+}
+
+void
+selftest_run(void)
+{
+	const char *name = cmdline_get("selftest", 0);
+	bool all = name && !strcmp(name, "all");
+	unsigned n = 0;
+
+	if (!name)
+		return;
+	for (const struct selftest *t = set_selftests_start; t < set_selftests_end; t++) {
+		if (all ? t->is_fatal : strcmp(name, t->name) != 0)
+			continue;
+		run_one(t);
+		n++;
+	}
+	log_notice("END %u", n);
+}
