@@ -390,6 +390,31 @@ cover: setup
 	@$(MAKE) --no-print-directory BUILD=debug build/debug/kernel.elf
 	@scripts/cover
 
+# Benchmark programs: static musl for the guest, and the host's helpers (tests/bench/README.md).
+BENCH_GUEST := $(patsubst tests/bench/src/%.c,build/bench/guest/%,$(wildcard tests/bench/src/*.c))
+BENCH_HOST := $(patsubst tests/bench/host/%.c,build/bench/host/%,$(wildcard tests/bench/host/*.c))
+
+build/bench/guest/%: tests/bench/src/%.c tests/bench/src/bench.h tests/bench/src/netproto.h
+	@mkdir -p $(@D)
+	$(say) MUSL $<
+	$(Q)musl-gcc -O2 -static -s -Wall -Wextra -std=gnu11 -idirafter /usr/include/x86_64-linux-gnu \
+		-idirafter /usr/include -o $@ $<
+
+build/bench/host/%: tests/bench/host/%.c tests/bench/src/netproto.h
+	@mkdir -p $(@D)
+	$(say) HOST $<
+	$(Q)$(CC) -O2 -Wall -Wextra -o $@ $<
+
+build/bench/lnx.efi: tests/bench/efi/lnx.c
+	@mkdir -p $(@D)
+	$(say) EFI $<
+	$(Q)$(CC) --target=x86_64-unknown-windows -O2 -Wall -ffreestanding -fshort-wchar -mno-red-zone \
+		-mno-stack-arg-probe -c -o $@.obj $<
+	$(Q)lld-link /subsystem:efi_application /entry:efi_main /nodefaultlib /out:$@ $@.obj
+
+.PHONY: bench-programs
+bench-programs: $(BENCH_GUEST) $(BENCH_HOST) build/bench/lnx.efi
+
 bench: setup
 	@$(MAKE) --no-print-directory all
 	@tests/bench/run
