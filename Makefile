@@ -99,6 +99,7 @@ SRCS_mm := \
 	mm/kva.c \
 	mm/kva_space.c \
 	mm/map.c \
+	mm/mem_proc.c \
 	mm/pagecache.c \
 	mm/pagetable.c \
 	mm/shmem.c \

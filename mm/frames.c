@@ -437,6 +437,7 @@ mem_stats_get(struct mem_stats *s)
 		.page_cache_pages = counter_sum(MEM_PAGE_CACHE),
 		.anon_pages = counter_sum(MEM_ANON),
 		.shmem_pages = counter_sum(MEM_SHMEM),
+		.vmalloc_pages = counter_sum(MEM_VMALLOC),
 	};
 	for (unsigned i = 0; i < NUM_ZONES; i++) {
 		s->total_pages += zones[i].managed;

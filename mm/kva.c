@@ -267,6 +267,7 @@ vmalloc(size_t n)
 		range_free(start);
 		return NULL;
 	}
+	mem_counter_add(MEM_VMALLOC, npages);
 	return (void *)start;
 }
 
@@ -279,6 +280,7 @@ vfree(void *p)
 	if (!p)
 		return;
 	npages = range_pages((vaddr_t)p);
+	mem_counter_add(MEM_VMALLOC, -(int64_t)npages);
 	frames_unmap((vaddr_t)p, npages, &frames);
 	corpse_add((vaddr_t)p, npages, &frames);
 }

@@ -109,11 +109,20 @@ struct mem_stats {
 	uint64_t total_pages;	 /* RAM the kernel manages */
 	uint64_t free_pages;	 /* buddy and per-CPU caches */
 	uint64_t slab_pages, page_table_pages, kernel_stack_pages, page_cache_pages, anon_pages,
-	    shmem_pages;
+	    shmem_pages, vmalloc_pages;
 };
 
 void mem_stats_get(struct mem_stats *);
-enum mem_counter { MEM_SLAB, MEM_PAGE_TABLE, MEM_KERNEL_STACK, MEM_PAGE_CACHE, MEM_ANON, MEM_SHMEM, MEM_COUNTERS };
+enum mem_counter {
+	MEM_SLAB,
+	MEM_PAGE_TABLE,
+	MEM_KERNEL_STACK,
+	MEM_PAGE_CACHE,
+	MEM_ANON,
+	MEM_SHMEM,
+	MEM_VMALLOC,
+	MEM_COUNTERS,
+};
 void mem_counter_add(enum mem_counter, int64_t pages); /* per-CPU, any context */
 
 /*

@@ -370,21 +370,17 @@ cache_for_each(void (*fn)(struct slab_cache *, void *arg), void *arg)
 	spin_unlock(&caches_lock);
 }
 
-struct stats_call {
-	void (*fn)(const struct slab_stats *, void *arg);
-	void *arg;
-};
-
-static void
-stats_of(struct slab_cache *c, void *arg)
+static struct slab_stats
+stats_of(const struct slab_cache *c)
 {
-	const struct stats_call *call = arg;
 	struct slab_stats s = {
 		.name = c->name,
 		.object_size = c->size,
 		.objects = c->num_slabs * c->per_slab,
 		.in_use = c->in_use,
 		.slabs = c->num_slabs,
+		.objects_per_slab = c->per_slab,
+		.pages_per_slab = 1u << c->order,
 	};
 
 	/* Objects in magazines are free; other CPUs' counts may be a moment old. */
@@ -396,13 +392,20 @@ stats_of(struct slab_cache *c, void *arg)
 		m = &(*per_cpu_ptr(&magazines, cpus[i]))[c->id];
 		s.in_use -= MIN(s.in_use, (uint64_t)m->num_loaded + m->num_spare);
 	}
-	call->fn(&s, call->arg);
+	return s;
 }
 
 void
 slab_for_each(void (*fn)(const struct slab_stats *, void *arg), void *arg)
 {
-	struct stats_call call = { fn, arg };
+	for (unsigned i = 0; i < MAX_CACHES; i++) {
+		struct slab_stats s = { 0 };
 
-	cache_for_each(stats_of, &call);
+		spin_lock(&caches_lock);
+		if (caches[i])
+			s = stats_of(caches[i]);
+		spin_unlock(&caches_lock);
+		if (s.name)
+			fn(&s, arg);
+	}
 }

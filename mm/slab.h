@@ -32,7 +32,9 @@ struct slab_stats {
 	const char *name;
 	size_t object_size;
 	uint64_t objects, in_use, slabs;
+	uint32_t objects_per_slab, pages_per_slab;
 };
+/* Calls fn for each cache, with no lock held. */
 void slab_for_each(void (*fn)(const struct slab_stats *, void *arg), void *arg);
 
 /*

@@ -1,0 +1,71 @@
+/* What /proc shows of memory: meminfo and slabinfo, in Linux's forms. */
+#include "mm/mem_proc.h"
+
+#include "kernel/procfs.h"
+#include "mm/layout.h"
+#include "mm/page.h"
+#include "mm/slab.h"
+
+static void
+show_kib(struct seq *s, const char *name, uint64_t pages)
+{
+	seq_printf(s, "%-15s %8llu kB\n", name, (unsigned long long)pages * (PAGE_SIZE / 1024));
+}
+
+/* Without swap and write-back the lines about them are zeros; programs look for them. */
+static void
+show_meminfo(struct seq *s)
+{
+	struct mem_stats m;
+	uint64_t cached;
+
+	mem_stats_get(&m);
+	cached = m.page_cache_pages + m.shmem_pages;
+	show_kib(s, "MemTotal:", m.total_pages);
+	show_kib(s, "MemFree:", m.free_pages);
+	show_kib(s, "MemAvailable:", m.free_pages);
+	show_kib(s, "Buffers:", 0);
+	show_kib(s, "Cached:", cached);
+	show_kib(s, "SwapCached:", 0);
+	show_kib(s, "Active:", m.anon_pages + cached);
+	show_kib(s, "Inactive:", 0);
+	show_kib(s, "SwapTotal:", 0);
+	show_kib(s, "SwapFree:", 0);
+	show_kib(s, "Dirty:", 0);
+	show_kib(s, "Writeback:", 0);
+	show_kib(s, "AnonPages:", m.anon_pages);
+	show_kib(s, "Shmem:", m.shmem_pages);
+	show_kib(s, "Slab:", m.slab_pages);
+	show_kib(s, "SUnreclaim:", m.slab_pages);
+	show_kib(s, "KernelStack:", m.kernel_stack_pages);
+	show_kib(s, "PageTables:", m.page_table_pages);
+	show_kib(s, "VmallocTotal:", KVA_SIZE / PAGE_SIZE);
+	show_kib(s, "VmallocUsed:", m.vmalloc_pages);
+}
+
+static void
+show_cache(const struct slab_stats *c, void *seq)
+{
+	seq_printf(seq, "%-17s %6llu %6llu %6zu %4llu %4u : tunables 0 0 0 : slabdata %6llu %6llu 0\n",
+	    c->name, (unsigned long long)c->in_use, (unsigned long long)c->objects, c->object_size,
+	    (unsigned long long)c->objects_per_slab, c->pages_per_slab,
+	    (unsigned long long)c->slabs, (unsigned long long)c->slabs);
+}
+
+static void
+show_slabinfo(struct seq *s)
+{
+	seq_puts(s, "slabinfo - version: 2.1\n"
+		    "# name <active_objs> <num_objs> <objsize> <objperslab> <pagesperslab> "
+		    ": tunables <limit> <batchcount> <sharedfactor> "
+		    ": slabdata <active_slabs> <num_slabs> <sharedavail>\n");
+	slab_for_each(show_cache, s);
+}
+
+void
+mem_proc_init(void)
+{
+	/* A missing file is no reason not to boot: the registry says so itself. */
+	(void)proc_register("meminfo", show_meminfo);
+	(void)proc_register("slabinfo", show_slabinfo);
+}
