@@ -64,7 +64,11 @@ SRCS_selftest := \
 	kernel/x86/selftest.c
 
 SRCS_kernel_sync := \
-	kernel/sync/spinlock.c
+	kernel/sync/held.c \
+	kernel/sync/mutex.c \
+	kernel/sync/rwsem.c \
+	kernel/sync/spinlock.c \
+	kernel/sync/wait.c
 
 SRCS_kernel_sched :=
 

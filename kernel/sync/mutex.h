@@ -8,14 +8,16 @@
 #include "kernel/sync/wait.h"
 
 struct mutex {
-	struct thread *owner; /* [a] NULL when free; bit 0 set: someone waits */
-	uint32_t rank;
+	uintptr_t owner; /* [a] struct thread *, 0 when free; bit 0: someone waits */
+	uint32_t rank;	 /* [I] */
 	const char *name;
-	struct wait_queue waiters;
+	struct spinlock lock;
+	struct list waiters; /* [lock] */
 } CAPABILITY("mutex");
 
 #define MUTEX_INIT(var, mutex_name, lock_rank) \
-	{ .rank = (lock_rank), .name = (mutex_name), .waiters = WAIT_QUEUE_INIT((var).waiters) }
+	{ .rank = (lock_rank), .name = (mutex_name), \
+	  .lock = SPINLOCK_INIT(mutex_name, RANK_WAIT_QUEUE), .waiters = LIST_INIT((var).waiters) }
 
 void mutex_init(struct mutex *, const char *name, enum lock_rank rank);
 void mutex_lock(struct mutex *m) ACQUIRES(*m);
@@ -29,12 +31,16 @@ void mutex_lock_pair(struct mutex *a, struct mutex *b) NO_THREAD_SAFETY_ANALYSIS
 void mutex_unlock_pair(struct mutex *a, struct mutex *b) NO_THREAD_SAFETY_ANALYSIS;
 
 struct rwsem {
-	int64_t count; /* [a] readers, or -1 for a writer */
-	uint32_t writers_waiting; /* [a] */
-	uint32_t rank;
+	int64_t count; /* [a] bit 0: a writer has it, bit 1: someone waits; 4 for each reader */
+	uint32_t rank; /* [I] */
 	const char *name;
-	struct wait_queue waiters;
+	struct spinlock lock;
+	struct list waiters; /* [lock] in order of arrival */
 } CAPABILITY("rwsem");
+
+#define RWSEM_INIT(var, sem_name, lock_rank) \
+	{ .rank = (lock_rank), .name = (sem_name), \
+	  .lock = SPINLOCK_INIT(sem_name, RANK_WAIT_QUEUE), .waiters = LIST_INIT((var).waiters) }
 
 void rwsem_init(struct rwsem *, const char *name, enum lock_rank rank);
 void rwsem_lock_shared(struct rwsem *) NO_THREAD_SAFETY_ANALYSIS;
@@ -42,3 +48,7 @@ void rwsem_unlock_shared(struct rwsem *) NO_THREAD_SAFETY_ANALYSIS;
 void rwsem_lock(struct rwsem *) NO_THREAD_SAFETY_ANALYSIS;
 void rwsem_unlock(struct rwsem *) NO_THREAD_SAFETY_ANALYSIS;
 bool rwsem_try_lock_shared(struct rwsem *) NO_THREAD_SAFETY_ANALYSIS;
+
+/* For the panic report: the sleeping locks `t` holds (debug builds; else nothing). */
+struct thread;
+void mutex_print_held(const struct thread *t);

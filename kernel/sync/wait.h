@@ -44,7 +44,7 @@ wait_queue_wake_all(struct wait_queue *q)
 	wait_queue_wake(q, ~0u, 0);
 }
 
-enum { NO_TIMEOUT = 0 };
+#define NO_TIMEOUT ((nsec_t)0)
 
 /*
  * How a sleep ends: the condition held (OK), a signal is pending (ERR_RESTARTSYS, interruptible
@@ -72,13 +72,15 @@ void wait_finish(struct wait_queue *, struct waiter *);
 			struct waiter waiter_ = { .thread = NULL }; \
 			for (;;) { \
 				wait_prepare(q, &waiter_, mode); \
+				if (cond) \
+					break; \
+				err_ = wait_sleep(deadline_ns); \
 				if (cond) { \
 					err_ = OK; \
 					break; \
 				} \
 				if (err_ != OK) \
 					break; \
-				err_ = wait_sleep(deadline_ns); \
 			} \
 			wait_finish(q, &waiter_); \
 		} \

@@ -48,7 +48,7 @@ void
 mutex_lock(struct mutex *m)
 {
 	take(m->rank, m->name, m, false);
-	m->owner = current_thread();
+	m->owner = (uintptr_t)current_thread();
 }
 
 enum err
@@ -71,13 +71,13 @@ void
 mutex_unlock(struct mutex *m)
 {
 	drop(m->name, m);
-	m->owner = NULL;
+	m->owner = 0;
 }
 
 bool
 mutex_is_held(const struct mutex *m)
 {
-	return m->owner == current_thread();
+	return m->owner == (uintptr_t)current_thread();
 }
 
 void
@@ -87,7 +87,7 @@ mutex_lock_pair(struct mutex *a, struct mutex *b)
 	if (a == b)
 		return;
 	take(a->rank, a->name, a < b ? b : a, true);
-	(a < b ? b : a)->owner = current_thread();
+	(a < b ? b : a)->owner = (uintptr_t)current_thread();
 }
 
 void
@@ -101,8 +101,7 @@ mutex_unlock_pair(struct mutex *a, struct mutex *b)
 void
 rwsem_init(struct rwsem *s, const char *name, enum lock_rank rank)
 {
-	*s = (struct rwsem) { .name = name, .rank = rank };
-	wait_queue_init(&s->waiters);
+	*s = (struct rwsem)RWSEM_INIT(*s, name, rank);
 }
 
 void
