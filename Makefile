@@ -66,11 +66,20 @@ SRCS_selftest := \
 SRCS_kernel_sync := \
 	kernel/sync/held.c \
 	kernel/sync/mutex.c \
+	kernel/sync/rcu.c \
 	kernel/sync/rwsem.c \
 	kernel/sync/spinlock.c \
 	kernel/sync/wait.c
 
-SRCS_kernel_sched :=
+SRCS_kernel_sched := \
+	kernel/sched/balance.c \
+	kernel/sched/params.c \
+	kernel/sched/placement.c \
+	kernel/sched/runqueue.c \
+	kernel/sched/sched.c \
+	kernel/sched/stats.c \
+	kernel/sched/thread.c \
+	kernel/sched/tid.c
 
 SRCS_kernel_time := \
 	kernel/time/calibrate.c \
@@ -193,7 +202,7 @@ CFLAGS := --target=x86_64-unknown-none-elf -std=gnu17 -ffreestanding -O2 -g $(WA
 
 ifeq ($(BUILD),debug)
 CFLAGS += -DCONFIG_DEBUG=1 -fsanitize=undefined -fsanitize-trap=undefined \
-	-fno-sanitize=alignment,function -ftrivial-auto-var-init=pattern
+	-fno-sanitize=alignment,function,pointer-overflow -ftrivial-auto-var-init=pattern
 else
 CFLAGS += -DCONFIG_DEBUG=0
 endif

@@ -10,10 +10,13 @@
 #include "kernel/log.h"
 #include "kernel/platform.h"
 #include "kernel/power.h"
+#include "kernel/sched/sched.h"
+#include "kernel/sched/thread.h"
 #include "kernel/selftest.h"
 #include "kernel/time/clock.h"
 #include "kernel/x86/cpu_init.h"
 #include "kernel/x86/features.h"
+#include "kernel/x86/smp.h"
 #include "lib/fmt.h"
 #include "mm/kva.h"
 #include "mm/page.h"
@@ -68,8 +71,9 @@ kernel_main(const struct boot_info *boot)
 	power_init();			/* from here on it can be switched off */
 	irq_init();			/* interrupt controllers, all lines masked */
 	clock_init(boot);		/* time runs */
+	sched_init();			/* threads: this is one; interrupts are on */
+	smp_start();			/* the other processors */
 	if (CONFIG_DEBUG)
 		selftest_run(); /* selftest=NAME: tests inside the kernel */
-	for (;;)
-		__asm__ volatile("cli; hlt");
+	thread_exit();
 }

@@ -301,8 +301,8 @@ stack_take_cached(void)
 	return base;
 }
 
-static bool
-stack_put_cached(void *base)
+bool
+stack_recycle(void *base)
 {
 	struct stack_cache *c;
 	bool has_room;
@@ -343,7 +343,7 @@ stack_free(void *base, size_t size)
 	struct list frames = LIST_INIT(frames);
 	uint64_t npages = size / PAGE_SIZE;
 
-	if (!base || (size == KERNEL_STACK_SIZE && stack_put_cached(base)))
+	if (!base || (size == KERNEL_STACK_SIZE && stack_recycle(base)))
 		return;
 	ASSERT(is_stack((vaddr_t)base) && IS_ALIGNED((vaddr_t)base + size, STACK_SLOT));
 	mem_counter_add(MEM_KERNEL_STACK, -(int64_t)npages);

@@ -21,6 +21,8 @@ void vfree(void *p);
  */
 void *stack_alloc(size_t size);
 void stack_free(void *base, size_t size);
+/* Keeps a stack of KERNEL_STACK_SIZE for the next stack_alloc of this CPU; false: no room. Any context. */
+bool stack_recycle(void *base);
 /* Whether `addr` is in the guard page of some kernel stack (for the page-fault report). */
 bool stack_guard_hit(vaddr_t addr);
 

@@ -11,8 +11,8 @@ struct seq;
 struct thread;
 
 /*
- * On the boot CPU, when memory works: its context becomes the thread "boot", which may sleep
- * once timers work and ends by thread_exit(); the idle thread is made beside it.
+ * On the boot CPU, when memory, interrupts and timers work: its context becomes the thread "boot",
+ * which may sleep and ends by thread_exit(); the idle thread is made beside it. Turns interrupts on.
  */
 void sched_init(void);
 

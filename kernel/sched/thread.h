@@ -145,6 +145,8 @@ enum {
 	THREAD_IS_KERNEL = 1 << 1,
 	THREAD_EXITING = 1 << 2,
 	THREAD_RESTORE_MASK = 1 << 3, /* sig_saved_mask comes back on return to user mode */
+	THREAD_EXITED = 1 << 4,	      /* will not run its own code any more */
+	THREAD_OWNS_TID = 1 << 5,     /* its tid is freed with it */
 };
 
 /*
@@ -180,6 +182,7 @@ bool thread_wake_killable(struct thread *); /* and from stops and killable sleep
 void thread_set_state(enum thread_state);
 
 NORETURN void thread_exit(void); /* ends the current thread */
+void thread_join(struct thread *); /* sleeps until it has ended; needs a reference */
 
 struct thread *thread_get(struct thread *);
 void thread_put(struct thread *); /* frees it with the last reference, in thread context */

@@ -21,5 +21,8 @@ void rcu_call(struct rcu_head *head, void (*func)(struct rcu_head *head));
 /* Sleeps until all read sections now running have ended. */
 void rcu_synchronize(void);
 
+/* Starts the thread that runs grace periods; rcu_call works, and waits, before. */
+void rcu_init(void);
+
 #define rcu_dereference(p) __atomic_load_n(&(p), __ATOMIC_CONSUME)
 #define rcu_assign(p, v) __atomic_store_n(&(p), (v), __ATOMIC_RELEASE)

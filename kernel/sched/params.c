@@ -1,0 +1,57 @@
+/* Changing how a thread is scheduled, while it may be queued, running or asleep. */
+#include "kernel/sched/sched_priv.h"
+
+#include "kernel/time/clock.h"
+
+enum err
+thread_set_policy(struct thread *t, int policy, int nice, int rt_priority)
+{
+	struct runqueue *rq = thread_rq_lock(t);
+	bool is_current = rq->current == t, is_waiting = t->sched.is_queued && !is_current;
+	bool was_rt = thread_is_rt(t);
+
+	rq_update_current(rq, clock_now_ns());
+	if (is_waiting)
+		rq_remove(rq, t);
+	else if (is_current)
+		rq_current_leaves(rq);
+	sched_params_set(t, policy, nice, rt_priority);
+	if (was_rt && !thread_is_rt(t))
+		t->sched.vruntime = rq->min_vruntime;
+	if (is_waiting)
+		rq_add(rq, t);
+	else if (is_current)
+		rq_current_joins(rq);
+	if (is_waiting || is_current)
+		rq_kick(rq);
+	thread_rq_unlock(rq);
+	return OK;
+}
+
+enum err
+thread_set_affinity(struct thread *t, const struct cpumask *mask)
+{
+	bool is_any_online = false;
+	struct runqueue *rq;
+	struct cpu *cpu;
+
+	for_each_online_cpu(cpu)
+		is_any_online |= cpumask_test(mask, cpu->id);
+	if (!is_any_online)
+		return ERR_INVAL;
+	rq = thread_rq_lock(t);
+	t->sched.affinity = *mask;
+	if (cpumask_test(mask, rq->cpu->id) || !t->sched.is_queued) {
+		thread_rq_unlock(rq); /* asleep: placed by the wake-up */
+	} else if (rq->current == t) {
+		rq_kick(rq); /* moves when it is switched away from */
+		thread_rq_unlock(rq);
+	} else {
+		rq_remove(rq, t);
+		rq_detach(rq, t);
+		t->sched.cpu = sched_choose_cpu(rq, t, true);
+		thread_rq_unlock(rq);
+		sched_enqueue_detached(t);
+	}
+	return OK;
+}

@@ -1,0 +1,61 @@
+/* Shared within kernel/sched: the run queues and what moves threads between them. */
+#pragma once
+
+#include "kernel/sched/runqueue.h"
+#include "kernel/sched/sched.h"
+
+extern struct runqueue runqueues; /* per CPU: only through the two below */
+
+static inline struct runqueue *
+cpu_rq(const struct cpu *cpu)
+{
+	return per_cpu_ptr(&runqueues, cpu);
+}
+
+static inline struct runqueue *
+this_rq(void)
+{
+	return this_cpu_ptr(&runqueues);
+}
+
+/* Locks the run queue to which `t` belongs; the static analysis cannot follow a lock that is returned. */
+struct runqueue *thread_rq_lock(struct thread *t) NO_THREAD_SAFETY_ANALYSIS;
+
+static inline NO_THREAD_SAFETY_ANALYSIS void
+thread_rq_unlock(struct runqueue *rq)
+{
+	spin_unlock(&rq->lock);
+}
+
+/*
+ * Puts `t`, runnable but on no queue and not running, on the queue of t->sched.cpu; vruntime is relative
+ * (rq_detach). Preempts there if it should. No lock held.
+ */
+void sched_enqueue_detached(struct thread *t);
+
+/* Charges the running thread up to now. Lock held. */
+void rq_update_current(struct runqueue *, nsec_t now);
+
+/* Makes rq's CPU call the scheduler soon. Lock held. */
+void rq_kick(struct runqueue *);
+
+/* placement.c: where a thread that becomes runnable should run. `rq` is its queue, locked. */
+struct cpu *sched_choose_cpu(const struct runqueue *rq, const struct thread *t, bool is_new);
+
+/* placement.c: which CPUs are idle, a hint. */
+void sched_mark_idle(const struct cpu *, bool is_idle);
+
+/* balance.c: fetches a waiting thread from a busier CPU; rq's lock is held. */
+bool sched_pull(struct runqueue *rq);
+void sched_balance_tick(struct runqueue *rq, nsec_t now); /* from the slice timer; lock held */
+
+/* thread.c */
+void threads_init(void);
+struct thread *thread_create_idle(struct cpu *cpu, void (*loop)(void *));
+struct thread *thread_create_boot(void); /* the context that kernel_main runs in */
+void thread_reap(struct thread *t);	 /* it has run for the last time; any context */
+unsigned thread_count(void);
+uint64_t thread_forks(void);
+
+/* stats.c: called once timers work */
+void sched_start_loadavg(void);
