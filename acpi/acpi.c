@@ -5,8 +5,10 @@
 #include "acpi/map.h"
 #include "acpi/tables.h"
 #include "kernel/boot.h"
+#include "kernel/cmdline.h"
 #include "kernel/log.h"
 #include "kernel/platform.h"
+#include "lib/string.h"
 
 static const struct {
 	const char *signature;
@@ -31,6 +33,15 @@ find_s5(struct platform_power *power)
 		power->has_s5 = s5_scan(t, &power->s5_type_a, &power->s5_type_b);
 }
 
+/* acpi=off, as in Linux: for machines whose tables do more harm than good. */
+static bool
+is_switched_off(void)
+{
+	const char *value = cmdline_get("acpi", 0);
+
+	return value && !strcmp(value, "off");
+}
+
 void
 acpi_describe(const struct boot_info *boot, struct platform_info *out)
 {
@@ -38,6 +49,10 @@ acpi_describe(const struct boot_info *boot, struct platform_info *out)
 
 	platform_set_defaults(out);
 	acpi_map_init(boot);
+	if (is_switched_off()) {
+		log_notice("off by the command line");
+		return;
+	}
 	n = acpi_tables_init(boot->acpi_rsdp);
 	if (!n)
 		return;

@@ -9,6 +9,7 @@
 #define LOG_PREFIX "irq: "
 #include "kernel/irq/irq.h"
 
+#include "kernel/cmdline.h"
 #include "kernel/irq/chip.h"
 #include "kernel/log.h"
 #include "kernel/panic.h"
@@ -421,6 +422,8 @@ irq_init(void)
 	if (!apic_init())
 		panic("no usable local APIC: this processor cannot run Keel");
 	num_ioapics = ioapic_init();
+	if (cmdline_has("noapic"))
+		num_ioapics = 0; /* after ioapic_init, which has masked them */
 	if (!num_ioapics && platform.has_pic) {
 		apic_enable_extint(true);
 		log_warn("no I/O APIC: device interrupts by the 8259s");

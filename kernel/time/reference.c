@@ -4,10 +4,12 @@
  * is probed before it is believed: tables may promise what is not there.
  */
 #define LOG_PREFIX "time: "
+#include "kernel/cmdline.h"
 #include "kernel/log.h"
 #include "kernel/platform.h"
 #include "kernel/time/calibrate.h"
 #include "kernel/x86/io.h"
+#include "lib/string.h"
 #include "mm/kva.h"
 
 enum {
@@ -49,9 +51,10 @@ static struct reference hpet_ref = {
 static bool
 hpet_probe(void)
 {
+	const char *option = cmdline_get("hpet", 0);
 	uint64_t period_fs;
 
-	if (!platform.hpet_base)
+	if (!platform.hpet_base || (option && !strcmp(option, "disable")))
 		return false;
 	hpet = ioremap(platform.hpet_base, HPET_SIZE, CACHE_UC);
 	if (!hpet)

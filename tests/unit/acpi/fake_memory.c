@@ -2,6 +2,7 @@
 #include "tests/unit/acpi/fake_memory.h"
 
 #include "acpi/map.h"
+#include "kernel/cmdline.h"
 #include "kernel/log.h"
 #include "lib/string.h"
 
@@ -70,4 +71,12 @@ acpi_map(paddr_t pa, size_t len)
 void
 log_printf(enum log_level level, const char *fmt, ...)
 {
+}
+
+const char *fake_acpi_option;
+
+const char *
+cmdline_get(const char *name, unsigned nth)
+{
+	return fake_acpi_option;
 }

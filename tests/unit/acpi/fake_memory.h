@@ -23,3 +23,6 @@ void fake_memory_reset(void);
 uint8_t *fake_memory_add(paddr_t base, const void *bytes, size_t size);
 /* Loads a dump; returns the address of its first chunk, the RSDP. */
 paddr_t fake_memory_load(const char *path);
+
+/* What acpi= on the command line says; NULL: it is not there. */
+extern const char *fake_acpi_option;

@@ -142,6 +142,19 @@ KTEST(acpi_without_rsdp_keeps_the_defaults)
 	CHECK_EQ(acpi_tables_refused(), 1);
 }
 
+KTEST(acpi_off_on_the_command_line_is_obeyed)
+{
+	paddr_t rsdp = fake_memory_load("tests/data/acpi/q35.bin");
+
+	fake_acpi_option = "off";
+	describe(rsdp);
+	CHECK(!info.has_acpi && info.num_cpus == 0);
+	fake_acpi_option = "force";
+	describe(rsdp);
+	CHECK(info.has_acpi);
+	fake_acpi_option = NULL;
+}
+
 KTEST(acpi_zeroed_rsdp_is_refused)
 {
 	uint8_t zeros[36] = { 0 };
