@@ -198,6 +198,10 @@ def command_line(o, work, qmp_path):
     args += ["-device", "isa-debug-exit,iobase=0x501,iosize=1"]
     if o.no_reboot:
         args += ["-no-reboot"]
+    if os.environ.get("KEEL_COVER"):
+        # scripts/cover: count what runs, a file a boot.
+        cover = os.environ["KEEL_COVER"]
+        args += ["-plugin", f"{cover}/plugin.so,out={cover}/{os.path.basename(work)}.counts"]
     if o.gdb:
         args += ["-S", "-gdb", f"unix:{os.path.join(work, 'gdb')},server=on,wait=off"]
     return args + boot_args(o, work) + device_args(o) + list(o.extra)
