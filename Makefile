@@ -94,6 +94,8 @@ SRCS_kernel_irq := \
 	kernel/irq/vectors.c
 
 SRCS_kernel_proc := \
+	kernel/proc/exec_elf.c \
+	kernel/proc/exec_stack.c \
 	kernel/proc/syscall.c
 
 SRCS_kernel_ipc :=
@@ -113,6 +115,7 @@ SRCS_mm := \
 	mm/kva_space.c \
 	mm/map.c \
 	mm/mem_proc.c \
+	mm/mmap.c \
 	mm/pagecache.c \
 	mm/pagetable.c \
 	mm/shmem.c \

@@ -3,7 +3,9 @@
  * kernel that boots. A room's own definition wins over the weak one here; the file goes away
  * when none is left.
  */
+#include "kernel/file.h"
 #include "kernel/panic.h"
+#include "kernel/proc/cred.h"
 #include "kernel/proc/signal.h"
 #include "kernel/sched/thread.h"
 #include "kernel/x86/trap.h"
@@ -43,4 +45,33 @@ __attribute__((weak)) bool
 signal_is_fatal_pending(const struct thread *t)
 {
 	return false;
+}
+
+__attribute__((weak)) bool
+capable(enum capability cap)
+{
+	return false;
+}
+
+__attribute__((weak)) struct file *
+file_alloc(const struct file_ops *ops, uint32_t flags, void *private)
+{
+	return NULL;
+}
+
+__attribute__((weak)) struct file *
+file_get(struct file *f)
+{
+	return f;
+}
+
+__attribute__((weak)) void
+file_put(struct file *f)
+{
+}
+
+__attribute__((weak)) struct file *
+fd_get(int fd)
+{
+	return NULL;
 }

@@ -13,6 +13,7 @@
  *   panic.c     panic, log: print; EXPECT_PANIC catches
  *   tlb.c       TLB flushes are counted
  *   timer.c     timers fire from fake_timers_run()
+ *   vm_env.c    files, random numbers, signals as far as address spaces need them
  */
 #pragma once
 

@@ -1,12 +1,10 @@
 /*
  * Address spaces on fake physical memory: single operations, and long random runs of them compared
- * with a plain array of pages. LINK: mm/access.c mm/anon.c mm/area.c mm/aspace.c mm/fault.c mm/filemap.c mm/map.c mm/pagecache.c mm/pagetable.c mm/shmem.c mm/userpt.c lib/rbtree.c lib/string.c tests/fakes/clock.c tests/fakes/cpu.c tests/fakes/frames.c tests/fakes/kmalloc.c tests/fakes/mutex.c tests/fakes/panic.c tests/fakes/percpu.c tests/fakes/spinlock.c tests/fakes/tlb.c tests/fakes/wait.c
+ * with a plain array of pages. LINK: mm/access.c mm/anon.c mm/area.c mm/aspace.c mm/fault.c mm/filemap.c mm/map.c mm/pagecache.c mm/pagetable.c mm/shmem.c mm/userpt.c lib/rbtree.c lib/string.c tests/fakes/clock.c tests/fakes/cpu.c tests/fakes/frames.c tests/fakes/kmalloc.c tests/fakes/mutex.c tests/fakes/panic.c tests/fakes/percpu.c tests/fakes/spinlock.c tests/fakes/tlb.c tests/fakes/vm_env.c tests/fakes/wait.c
  */
 #include "kernel/fcntl.h"
 #include "kernel/file.h"
 #include "kernel/proc/process.h"
-#include "kernel/random.h"
-#include "kernel/x86/traps.h"
 #include "lib/string.h"
 #include "mm/area.h"
 #include "mm/filemap.h"
@@ -17,8 +15,6 @@
 #include "tests/fakes/fakes.h"
 #include "tests/unit/ktest.h"
 
-/* ---- What the rest of the kernel would give ------------------------------------------- */
-
 static uint64_t seed = 1;
 
 static unsigned
@@ -26,70 +22,6 @@ rnd(unsigned below)
 {
 	seed = seed * 6364136223846793005ull + 1442695040888963407ull;
 	return (unsigned)((seed >> 33) % below);
-}
-
-uint64_t
-random_below(uint64_t limit)
-{
-	return rnd(1u << 30) % limit;
-}
-
-bool
-capable(enum capability cap)
-{
-	return false;
-}
-
-bool
-signal_is_fatal_pending(const struct thread *t)
-{
-	return false;
-}
-
-void
-signal_fault(int sig, int code, vaddr_t addr)
-{
-}
-
-enum err
-signal_send_process(struct process *p, int sig, const struct siginfo *info)
-{
-	return OK;
-}
-
-const struct ex_entry *
-ex_table_find(uint64_t rip)
-{
-	return NULL;
-}
-
-struct file *
-file_alloc(const struct file_ops *ops, uint32_t flags, void *private)
-{
-	struct file *f = kzalloc(sizeof(*f));
-
-	if (!f)
-		return NULL;
-	f->ops = ops;
-	f->refs = 1;
-	f->private = private;
-	return f;
-}
-
-struct file *
-file_get(struct file *f)
-{
-	f->refs++;
-	return f;
-}
-
-void
-file_put(struct file *f)
-{
-	if (--f->refs)
-		return;
-	f->ops->release(f);
-	kfree(f);
 }
 
 /* ---- Set-up ------------------------------------------------------------------------------ */

@@ -1,0 +1,27 @@
+/* ELF64 files (System V ABI, "Object Files"; AMD64 supplement), as far as running them needs. */
+#pragma once
+
+#include "lib/types.h"
+
+struct elf_header {
+	uint8_t ident[16];
+	uint16_t type, machine;
+	uint32_t version;
+	uint64_t entry, phoff, shoff;
+	uint32_t flags;
+	uint16_t ehsize, phentsize, phnum, shentsize, shnum, shstrndx;
+};
+
+struct elf_segment {
+	uint32_t type, flags;
+	uint64_t offset, vaddr, paddr, filesz, memsz, align;
+};
+
+static_assert(sizeof(struct elf_header) == 64, "ELF64 header");
+static_assert(sizeof(struct elf_segment) == 56, "ELF64 program header");
+
+enum { ELF_CLASS_64 = 2, ELF_DATA_LSB = 1, ELF_CURRENT = 1 };
+enum { ELF_IDENT_CLASS = 4, ELF_IDENT_DATA = 5, ELF_IDENT_VERSION = 6 };
+enum { ELF_EXEC = 2, ELF_DYN = 3, ELF_X86_64 = 62 };
+enum { ELF_LOAD = 1, ELF_INTERP = 3, ELF_PHDR = 6, ELF_GNU_STACK = 0x6474e551 };
+enum { ELF_X = 1, ELF_W = 2, ELF_R = 4 };
