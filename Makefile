@@ -26,6 +26,7 @@ SRCS_lib := \
 	lib/string.c
 
 SRCS_kernel := \
+	kernel/boot.c \
 	kernel/cmdline.c \
 	kernel/log.c \
 	kernel/main.c \

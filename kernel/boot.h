@@ -126,4 +126,8 @@ struct boot_info {
 static_assert(sizeof(struct boot_mem) == 32, "boot_mem layout");
 static_assert(offsetof(struct boot_info, page_table_root) == 120, "known to kernel/x86/entry.asm");
 
+/* kernel/boot.c: panics when the loader is of another version; tells the log what was handed over. */
+void boot_info_check(const struct boot_info *boot);
+void boot_info_log(const struct boot_info *boot);
+
 #define BOOT_CMDLINE_MAX 4096 /* bytes with the NUL; a longer one is cut, and said so */

@@ -59,9 +59,11 @@ kernel_main(const struct boot_info *boot)
 
 	cpu_init_boot();     /* per-CPU data, exceptions are reported */
 	serial_early_init(); /* from here on there is output */
+	boot_info_check(boot); /* was it our loader? */
 	cmdline_init(cmdline);
 	log_init();
 	say_hello(boot);
+	boot_info_log(boot);
 	features_log();
 	frames_init(boot); /* memory: frames, objects, the kernel's own page table */
 	slab_init();

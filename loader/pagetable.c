@@ -100,10 +100,10 @@ boot_pt_map(struct boot_pt *pt, vaddr_t va, paddr_t pa, uint64_t size, unsigned 
 	return OK;
 }
 
-/* The direct map: where, and the range of physical memory in it that is read-only. */
+/* The direct map: where, and the ranges of physical memory in it that are read-only or screen. */
 struct direct {
 	vaddr_t base;
-	struct boot_range fixed;
+	struct boot_range fixed, screen;
 };
 
 /* Whether this entry belongs into the direct map. */
@@ -144,28 +144,44 @@ next_run(const struct memmap *map, uint32_t *i, struct boot_range *run)
 	return true;
 }
 
-/* What of a run lies in [min, max). */
-static enum err
-map_part(struct boot_pt *pt, const struct direct *d, const struct boot_range *run, paddr_t min,
-    paddr_t max)
+static bool
+is_within(const struct boot_range *r, paddr_t p)
 {
-	paddr_t lo = MAX(run->base, min), hi = MIN(run->base + run->size, max);
-	unsigned rights = min == d->fixed.base ? BOOT_PT_READ : BOOT_PT_WRITE;
-
-	if (max <= MIB(2))
-		rights |= BOOT_PT_SMALL;
-	return lo < hi ? boot_pt_map(pt, d->base + lo, lo, hi - lo, rights) : OK;
+	return p >= r->base && p - r->base < r->size;
 }
 
-/* One run: 4 KiB pages below 2 MiB, large ones above; the kernel's constant part read-only. */
+/* The next place after `at` where the treatment of the direct map changes, at most `end`. */
+static paddr_t
+next_change(const struct direct *d, paddr_t at, paddr_t end)
+{
+	const paddr_t changes[] = { MIB(2), d->fixed.base, d->fixed.base + d->fixed.size,
+		d->screen.base, d->screen.base + d->screen.size };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(changes); i++) {
+		if (changes[i] > at && changes[i] < end)
+			end = changes[i];
+	}
+	return end;
+}
+
+/*
+ * One run: 4 KiB pages below 2 MiB, large ones above; the kernel's constant part read-only. A
+ * framebuffer in RAM (integrated graphics, QEMU's ramfb) is left out here.
+ */
 static enum err
 map_run(struct boot_pt *pt, const struct direct *d, const struct boot_range *run)
 {
-	paddr_t cuts[] = { 0, MIB(2), d->fixed.base, d->fixed.base + d->fixed.size, UINT64_MAX };
+	paddr_t end = run->base + run->size, next;
 
-	for (unsigned i = 0; i + 1 < ARRAY_SIZE(cuts); i++) {
-		enum err err = map_part(pt, d, run, cuts[i], cuts[i + 1]);
+	for (paddr_t at = run->base; at < end; at = next) {
+		unsigned rights = is_within(&d->fixed, at) ? BOOT_PT_READ : BOOT_PT_WRITE;
+		enum err err = OK;
 
+		next = next_change(d, at, end);
+		if (at < MIB(2))
+			rights |= BOOT_PT_SMALL;
+		if (!is_within(&d->screen, at))
+			err = boot_pt_map(pt, d->base + at, at, next - at, rights);
 		if (err != OK)
 			return err;
 	}
@@ -183,23 +199,25 @@ constant_part(const struct boot_info *boot, const struct boot_segment *s, unsign
 	return r;
 }
 
-static enum err
-map_framebuffer(struct boot_pt *pt, const struct boot_info *boot)
+/* The pages of the framebuffer, none without one. */
+static struct boot_range
+screen_of(const struct boot_framebuffer *fb)
 {
-	paddr_t base = ALIGN_DOWN(boot->fb.base, 4096ull);
-	paddr_t end = ALIGN_UP(boot->fb.base + boot->fb.size, 4096ull);
+	struct boot_range r = { 0, 0 };
 
-	if (boot->fb.format == BOOT_FB_NONE)
-		return OK;
-	return boot_pt_map(pt, boot->direct_map_base + base, base, end - base,
-	    BOOT_PT_WRITE | BOOT_PT_WC);
+	if (fb->format != BOOT_FB_NONE) {
+		r.base = ALIGN_DOWN(fb->base, 4096ull);
+		r.size = ALIGN_UP(fb->base + fb->size, 4096ull) - r.base;
+	}
+	return r;
 }
 
 enum err
 boot_pt_build(struct boot_pt *pt, struct boot_info *boot, const struct memmap *map,
     const struct boot_segment *segments, unsigned nsegments)
 {
-	struct direct d = { boot->direct_map_base, constant_part(boot, segments, nsegments) };
+	const struct direct d = { boot->direct_map_base,
+		constant_part(boot, segments, nsegments), screen_of(&boot->fb) };
 	struct boot_range run = { 0, MIB(1) };
 	uint32_t i = 0;
 	enum err err;
@@ -218,16 +236,16 @@ boot_pt_build(struct boot_pt *pt, struct boot_info *boot, const struct memmap *m
 		boot->direct_map_size = run.base + run.size;
 	} while (next_run(map, &i, &run));
 
-	err = map_framebuffer(pt, boot);
 	boot->page_table_root = pt->root;
-	return err;
+	return boot_pt_map(pt, d.base + d.screen.base, d.screen.base, d.screen.size,
+	    BOOT_PT_WRITE | BOOT_PT_WC);
 }
 
 uint64_t
 boot_pt_pages_needed(const struct memmap *map, bool has_1g)
 {
 	/* The root, the image's tables and the framebuffer's, and 3 for each end of a run. */
-	uint64_t pages = 1 + 2 + 512 + 2 + 16 + 3 + 8;
+	uint64_t pages = 1 + 2 + 512 + 2 + 16 + 3 + 14;
 	struct boot_range run;
 
 	for (uint32_t i = 0; next_run(map, &i, &run);)

@@ -8,7 +8,7 @@
 
 enum {
 	MAX_WIDTH = 1920,
-	MAX_HEIGHT = 1200,
+	MAX_HEIGHT = 1080,
 	MIN_WIDTH = 640,
 	MIN_HEIGHT = 400,
 };

@@ -190,6 +190,21 @@ KTEST(boot_pt_build_maps_the_framebuffer_write_combining)
 	CHECK(!leaf_of(&pt, boot.direct_map_base + 0xd0000000 + MIB(8), &size));
 }
 
+KTEST(boot_pt_build_maps_a_framebuffer_in_ram_once)
+{
+	struct boot_pt pt = new_pt(true);
+	paddr_t fb = GIB(5) + MIB(3) + 4096;
+
+	(void)build(&pt);
+	pt = new_pt(true);
+	boot.fb.base = fb + 16;
+	CHECK_EQ(boot_pt_build(&pt, &boot, &map, segments, ARRAY_SIZE(segments)), OK);
+	CHECK(maps(&pt, boot.direct_map_base + fb - 1, fb - 1, NX | 2));
+	CHECK(maps(&pt, boot.direct_map_base + fb, fb, NX | 2 | 8));
+	CHECK(maps(&pt, boot.direct_map_base + fb + boot.fb.size, fb + boot.fb.size, NX | 2 | 8));
+	CHECK(maps(&pt, boot.direct_map_base + fb + MIB(8), fb + MIB(8), NX | 2));
+}
+
 KTEST(boot_pt_pages_needed_is_enough)
 {
 	for (unsigned has_1g = 0; has_1g < 2; has_1g++) {
