@@ -335,8 +335,8 @@ build/keel.iso: esp/grub/grub.cfg $(ESP_FILES)
 	$(Q)cp esp/grub/grub.cfg build/iso/boot/grub/
 	$(Q)grub-mkrescue -o $@ build/iso >build/iso.log 2>&1 || { cat build/iso.log; exit 1; }
 
-# Host unit tests: tests/unit/ROOM/NAME_test.c names what it links in a line
-# "LINK: file.c ..." of its head comment; each becomes one program under ASan and UBSan.
+# Host unit tests: tests/unit/ROOM/NAME_test.c names what it links at the end of its head
+# comment, "LINK: file.c ..."; each becomes one program under ASan and UBSan.
 UNIT_SRCS := $(sort $(wildcard tests/unit/*/*_test.c tests/unit/*/*/*_test.c))
 UNIT_BINS := $(UNIT_SRCS:tests/unit/%.c=$(B)/unit/%)
 UNIT_CFLAGS := -std=gnu17 -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all \
@@ -350,7 +350,7 @@ unit: $(UNIT_BINS)
 $(B)/unit/%: tests/unit/%.c tests/unit/host.h tests/unit/ktest.c $(MAKEFILE_LIST)
 	@mkdir -p $(@D)
 	$(say) UNIT $<
-	$(Q)srcs="$< tests/unit/ktest.c $$(sed -n 's/^.*LINK: *\([^*]*\).*/\1/p' $<)"; \
+	$(Q)srcs="$< tests/unit/ktest.c $$(sed -n '/LINK:/,$${s/^.*LINK:/ /;s/^ \* / /;h;s/\*\/.*//;p;g;/\*\//q}' $< | tr '\n' ' ')"; \
 	$(CC) $(UNIT_CFLAGS) -MM -MP -MT $@ $$srcs >$@.d && $(CC) $(UNIT_CFLAGS) -o $@ $$srcs
 
 # ---- The initial file system, and what people type ---------------------------------

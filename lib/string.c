@@ -1,6 +1,6 @@
 /*
- * Memory and string calls. Blocks go by the processor's string instructions, in words of eight
- * bytes and a rest: as fast as any loop from a few hundred bytes on, and small.
+ * Memory and string calls. Blocks go by the processor's string instructions, in words of
+ * eight bytes and a rest: as fast as any loop from a few hundred bytes on, and small.
  */
 #include "lib/string.h"
 

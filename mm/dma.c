@@ -1,6 +1,6 @@
 /*
- * DMA memory: blocks of frames. The device sees physical addresses (there is no IOMMU in use),
- * and x86 keeps caches coherent with DMA, so nothing else is needed.
+ * DMA memory: blocks of frames. The device sees physical addresses (there is no IOMMU in
+ * use), and x86 keeps caches coherent with DMA, so nothing else is needed.
  */
 #include "mm/dma.h"
 
@@ -34,7 +34,8 @@ dma_alloc(struct dma_buf *buf, size_t size, size_t align, unsigned addr_bits)
 	}
 	if (!pg)
 		return false;
-	*buf = (struct dma_buf) { .cpu = page_to_virt(pg), .addr = page_to_phys(pg), .size = size };
+	*buf = (struct dma_buf){
+	    .cpu = page_to_virt(pg), .addr = page_to_phys(pg), .size = size};
 	return true;
 }
 
@@ -47,5 +48,5 @@ dma_free(struct dma_buf *buf)
 		return;
 	pg = virt_to_page(buf->cpu);
 	page_free(pg, pg->order);
-	*buf = (struct dma_buf) { 0 };
+	*buf = (struct dma_buf){0};
 }

@@ -1,4 +1,4 @@
-/* Memory that devices read and write. Coherent on x86; the handle is what the device is told. */
+/* Memory that devices read and write. Coherent on x86. */
 #pragma once
 
 #include "lib/types.h"

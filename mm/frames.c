@@ -1,18 +1,19 @@
 /*
  * The frame allocator: a buddy system per zone, per-CPU caches of single frames in front.
  *
- * A zone keeps one list of free blocks for each order and a mask of the orders whose list is not
- * empty, so that finding a block is one bit scan and freeing one is at most MAX_ORDER merges.
- * Blocks are aligned to their size, so a block and its buddy differ in one bit of the frame
- * number and lie in one section (the largest block, 4 MiB).
+ * A zone keeps one list of free blocks for each order and a mask of the orders whose list
+ * is not empty, so that finding a block is one bit scan and freeing one is at most
+ * MAX_ORDER merges. Blocks are aligned to their size, so a block and its buddy differ in
+ * one bit of the frame number and lie in one section (the largest block, 4 MiB).
  *
- * Struct pages are set up lazily: a section that is free as a whole has only its first struct
- * page written (PAGE_RAW); the other 1023 follow when the block is taken for the first time.
- * Bring-up so costs a few instructions per 4 MiB, not per frame.
+ * Struct pages are set up lazily: a section that is free as a whole has only its first
+ * struct page written (PAGE_RAW); the other 1023 follow when the block is taken for the
+ * first time. Bring-up so costs a few instructions per 4 MiB, not per frame.
  *
- * Per-CPU caches hold single frames of all zones but LOW and are touched with interrupts off
- * only. They are filled and drained in batches under the zone's lock. A cached frame has
- * PAGE_BUDDY set like every free one, but an order no block has, so it is never merged.
+ * Per-CPU caches hold single frames of all zones but LOW and are touched with interrupts
+ * off only. They are filled and drained in batches under the zone's lock. A cached frame
+ * has PAGE_BUDDY set like every free one, but an order no block has, so it is never
+ * merged.
  *
  * Each zone keeps a reserve that only ALLOC_ATOMIC may use. LOW serves ALLOC_LOW alone.
  *
@@ -41,7 +42,7 @@ enum {
 
 struct zone {
 	struct spinlock lock;
-	uint32_t mask;	     /* [lock] bit k: free[k] is not empty */
+	uint32_t mask;       /* [lock] bit k: free[k] is not empty */
 	uint64_t free_pages; /* [lock] */
 	uint64_t managed;    /* [lock] frames ever released to it */
 	uint64_t reserve;    /* [I] */
@@ -75,7 +76,7 @@ zone_of(uint64_t frame)
 	return frame < GIB(4) >> PAGE_SHIFT ? ZONE_DMA32 : ZONE_NORMAL;
 }
 
-/* ---- Debug: poison ----------------------------------------------------------------- */
+/* ---- Debug: poison ---- */
 
 static void
 poison_fill(struct page *pg, unsigned order)
@@ -96,20 +97,23 @@ poison_check(struct page *pg, unsigned order)
 			continue;
 		for (unsigned w = 0; w < PAGE_SIZE / sizeof(*words); w++)
 			if (words[w] != POISON)
-				panic("frame %#llx was written at +%#x while free: %016llx",
+				panic(
+				    "frame %#llx was written at +%#x while free: %016llx",
 				    (unsigned long long)page_to_phys(pg + i),
-				    (unsigned)(w * sizeof(*words)), (unsigned long long)words[w]);
+				    (unsigned)(w * sizeof(*words)),
+				    (unsigned long long)words[w]);
 		pg[i].flags &= ~PAGE_POISONED;
 	}
 }
 
-/* ---- Struct pages ------------------------------------------------------------------- */
+/* ---- Struct pages ---- */
 
 static void
 section_setup(uint64_t first, uint8_t flags)
 {
 	struct page *pg = &page_array[first];
-	struct page init = { .flags = flags, .zone = zone_of(first), .node = frame_node(first) };
+	struct page init = {
+	    .flags = flags, .zone = zone_of(first), .node = frame_node(first)};
 
 	for (unsigned i = 0; i < SECTION_FRAMES; i++)
 		pg[i] = init;
@@ -126,7 +130,7 @@ section_reserve(uint64_t first)
 		page_array[f].zone = zone_of(f);
 }
 
-/* ---- Buddies; the zone's lock is held ------------------------------------------------ */
+/* ---- Buddies; the zone's lock is held ---- */
 
 static void
 block_add(struct zone *z, struct page *pg, unsigned order)
@@ -187,7 +191,7 @@ block_give_locked(struct zone *z, struct page *pg, unsigned order)
 	block_add(z, &page_array[frame], order);
 }
 
-/* ---- Zones --------------------------------------------------------------------------- */
+/* ---- Zones ---- */
 
 /* Whether `want` frames may be taken now; the lock is held, or the answer is a hint. */
 static bool
@@ -200,7 +204,8 @@ zone_may_take(const struct zone *z, uint64_t want, unsigned flags)
 
 /* Takes up to `num` blocks of one order into `out`; returns how many. */
 static unsigned
-zone_alloc(struct zone *z, unsigned order, unsigned flags, struct page **out, unsigned num)
+zone_alloc(
+    struct zone *z, unsigned order, unsigned flags, struct page **out, unsigned num)
 {
 	unsigned n = 0;
 
@@ -241,7 +246,7 @@ zone_free(struct page *pg, unsigned order)
 	spin_unlock(&z->lock);
 }
 
-/* ---- Per-CPU caches ------------------------------------------------------------------- */
+/* ---- Per-CPU caches ---- */
 
 static struct page *
 cache_alloc(unsigned flags)
@@ -314,7 +319,7 @@ drain_this_cpu(void *unused)
 	irq_enable_nested();
 }
 
-/* Empties this CPU's cache and, if this context may wait for them, those of the others. */
+/* Empties this CPU's cache and, if this context may wait for it, everybody's. */
 static void
 caches_drain(void)
 {
@@ -326,7 +331,7 @@ caches_drain(void)
 		drain_this_cpu(NULL);
 }
 
-/* ---- The calls ------------------------------------------------------------------------ */
+/* ---- The calls ---- */
 
 static struct page *
 block_alloc(unsigned order, unsigned flags)
@@ -379,10 +384,11 @@ block_free(struct page *pg, unsigned order)
 void
 page_free(struct page *pg, unsigned order)
 {
-	if (unlikely(pg->flags & (PAGE_BUDDY | PAGE_RESERVED | PAGE_SLAB) || pg->order != order ||
-		pg->refs != 1))
+	if (unlikely(pg->flags & (PAGE_BUDDY | PAGE_RESERVED | PAGE_SLAB) ||
+	             pg->order != order || pg->refs != 1))
 		panic("bad free of frame %#llx: flags %#x, order %u (%u given), refs %u",
-		    (unsigned long long)page_to_phys(pg), pg->flags, pg->order, order, pg->refs);
+		    (unsigned long long)page_to_phys(pg), pg->flags, pg->order, order,
+		    pg->refs);
 	pg->refs = 0;
 	block_free(pg, order);
 }
@@ -406,7 +412,7 @@ page_put(struct page *pg)
 		block_free(pg, pg->order);
 }
 
-/* ---- Statistics ------------------------------------------------------------------------ */
+/* ---- Statistics ---- */
 
 void
 mem_counter_add(enum mem_counter c, int64_t pages)
@@ -430,14 +436,14 @@ counter_sum(enum mem_counter which)
 void
 mem_stats_get(struct mem_stats *s)
 {
-	*s = (struct mem_stats) {
-		.slab_pages = counter_sum(MEM_SLAB),
-		.page_table_pages = counter_sum(MEM_PAGE_TABLE),
-		.kernel_stack_pages = counter_sum(MEM_KERNEL_STACK),
-		.page_cache_pages = counter_sum(MEM_PAGE_CACHE),
-		.anon_pages = counter_sum(MEM_ANON),
-		.shmem_pages = counter_sum(MEM_SHMEM),
-		.vmalloc_pages = counter_sum(MEM_VMALLOC),
+	*s = (struct mem_stats){
+	    .slab_pages = counter_sum(MEM_SLAB),
+	    .page_table_pages = counter_sum(MEM_PAGE_TABLE),
+	    .kernel_stack_pages = counter_sum(MEM_KERNEL_STACK),
+	    .page_cache_pages = counter_sum(MEM_PAGE_CACHE),
+	    .anon_pages = counter_sum(MEM_ANON),
+	    .shmem_pages = counter_sum(MEM_SHMEM),
+	    .vmalloc_pages = counter_sum(MEM_VMALLOC),
 	};
 	for (unsigned i = 0; i < NUM_ZONES; i++) {
 		s->total_pages += zones[i].managed;
@@ -448,7 +454,7 @@ mem_stats_get(struct mem_stats *s)
 			s->free_pages += per_cpu_ptr(&frame_cache, cpus[i])->num;
 }
 
-/* ---- Bring-up --------------------------------------------------------------------------- */
+/* ---- Bring-up ---- */
 
 void
 zones_init(void)
@@ -456,7 +462,7 @@ zones_init(void)
 	for (unsigned i = 0; i < NUM_ZONES; i++) {
 		struct zone *z = &zones[i];
 
-		*z = (struct zone) { 0 };
+		*z = (struct zone){0};
 		spin_init(&z->lock, "zone", RANK_FRAMES);
 		for (unsigned k = 0; k <= MAX_ORDER; k++)
 			list_init(&z->free[k]);
@@ -470,7 +476,7 @@ section_free_raw(uint64_t first)
 	struct zone *z = &zones[zone_of(first)];
 	struct page *pg = &page_array[first];
 
-	*pg = (struct page) { .flags = PAGE_RAW, .zone = zone_of(first) };
+	*pg = (struct page){.flags = PAGE_RAW, .zone = zone_of(first)};
 	spin_lock(&z->lock);
 	block_add(z, pg, MAX_ORDER);
 	z->free_pages += SECTION_FRAMES;
@@ -510,7 +516,8 @@ zones_set_reserve(void)
 	for (unsigned i = 0; i < NUM_ZONES; i++) {
 		uint64_t share = zones[i].managed / RESERVE_SHARE;
 
-		zones[i].reserve = i == ZONE_LOW ? 0 : MIN(MAX(share, (uint64_t)RESERVE_MIN),
-							   (uint64_t)RESERVE_MAX);
+		zones[i].reserve = i == ZONE_LOW ? 0
+		                                 : MIN(MAX(share, (uint64_t)RESERVE_MIN),
+		                                       (uint64_t)RESERVE_MAX);
 	}
 }

@@ -1,13 +1,14 @@
 /*
  * What memory there is: from the loader's map to the frame allocator.
  *
- * The page array has its own region of virtual space and is sparse: a section (4 MiB, 1024
- * struct pages, 64 KiB of the array) is backed when the map has any RAM in it, ours or the
- * firmware's. Where 32 sections in a row are backed, the array uses a 2 MiB leaf. The backing
- * and the page tables for it come as one run from the highest usable range that has room.
+ * The page array has its own region of virtual space and is sparse: a section (4 MiB,
+ * 1024 struct pages, 64 KiB of the array) is backed when the map has any RAM in it, ours
+ * or the firmware's. Where 32 sections in a row are backed, the array uses a 2 MiB leaf.
+ * The backing and the page tables for it come as one run from the highest usable range
+ * that has room.
  *
- * Sections that are free as a whole go to the allocator with one struct page written; only the
- * mixed ones are set up frame by frame.
+ * Sections that are free as a whole go to the allocator with one struct page written;
+ * only the mixed ones are set up frame by frame.
  */
 #define LOG_PREFIX "mem: "
 #include "mm/frames_priv.h"
@@ -34,15 +35,15 @@ enum {
 struct boot_map {
 	const struct boot_mem *mem;
 	unsigned num;
-	paddr_t limit; /* mem=: RAM from here on is not used */
+	paddr_t limit;           /* mem=: RAM from here on is not used */
 	struct boot_range taken; /* the page array's backing, cut out of a usable range */
 };
 
 /* One section that holds RAM. */
 struct section {
 	uint64_t index;
-	unsigned first;	 /* the first map entry in it */
-	bool is_free;	 /* wholly usable and not taken */
+	unsigned first; /* the first map entry in it */
+	bool is_free;   /* wholly usable and not taken */
 };
 
 struct node_range {
@@ -68,10 +69,8 @@ is_ram(uint32_t type)
 	case BOOT_MEM_INITRD:
 	case BOOT_MEM_ACPI_RECLAIM:
 	case BOOT_MEM_ACPI_NVS:
-	case BOOT_MEM_EFI_RUNTIME:
-		return true;
-	default:
-		return false;
+	case BOOT_MEM_EFI_RUNTIME: return true;
+	default: return false;
 	}
 }
 
@@ -79,7 +78,7 @@ is_ram(uint32_t type)
 static struct boot_range
 map_range(const struct boot_map *m, unsigned i)
 {
-	struct boot_range r = { m->mem[i].base, m->mem[i].size };
+	struct boot_range r = {m->mem[i].base, m->mem[i].size};
 
 	if (r.base >= m->limit)
 		r.size = 0;
@@ -98,8 +97,8 @@ overlaps(struct boot_range a, struct boot_range b)
  * Calls fn for each section with RAM in it, in order. The map is sorted: one pass.
  */
 static void
-for_each_section(const struct boot_map *m, void (*fn)(const struct boot_map *,
-    const struct section *, void *arg), void *arg)
+for_each_section(const struct boot_map *m,
+    void (*fn)(const struct boot_map *, const struct section *, void *arg), void *arg)
 {
 	uint64_t next = 0;
 
@@ -110,27 +109,27 @@ for_each_section(const struct boot_map *m, void (*fn)(const struct boot_map *,
 		if (!is_ram(m->mem[i].type) || r.size == 0)
 			continue;
 		for (uint64_t s = MAX(next, r.base >> SECTION_SHIFT); s < end; s++) {
-			struct boot_range whole = { s << SECTION_SHIFT, SECTION_SIZE };
-			struct section sec = { .index = s, .first = i };
+			struct boot_range whole = {s << SECTION_SHIFT, SECTION_SIZE};
+			struct section sec = {.index = s, .first = i};
 
 			sec.is_free = m->mem[i].type == BOOT_MEM_USABLE && s > 0 &&
-			    r.base <= whole.base &&
-			    whole.base + whole.size <= r.base + r.size &&
-			    !overlaps(whole, m->taken);
+			              r.base <= whole.base &&
+			              whole.base + whole.size <= r.base + r.size &&
+			              !overlaps(whole, m->taken);
 			fn(m, &sec, arg);
 		}
 		next = MAX(next, end);
 	}
 }
 
-/* ---- How much the page array needs, and where it goes ---------------------------------- */
+/* ---- How much the page array needs, and where it goes ---- */
 
 struct array_plan {
 	uint64_t run_start, run_len; /* sections in a row that hold RAM */
-	uint64_t leaves;	     /* 2 MiB leaves */
-	uint64_t small;		     /* sections mapped by 4 KiB pages */
-	uint64_t tables;	     /* page-table pages, at most */
-	struct boot_range pool;	     /* what is left of the backing, while mapping */
+	uint64_t leaves;             /* 2 MiB leaves */
+	uint64_t small;              /* sections mapped by 4 KiB pages */
+	uint64_t tables;             /* page-table pages, at most */
+	struct boot_range pool;      /* what is left of the backing, while mapping */
 };
 
 /* Splits the run into an unaligned head, whole leaves and a tail. */
@@ -152,7 +151,8 @@ plan_run(struct array_plan *p)
 	run_split(p->run_start, p->run_len, &head, &leaves, &tail);
 	p->leaves += leaves;
 	p->small += head + tail;
-	/* A table for each ragged end, a directory for each 1 GiB of array the run touches. */
+	/* A table for each ragged end, a directory for each 1 GiB of array the run
+	 * touches. */
 	p->tables += 2 + 1 + (p->run_len * SECTION_ARRAY_SIZE >> 30) + 1;
 }
 
@@ -183,9 +183,9 @@ find_room(const struct boot_map *m, uint64_t size, uint64_t align)
 		start = ALIGN_DOWN(end - size, align);
 		/* Not the first MiB: it is scarce. */
 		if (start >= r.base && start >= MIB(1))
-			return (struct boot_range) { start, size };
+			return (struct boot_range){start, size};
 	}
-	return (struct boot_range) { 0, 0 };
+	return (struct boot_range){0, 0};
 }
 
 static void
@@ -196,7 +196,8 @@ map_piece(paddr_t root, struct array_plan *p, uint64_t section, uint64_t num)
 
 	if (num == 0)
 		return;
-	if (pt_map(root, va, p->pool.base, size, PTE_PRESENT | PTE_WRITE | PTE_NX | PTE_GLOBAL))
+	if (pt_map(root, va, p->pool.base, size,
+	        PTE_PRESENT | PTE_WRITE | PTE_NX | PTE_GLOBAL))
 		panic("the page array's tables were planned too small");
 	p->pool.base += size;
 	p->pool.size -= size;
@@ -205,7 +206,8 @@ map_piece(paddr_t root, struct array_plan *p, uint64_t section, uint64_t num)
 struct map_run {
 	paddr_t root;
 	struct array_plan *plan;
-	bool want_leaves; /* first the 2 MiB leaves, from the aligned start of the backing */
+	bool want_leaves; /* first the 2 MiB leaves, from the aligned start of the backing
+	                   */
 	uint64_t start, len;
 };
 
@@ -242,13 +244,14 @@ map_section(const struct boot_map *m, const struct section *s, void *arg)
 static void
 page_array_map(struct boot_map *m, paddr_t root)
 {
-	struct array_plan plan = { 0 };
+	struct array_plan plan = {0};
 	uint64_t bytes;
 
 	for_each_section(m, plan_section, &plan);
 	plan_run(&plan);
 	plan.tables += 1; /* the slot's own */
-	bytes = plan.leaves * MIB(2) + plan.small * SECTION_ARRAY_SIZE + plan.tables * PAGE_SIZE;
+	bytes = plan.leaves * MIB(2) + plan.small * SECTION_ARRAY_SIZE +
+	        plan.tables * PAGE_SIZE;
 	m->taken = find_room(m, bytes, plan.leaves ? MIB(2) : PAGE_SIZE);
 	if (m->taken.size == 0)
 		panic("no room for the page array: %llu KiB in one piece",
@@ -256,7 +259,7 @@ page_array_map(struct boot_map *m, paddr_t root)
 	plan.pool = m->taken;
 	pt_early_pool(m->taken.base + bytes - plan.tables * PAGE_SIZE, plan.tables);
 	for (int leaves = 1; leaves >= 0; leaves--) {
-		struct map_run run = { .root = root, .plan = &plan, .want_leaves = leaves };
+		struct map_run run = {.root = root, .plan = &plan, .want_leaves = leaves};
 
 		for_each_section(m, map_section, &run);
 		map_run(&run);
@@ -264,9 +267,10 @@ page_array_map(struct boot_map *m, paddr_t root)
 	page_array = (struct page *)PAGE_ARRAY;
 }
 
-/* ---- Filling the allocator ----------------------------------------------------------------- */
+/* ---- Filling the allocator ---- */
 
-/* Releases [base, end) but what the page array has taken and frame 0, which looks like NULL. */
+/* Releases [base, end) but what the page array has taken and frame 0, which looks like
+ * NULL. */
 static void
 release(const struct boot_map *m, paddr_t base, paddr_t end)
 {
@@ -339,10 +343,11 @@ limit_option(void)
 void
 frames_init(const struct boot_info *boot)
 {
-	struct boot_map m = { .num = boot->mem_map_len, .limit = limit_option() };
+	struct boot_map m = {.num = boot->mem_map_len, .limit = limit_option()};
 	struct mem_stats stats;
 
-	ASSERT(boot->direct_map_base >= DIRECT_MAP_MIN && boot->direct_map_base < DIRECT_MAP_MAX);
+	ASSERT(boot->direct_map_base >= DIRECT_MAP_MIN &&
+	       boot->direct_map_base < DIRECT_MAP_MAX);
 	direct_map_base = boot->direct_map_base;
 	m.mem = phys_to_virt(boot->mem_map);
 	mem_limit = m.limit;
@@ -382,7 +387,7 @@ frames_free_boot_memory(void)
 	num_later = 0;
 }
 
-/* ---- What is asked later -------------------------------------------------------------------- */
+/* ---- What is asked later ---- */
 
 bool
 page_exists(paddr_t pa)
@@ -414,14 +419,16 @@ frames_set_node(paddr_t base, uint64_t size, unsigned node)
 	uint64_t first = base >> PAGE_SHIFT, end = (base + size) >> PAGE_SHIFT;
 
 	if (num_node_ranges == MAX_NODE_RANGES) {
-		log_once(LOG_WARNING, "more than %u NUMA ranges: the rest count as node 0",
+		log_once(LOG_WARNING,
+		    "more than %u NUMA ranges: the rest count as node 0",
 		    (unsigned)MAX_NODE_RANGES);
 		return;
 	}
-	node_ranges[num_node_ranges++] = (struct node_range) { first, end, node };
+	node_ranges[num_node_ranges++] = (struct node_range){first, end, node};
 	end = MIN(end, page_array_frames);
 	while (first < end) {
-		uint64_t next = ALIGN_DOWN(first, (uint64_t)SECTION_FRAMES) + SECTION_FRAMES;
+		uint64_t next =
+		    ALIGN_DOWN(first, (uint64_t)SECTION_FRAMES) + SECTION_FRAMES;
 		const struct page *head = &page_array[next - SECTION_FRAMES];
 
 		if (page_exists(first << PAGE_SHIFT) && !(head->flags & PAGE_RAW))

@@ -1,6 +1,6 @@
 /*
- * kmalloc: a slab cache per size class; larger sizes are blocks of frames, whose head frame
- * keeps no more than its order. A table turns small sizes into classes.
+ * kmalloc: a slab cache per size class; larger sizes are blocks of frames, whose head
+ * frame keeps no more than its order. A table turns small sizes into classes.
  */
 #include "kernel/panic.h"
 #include "lib/bits.h"
@@ -17,21 +17,21 @@ static const struct {
 	uint16_t size;
 	const char *name;
 } classes[] = {
-	{ 16, "kmalloc-16" },
-	{ 32, "kmalloc-32" },
-	{ 48, "kmalloc-48" },
-	{ 64, "kmalloc-64" },
-	{ 96, "kmalloc-96" },
-	{ 128, "kmalloc-128" },
-	{ 192, "kmalloc-192" },
-	{ 256, "kmalloc-256" },
-	{ 384, "kmalloc-384" },
-	{ 512, "kmalloc-512" },
-	{ 768, "kmalloc-768" },
-	{ 1024, "kmalloc-1k" },
-	{ 2048, "kmalloc-2k" },
-	{ 4096, "kmalloc-4k" },
-	{ 8192, "kmalloc-8k" },
+    {16, "kmalloc-16"},
+    {32, "kmalloc-32"},
+    {48, "kmalloc-48"},
+    {64, "kmalloc-64"},
+    {96, "kmalloc-96"},
+    {128, "kmalloc-128"},
+    {192, "kmalloc-192"},
+    {256, "kmalloc-256"},
+    {384, "kmalloc-384"},
+    {512, "kmalloc-512"},
+    {768, "kmalloc-768"},
+    {1024, "kmalloc-1k"},
+    {2048, "kmalloc-2k"},
+    {4096, "kmalloc-4k"},
+    {8192, "kmalloc-8k"},
 };
 
 static struct slab_cache class_caches[ARRAY_SIZE(classes)];
@@ -181,14 +181,15 @@ slab_init(void)
 
 	for (unsigned i = 0; i < ARRAY_SIZE(classes); i++) {
 		size_t size = classes[i].size;
-		size_t align = is_power_of_2(size) ? MIN(size, (size_t)PAGE_SIZE) : TABLE_STEP;
+		size_t align =
+		    is_power_of_2(size) ? MIN(size, (size_t)PAGE_SIZE) : TABLE_STEP;
 
 		if (!cache_init(&class_caches[i], classes[i].name, size, align))
 			panic("no room for the kmalloc caches");
 	}
 	for (unsigned i = 0; i < ARRAY_SIZE(class_of_step); i++) {
 		while (classes[class].size < i * TABLE_STEP)
-			class++;
+			class ++;
 		class_of_step[i] = class;
 	}
 }

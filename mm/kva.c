@@ -1,14 +1,14 @@
 /*
  * Kernel virtual memory on demand, in the region KVA_BASE of mm/layout.h:
  *
- *	KVA_BASE		kernel stacks, one slot of 32 KiB each: the stack at the upper end,
- *				the rest never mapped. A guard hit is arithmetic on the address.
- *	KVA_BASE + 2 GiB	everything else, in ranges given out by mm/kva_space.c, each
- *				followed by an unmapped page.
+ *	KVA_BASE		kernel stacks, one slot of 32 KiB each: the stack at the
+ *upper end, the rest never mapped. A guard hit is arithmetic on the address. KVA_BASE + 2
+ *GiB everything else, in ranges given out by mm/kva_space.c, each followed by an unmapped
+ *page.
  *
- * What is unmapped may still be in the TLBs of all CPUs, so frames and addresses are not used
- * again before a flush. They wait on a list of corpses; when enough have gathered, one flush
- * serves them all.
+ * What is unmapped may still be in the TLBs of all CPUs, so frames and addresses are not
+ *used again before a flush. They wait on a list of corpses; when enough have gathered,
+ *one flush serves them all.
  *
  * Stacks of the usual size come and go with every fork: each CPU keeps a few mapped ones.
  */
@@ -39,7 +39,7 @@ enum {
 	MAX_CORPSE_PAGES = 512, /* a flush is due when so much waits */
 };
 
-#define STACKS_SIZE ((uint64_t)MAX_STACKS * STACK_SLOT)
+#define STACKS_SIZE     ((uint64_t)MAX_STACKS * STACK_SLOT)
 #define PTE_KERNEL_DATA (PTE_PRESENT | PTE_WRITE | PTE_GLOBAL | PTE_NX)
 
 struct stack_cache {
@@ -54,23 +54,24 @@ struct corpse {
 };
 
 static struct spinlock kva_lock = SPINLOCK_INIT("kva", RANK_KVA);
-static struct kva_space space;		      /* [kva_lock] */
+static struct kva_space space;                /* [kva_lock] */
 static uint64_t stack_used[STACK_WORDS];      /* [kva_lock] bit: the slot is taken */
 static uint64_t stack_full[STACK_WORDS / 64]; /* [kva_lock] bit: that word is all ones */
 static struct corpse corpses[MAX_CORPSES];    /* [kva_lock] */
-static unsigned num_corpses;		      /* [kva_lock] */
-static uint64_t corpse_pages;		      /* [kva_lock] */
+static unsigned num_corpses;                  /* [kva_lock] */
+static uint64_t corpse_pages;                 /* [kva_lock] */
 static struct list corpse_frames = LIST_INIT(corpse_frames); /* [kva_lock] */
 
 static PER_CPU(struct stack_cache, stack_cache);
 
-/* ---- Ranges ------------------------------------------------------------------------------ */
+/* ---- Ranges ---- */
 
 /* Address space for `npages` and a guard page. 0: none. */
 static vaddr_t
 range_alloc(uint64_t npages, uint64_t align)
 {
-	struct kva_range *spare[2] = { kmalloc(sizeof(*spare[0])), kmalloc(sizeof(*spare[0])) };
+	struct kva_range *spare[2] = {
+	    kmalloc(sizeof(*spare[0])), kmalloc(sizeof(*spare[0]))};
 	struct kva_range *r = NULL;
 	vaddr_t start = 0;
 
@@ -96,7 +97,8 @@ range_pages(vaddr_t start)
 	r = kva_space_find(&space, start);
 	spin_unlock(&kva_lock);
 	if (!r)
-		panic("free of %#llx, where nothing is mapped", (unsigned long long)start);
+		panic(
+		    "free of %#llx, where nothing is mapped", (unsigned long long)start);
 	return r->npages - 1;
 }
 
@@ -112,7 +114,7 @@ range_free(vaddr_t start)
 	kfree(dead[1]);
 }
 
-/* ---- Stack slots ------------------------------------------------------------------------- */
+/* ---- Stack slots ---- */
 
 static bool
 is_stack(vaddr_t va)
@@ -154,7 +156,7 @@ slot_free(vaddr_t va)
 	spin_unlock(&kva_lock);
 }
 
-/* ---- Frames under a range ------------------------------------------------------------------ */
+/* ---- Frames under a range ---- */
 
 /* Unmaps the pages and moves their frames to `frames`. */
 static void
@@ -162,7 +164,8 @@ frames_unmap(vaddr_t start, uint64_t npages, struct list *frames)
 {
 	for (uint64_t i = 0; i < npages; i++) {
 		unsigned level;
-		pte_t *pte = pt_walk(kernel_page_table, start + i * PAGE_SIZE, false, &level);
+		pte_t *pte =
+		    pt_walk(kernel_page_table, start + i * PAGE_SIZE, false, &level);
 		struct page *pg;
 
 		if (!pte || !(*pte & PTE_PRESENT))
@@ -188,7 +191,8 @@ frames_map(vaddr_t start, uint64_t npages, unsigned alloc_flags)
 {
 	for (uint64_t i = 0; i < npages; i++) {
 		unsigned level;
-		pte_t *pte = pt_walk(kernel_page_table, start + i * PAGE_SIZE, true, &level);
+		pte_t *pte =
+		    pt_walk(kernel_page_table, start + i * PAGE_SIZE, true, &level);
 		struct page *pg = pte ? page_alloc(0, alloc_flags) : NULL;
 
 		if (!pg) {
@@ -204,7 +208,7 @@ frames_map(vaddr_t start, uint64_t npages, unsigned alloc_flags)
 	return true;
 }
 
-/* ---- Corpses --------------------------------------------------------------------------------- */
+/* ---- Corpses ---- */
 
 /* Flushes `n` corpses out of all TLBs, then frees their addresses and frames. */
 static void
@@ -235,7 +239,7 @@ corpse_add(vaddr_t start, uint64_t npages, struct list *frames)
 	unsigned n = 0;
 
 	spin_lock(&kva_lock);
-	corpses[num_corpses++] = (struct corpse) { start, npages };
+	corpses[num_corpses++] = (struct corpse){start, npages};
 	corpse_pages += npages;
 	list_splice_back(&corpse_frames, frames);
 	if (num_corpses == MAX_CORPSES || corpse_pages >= MAX_CORPSE_PAGES) {
@@ -250,7 +254,7 @@ corpse_add(vaddr_t start, uint64_t npages, struct list *frames)
 		corpses_bury(dead, n, &dead_frames);
 }
 
-/* ---- vmalloc ----------------------------------------------------------------------------------- */
+/* ---- vmalloc ---- */
 
 void *
 vmalloc(size_t n)
@@ -285,7 +289,7 @@ vfree(void *p)
 	corpse_add((vaddr_t)p, npages, &frames);
 }
 
-/* ---- Stacks ------------------------------------------------------------------------------------- */
+/* ---- Stacks ---- */
 
 static void *
 stack_take_cached(void)
@@ -363,7 +367,7 @@ stack_guard_hit(vaddr_t addr)
 	return !pte || !(*pte & PTE_PRESENT);
 }
 
-/* ---- Device registers ------------------------------------------------------------------------------ */
+/* ---- Device registers ---- */
 
 /* Whether any frame of [base, end) is RAM that the allocator owns. */
 static bool
@@ -394,7 +398,7 @@ ioremap(paddr_t base, size_t size, enum cache_type type)
 	if (!start)
 		return NULL;
 	if (pt_map(kernel_page_table, start, first, end - first,
-		PTE_KERNEL_DATA | PTE_SPECIAL | pte_cache_bits(type))) {
+	        PTE_KERNEL_DATA | PTE_SPECIAL | pte_cache_bits(type))) {
 		range_free(start);
 		return NULL;
 	}

@@ -1,8 +1,9 @@
 /*
- * Ranges of address space, two-level segregated fit: free ranges lie in bins by size, four bins to a
- * power of two, and a bit mask names the bins that are not empty. A request looks from the first bin
- * whose every range is large enough, so it never searches a list. Neighbours in address order are
- * linked, so a freed range merges with them at once. Used ranges are found by a hash of the start.
+ * Ranges of address space, two-level segregated fit: free ranges lie in bins by size,
+ * four bins to a power of two, and a bit mask names the bins that are not empty. A
+ * request looks from the first bin whose every range is large enough, so it never
+ * searches a list. Neighbours in address order are linked, so a freed range merges with
+ * them at once. Used ranges are found by a hash of the start.
  */
 #include "mm/kva_space.h"
 
@@ -59,15 +60,16 @@ bin_remove(struct kva_space *s, struct kva_range *r)
 }
 
 void
-kva_space_init(struct kva_space *s, struct kva_range *node, vaddr_t start, uint64_t npages)
+kva_space_init(
+    struct kva_space *s, struct kva_range *node, vaddr_t start, uint64_t npages)
 {
-	*s = (struct kva_space) { 0 };
+	*s = (struct kva_space){0};
 	list_init(&s->ranges);
 	for (unsigned i = 0; i < KVA_BINS; i++)
 		list_init(&s->bins[i]);
 	for (unsigned i = 0; i < KVA_BUCKETS; i++)
 		list_init(&s->buckets[i]);
-	*node = (struct kva_range) { .start = start, .npages = npages };
+	*node = (struct kva_range){.start = start, .npages = npages};
 	list_push_back(&s->ranges, &node->order);
 	bin_add(s, node);
 }
@@ -95,9 +97,9 @@ split(struct kva_space *s, struct kva_range *r, uint64_t npages, struct kva_rang
 	struct kva_range *rest = *node;
 
 	*node = NULL;
-	*rest = (struct kva_range) {
-		.start = r->start + npages * PAGE_SIZE,
-		.npages = r->npages - npages,
+	*rest = (struct kva_range){
+	    .start = r->start + npages * PAGE_SIZE,
+	    .npages = r->npages - npages,
 	};
 	r->npages = npages;
 	list_push_front(&r->order, &rest->order); /* after r */
@@ -123,9 +125,9 @@ kva_space_alloc(
 		/* The aligned part becomes a range of its own behind a free one. */
 		r = spare[0];
 		spare[0] = NULL;
-		*r = (struct kva_range) {
-			.start = front->start + head * PAGE_SIZE,
-			.npages = front->npages - head,
+		*r = (struct kva_range){
+		    .start = front->start + head * PAGE_SIZE,
+		    .npages = front->npages - head,
 		};
 		front->npages = head;
 		list_push_front(&front->order, &r->order);

@@ -9,7 +9,8 @@
 static void
 show_kib(struct seq *s, const char *name, uint64_t pages)
 {
-	seq_printf(s, "%-15s %8llu kB\n", name, (unsigned long long)pages * (PAGE_SIZE / 1024));
+	seq_printf(
+	    s, "%-15s %8llu kB\n", name, (unsigned long long)pages * (PAGE_SIZE / 1024));
 }
 
 /* Without swap and write-back the lines about them are zeros; programs look for them. */
@@ -46,19 +47,22 @@ show_meminfo(struct seq *s)
 static void
 show_cache(const struct slab_stats *c, void *seq)
 {
-	seq_printf(seq, "%-17s %6llu %6llu %6zu %4llu %4u : tunables 0 0 0 : slabdata %6llu %6llu 0\n",
-	    c->name, (unsigned long long)c->in_use, (unsigned long long)c->objects, c->object_size,
-	    (unsigned long long)c->objects_per_slab, c->pages_per_slab,
+	seq_printf(seq,
+	    "%-17s %6llu %6llu %6zu %4llu %4u : tunables 0 0 0 : slabdata %6llu %6llu "
+	    "0\n",
+	    c->name, (unsigned long long)c->in_use, (unsigned long long)c->objects,
+	    c->object_size, (unsigned long long)c->objects_per_slab, c->pages_per_slab,
 	    (unsigned long long)c->slabs, (unsigned long long)c->slabs);
 }
 
 static void
 show_slabinfo(struct seq *s)
 {
-	seq_puts(s, "slabinfo - version: 2.1\n"
-		    "# name <active_objs> <num_objs> <objsize> <objperslab> <pagesperslab> "
-		    ": tunables <limit> <batchcount> <sharedfactor> "
-		    ": slabdata <active_slabs> <num_slabs> <sharedavail>\n");
+	seq_puts(s,
+	    "slabinfo - version: 2.1\n"
+	    "# name <active_objs> <num_objs> <objsize> <objperslab> <pagesperslab> "
+	    ": tunables <limit> <batchcount> <sharedfactor> "
+	    ": slabdata <active_slabs> <num_slabs> <sharedavail>\n");
 	slab_for_each(show_cache, s);
 }
 

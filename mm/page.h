@@ -1,8 +1,9 @@
 /*
- * Physical memory in frames of 4 KiB. Each frame of RAM has a `struct page` in an array mapped
- * at PAGE_ARRAY, so page <-> frame <-> direct-map address are arithmetic.
+ * Physical memory in frames of 4 KiB. Each frame of RAM has a `struct page` in an array
+ * mapped at PAGE_ARRAY, so page <-> frame <-> direct-map address are arithmetic.
  *
- * Allocation is a buddy system per zone with per-CPU caches of single frames: O(1) in practice.
+ * Allocation is a buddy system per zone with per-CPU caches of single frames: O(1) in
+ * practice.
  */
 #pragma once
 
@@ -12,11 +13,11 @@
 enum { PAGE_SHIFT = 12, PAGE_SIZE = 4096, MAX_ORDER = 10 }; /* largest block: 4 MiB */
 
 struct page {
-	uint32_t refs;	/* [a] 0: free. page_get/page_put */
-	uint8_t flags;	/* PAGE_* */
-	uint8_t order;	/* of the block this frame heads */
-	uint8_t zone;	/* [I] enum zone_id */
-	uint8_t node;	/* [I] NUMA node, see frames_set_node */
+	uint32_t refs;    /* [a] 0: free. page_get/page_put */
+	uint8_t flags;    /* PAGE_* */
+	uint8_t order;    /* of the block this frame heads */
+	uint8_t zone;     /* [I] enum zone_id */
+	uint8_t node;     /* [I] NUMA node, see frames_set_node */
 	struct list link; /* free lists, slab lists, LRU: whoever owns the frame */
 	union {
 		struct {
@@ -26,7 +27,7 @@ struct page {
 			};
 			uint64_t index; /* page number within the owner */
 		};
-		struct {		/* PAGE_SLAB */
+		struct {                  /* PAGE_SLAB */
 			void *slab_cache; /* in every frame of the slab */
 			void *slab_free;  /* first free object; in the head frame */
 		};
@@ -45,16 +46,17 @@ enum page_flags {
 	PAGE_UPTODATE = 1 << 4,
 	PAGE_ACCESSED = 1 << 5,
 	PAGE_POISONED = 1 << 6, /* debug: free and filled with poison */
-	PAGE_RAW = 1 << 7, /* heads a free 4 MiB block whose other struct pages are not set up */
+	PAGE_RAW =
+	    1 << 7, /* heads a free 4 MiB block whose other struct pages are not set up */
 };
 
 /* What may be asked of page_alloc. */
 enum alloc_flags {
 	ALLOC_NORMAL = 0,
-	ALLOC_ZERO = 1 << 0,	/* filled with zeros */
-	ALLOC_DMA32 = 1 << 1,	/* below 4 GiB */
-	ALLOC_ATOMIC = 1 << 2,	/* may dip into the reserve; never sleeps or reclaims */
-	ALLOC_LOW = 1 << 3,	/* below 1 MiB (AP trampoline) */
+	ALLOC_ZERO = 1 << 0,   /* filled with zeros */
+	ALLOC_DMA32 = 1 << 1,  /* below 4 GiB */
+	ALLOC_ATOMIC = 1 << 2, /* may dip into the reserve; never sleeps or reclaims */
+	ALLOC_LOW = 1 << 3,    /* below 1 MiB (AP trampoline) */
 };
 
 /* 2^order contiguous frames with refs = 1 on the first. NULL means only: no memory. */
@@ -74,7 +76,7 @@ phys_to_virt(paddr_t p)
 	return (void *)(direct_map_base + p);
 }
 
-/* Only for addresses in the direct map (slab and page memory), not for kva or the image. */
+/* Only for addresses in the direct map (slab and page memory), not kva or the image. */
 static inline paddr_t
 virt_to_phys(const void *v)
 {
@@ -106,10 +108,10 @@ virt_to_page(const void *v)
 }
 
 struct mem_stats {
-	uint64_t total_pages;	 /* RAM the kernel manages */
-	uint64_t free_pages;	 /* buddy and per-CPU caches */
-	uint64_t slab_pages, page_table_pages, kernel_stack_pages, page_cache_pages, anon_pages,
-	    shmem_pages, vmalloc_pages;
+	uint64_t total_pages; /* RAM the kernel manages */
+	uint64_t free_pages;  /* buddy and per-CPU caches */
+	uint64_t slab_pages, page_table_pages, kernel_stack_pages, page_cache_pages,
+	    anon_pages, shmem_pages, vmalloc_pages;
 };
 
 void mem_stats_get(struct mem_stats *);
@@ -126,8 +128,8 @@ enum mem_counter {
 void mem_counter_add(enum mem_counter, int64_t pages); /* per-CPU, any context */
 
 /*
- * Whether the frame has a struct page: it lies in a 4 MiB section that holds RAM. Its contents
- * mean something only if the frame is in use, or was ever: see page_is_managed.
+ * Whether the frame has a struct page: it lies in a 4 MiB section that holds RAM. Its
+ * contents mean something only if the frame is in use, or was ever: see page_is_managed.
  */
 bool page_exists(paddr_t);
 
@@ -137,9 +139,9 @@ bool page_is_managed(paddr_t);
 /* Bring-up, in this order, from kernel_main. */
 struct boot_info;
 void frames_init(const struct boot_info *); /* page array, zones, free lists */
-void frames_free_boot_memory(void);	    /* after the loader's memory has been left */
+void frames_free_boot_memory(void);         /* after the loader's memory has been left */
 
-/* Gives reserved frames to the allocator: an initrd that has been unpacked. Page-aligned. */
+/* Gives reserved frames to the allocator: an unpacked initrd. Page-aligned. */
 void frames_free_range(paddr_t base, uint64_t size);
 
 /* RAM in [base, base+size) belongs to NUMA node `node` (SRAT). Before other CPUs run. */

@@ -1,9 +1,10 @@
 /*
  * x86-64 page tables (SDM vol. 3, 4.5). Tables are reached through the direct map.
  *
- * The upper half is one for all address spaces: every root has the same 256 entries there, set
- * once by pt_init_kernel. What the kernel maps later goes below the entry of the on-demand
- * region (mm/layout.h), whose table is made then; so no root is ever out of date.
+ * The upper half is one for all address spaces: every root has the same 256 entries
+ * there, set once by pt_init_kernel. What the kernel maps later goes below the entry of
+ * the on-demand region (mm/layout.h), whose table is made then; so no root is ever out of
+ * date.
  *
  * Rights are checked at the leaves: upper levels allow everything.
  */
@@ -21,7 +22,8 @@ enum { ENTRIES = 512, FIRST_KERNEL_ENTRY = 256, LEVELS = 4 };
 
 #define PTE_HUGE_PAT (1ull << 12) /* where a 2 MiB or 1 GiB leaf has the PAT bit */
 #define PTE_RIGHTS \
-	(PTE_WRITE | PTE_USER | PTE_PWT | PTE_PCD | PTE_GLOBAL | PTE_COW | PTE_SPECIAL | PTE_NX)
+	(PTE_WRITE | PTE_USER | PTE_PWT | PTE_PCD | PTE_GLOBAL | PTE_COW | PTE_SPECIAL | \
+	    PTE_NX)
 
 paddr_t kernel_page_table;
 
@@ -102,14 +104,14 @@ table_install(pte_t *entry, vaddr_t va)
 	if (!pa)
 		return false;
 	if (!__atomic_compare_exchange_n(
-		entry, &expected, made, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+	        entry, &expected, made, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
 		table_free(pa);
 	return true;
 }
 
 /*
- * The entry for `va` at `to_level`, or a leaf above it; *level says which. NULL: no table below
- * the entry of *level (with `alloc`: no memory for one).
+ * The entry for `va` at `to_level`, or a leaf above it; *level says which. NULL: no table
+ * below the entry of *level (with `alloc`: no memory for one).
  */
 static pte_t *
 walk_to(paddr_t root, vaddr_t va, unsigned to_level, bool alloc, unsigned *level)
@@ -160,14 +162,15 @@ pt_map(paddr_t root, vaddr_t va, paddr_t pa, size_t size, uint64_t bits)
 
 		/* A table left by earlier small mappings: go on with small ones. */
 		while (entry && level == want && want > 1 && *entry & PTE_PRESENT &&
-		    !is_leaf(*entry, level))
+		       !is_leaf(*entry, level))
 			entry = walk_to(root, va + done, --want, true, &level);
 		if (!entry) {
 			pt_unmap(root, va, done);
 			return ERR_NOMEM;
 		}
 		ASSERT(!(*entry & PTE_PRESENT));
-		__atomic_store_n(entry, leaf_entry(pa + done, bits, level), __ATOMIC_RELEASE);
+		__atomic_store_n(
+		    entry, leaf_entry(pa + done, bits, level), __ATOMIC_RELEASE);
 		done += level_size(level);
 	}
 	return OK;
@@ -234,7 +237,8 @@ pt_protect(paddr_t root, vaddr_t va, size_t size, uint64_t bits)
 				return e;
 			continue;
 		}
-		__atomic_store_n(entry, (*entry & ~PTE_RIGHTS) | new_bits, __ATOMIC_RELEASE);
+		__atomic_store_n(
+		    entry, (*entry & ~PTE_RIGHTS) | new_bits, __ATOMIC_RELEASE);
 		va += span;
 	}
 	return OK;
@@ -244,17 +248,14 @@ uint64_t
 pte_cache_bits(enum cache_type type)
 {
 	switch (type) {
-	case CACHE_WB:
-		return 0;
-	case CACHE_WC:
-		return PTE_PWT;
-	case CACHE_UC:
-		return PTE_PCD | PTE_PWT;
+	case CACHE_WB: return 0;
+	case CACHE_WC: return PTE_PWT;
+	case CACHE_UC: return PTE_PCD | PTE_PWT;
 	}
 	return PTE_PCD | PTE_PWT;
 }
 
-/* ---- Roots ----------------------------------------------------------------------------- */
+/* ---- Roots ---- */
 
 paddr_t
 pt_create(void)
@@ -287,7 +288,7 @@ pt_destroy(paddr_t root)
 	tables_free(root, LEVELS, FIRST_KERNEL_ENTRY);
 }
 
-/* ---- Bring-up ---------------------------------------------------------------------------- */
+/* ---- Bring-up ---- */
 
 void
 pt_early_pool(paddr_t base, uint64_t num)
@@ -310,8 +311,8 @@ tables_copy(paddr_t from_pa, unsigned level, unsigned *num_wx)
 		if (!(from[i] & PTE_PRESENT))
 			continue;
 		if (!is_leaf(from[i], level)) {
-			to[i] = tables_copy(pte_phys(from[i]), level - 1, num_wx) | PTE_PRESENT |
-			    PTE_WRITE;
+			to[i] = tables_copy(pte_phys(from[i]), level - 1, num_wx) |
+			        PTE_PRESENT | PTE_WRITE;
 			continue;
 		}
 		to[i] = from[i] | PTE_GLOBAL;
@@ -328,7 +329,8 @@ pt_init_kernel(paddr_t loader_root)
 	pte_t *to;
 	unsigned num_wx = 0;
 
-	/* What is left of the early pool belongs to reserved frames: give none of it back. */
+	/* What is left of the early pool belongs to reserved frames: give none of it
+	 * back. */
 	early_num = 0;
 	has_1g_leaves = cpuid(EXT_FEATURES, 0).edx & EDX_PAGE1GB;
 	kernel_page_table = table_alloc();
@@ -340,8 +342,8 @@ pt_init_kernel(paddr_t loader_root)
 		if (i == level_index(PAGE_ARRAY, LEVELS))
 			to[i] = from[i]; /* ours already */
 		else
-			to[i] = tables_copy(pte_phys(from[i]), LEVELS - 1, &num_wx) | PTE_PRESENT |
-			    PTE_WRITE;
+			to[i] = tables_copy(pte_phys(from[i]), LEVELS - 1, &num_wx) |
+			        PTE_PRESENT | PTE_WRITE;
 	}
 	ASSERT(table_install(&to[level_index(KVA_BASE, LEVELS)], KVA_BASE));
 	if (num_wx)

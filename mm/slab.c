@@ -2,13 +2,15 @@
  * Slab caches: objects of one size, cut from blocks of frames.
  *
  * A slab is a block of 2^order frames; its struct page holds the list of its free objects
- * (linked through their first word) and the count of those in use. A cache keeps its slabs in
- * three lists, partial, full and empty, under its lock, and gives empty ones beyond a few back.
+ * (linked through their first word) and the count of those in use. A cache keeps its
+ * slabs in three lists, partial, full and empty, under its lock, and gives empty ones
+ * beyond a few back.
  *
- * In front of that each CPU has two magazines per cache, lists of free objects: `loaded` serves
- * both ways, `spare` is either full or empty. Taking and giving an object is a push or pop with
- * interrupts off; only when both magazines are empty (full) one is filled (emptied) under the
- * cache's lock, so after each visit at least one magazine's worth of calls follows without one.
+ * In front of that each CPU has two magazines per cache, lists of free objects: `loaded`
+ * serves both ways, `spare` is either full or empty. Taking and giving an object is a
+ * push or pop with interrupts off; only when both magazines are empty (full) one is
+ * filled (emptied) under the cache's lock, so after each visit at least one magazine's
+ * worth of calls follows without one.
  */
 #include "mm/slab_priv.h"
 
@@ -54,13 +56,14 @@ slab_of(const struct slab_cache *c, const void *obj)
 	return &page_array[(uint64_t)(pg - page_array) & ~((1ull << c->order) - 1)];
 }
 
-/* ---- Slabs ---------------------------------------------------------------------------- */
+/* ---- Slabs ---- */
 
 static struct page *
 slab_create(struct slab_cache *c)
 {
 	const struct cpu *cpu = this_cpu();
-	bool is_atomic = cpu->irq_nesting || cpu->irq_off_depth > 1 || cpu->preempt_count > 1;
+	bool is_atomic =
+	    cpu->irq_nesting || cpu->irq_off_depth > 1 || cpu->preempt_count > 1;
 	struct page *pg = page_alloc(c->order, is_atomic ? ALLOC_ATOMIC : ALLOC_NORMAL);
 	char *base, *obj;
 
@@ -170,7 +173,7 @@ slabs_give(struct slab_cache *c, void *list)
 		slab_destroy(c, list_entry(node, struct page, link));
 }
 
-/* ---- Magazines; interrupts are off ------------------------------------------------------ */
+/* ---- Magazines; interrupts are off ---- */
 
 /* Fills the empty `loaded` from slabs, a new one if need be. False: no memory. */
 static bool
@@ -262,11 +265,11 @@ magazines_drain(void *arg)
 	m = magazine_of(c);
 	slabs_give(c, m->loaded);
 	slabs_give(c, m->spare);
-	*m = (struct magazine) { 0 };
+	*m = (struct magazine){0};
 	irq_enable_nested();
 }
 
-/* ---- Caches ------------------------------------------------------------------------------ */
+/* ---- Caches ---- */
 
 static bool
 cache_register(struct slab_cache *c)
@@ -288,12 +291,14 @@ cache_register(struct slab_cache *c)
 bool
 cache_init(struct slab_cache *c, const char *name, size_t size, size_t align)
 {
-	ASSERT(size > 0 && size <= SLAB_MAX_SIZE && is_power_of_2(align) && align <= PAGE_SIZE);
-	*c = (struct slab_cache) { .name = name, .size = ALIGN_UP(size, sizeof(void *)) };
+	ASSERT(size > 0 && size <= SLAB_MAX_SIZE && is_power_of_2(align) &&
+	       align <= PAGE_SIZE);
+	*c = (struct slab_cache){.name = name, .size = ALIGN_UP(size, sizeof(void *))};
 	align = MAX(align, (size_t)MIN_ALIGN);
-	c->stride = ALIGN_UP(c->size + (CONFIG_DEBUG ? sizeof(struct slab_tag) : 0), align);
+	c->stride =
+	    ALIGN_UP(c->size + (CONFIG_DEBUG ? sizeof(struct slab_tag) : 0), align);
 	while (((uint64_t)PAGE_SIZE << c->order) / c->stride < SLAB_MIN_OBJECTS &&
-	    c->order < SLAB_MAX_ORDER)
+	       c->order < SLAB_MAX_ORDER)
 		c->order++;
 	c->per_slab = ((uint64_t)PAGE_SIZE << c->order) / c->stride;
 	c->magazine = MIN(MAX(MAGAZINE_BYTES / c->size, (uint32_t)MAGAZINE_MIN),
@@ -358,7 +363,7 @@ slab_free(struct slab_cache *c, void *obj)
 	cache_free_to(c, obj, __builtin_return_address(0));
 }
 
-/* ---- Statistics ----------------------------------------------------------------------------- */
+/* ---- Statistics ---- */
 
 void
 cache_for_each(void (*fn)(struct slab_cache *, void *arg), void *arg)
@@ -374,13 +379,13 @@ static struct slab_stats
 stats_of(const struct slab_cache *c)
 {
 	struct slab_stats s = {
-		.name = c->name,
-		.object_size = c->size,
-		.objects = c->num_slabs * c->per_slab,
-		.in_use = c->in_use,
-		.slabs = c->num_slabs,
-		.objects_per_slab = c->per_slab,
-		.pages_per_slab = 1u << c->order,
+	    .name = c->name,
+	    .object_size = c->size,
+	    .objects = c->num_slabs * c->per_slab,
+	    .in_use = c->in_use,
+	    .slabs = c->num_slabs,
+	    .objects_per_slab = c->per_slab,
+	    .pages_per_slab = 1u << c->order,
 	};
 
 	/* Objects in magazines are free; other CPUs' counts may be a moment old. */
@@ -399,7 +404,7 @@ void
 slab_for_each(void (*fn)(const struct slab_stats *, void *arg), void *arg)
 {
 	for (unsigned i = 0; i < MAX_CACHES; i++) {
-		struct slab_stats s = { 0 };
+		struct slab_stats s = {0};
 
 		spin_lock(&caches_lock);
 		if (caches[i])

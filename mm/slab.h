@@ -1,11 +1,11 @@
 /*
  * Kernel objects. kmalloc serves any size (to 4 MiB) from size classes; a cache serves
- * one type. Per-CPU free lists in front of slabs: O(1). Debug builds poison freed objects, keep
- * red zones, catch double frees and report leaks by allocation site.
+ * one type. Per-CPU free lists in front of slabs: O(1). Debug builds poison freed
+ * objects, keep red zones, catch double frees and report leaks by allocation site.
  *
- * Any context but NMI; never sleeps; in interrupts and under spinlocks it may use the reserve of
- * free frames. Memory comes from the direct map, at least 16-byte aligned; a power-of-two size is
- * aligned to itself up to a page.
+ * Any context but NMI; never sleeps; in interrupts and under spinlocks it may use the
+ * reserve of free frames. Memory comes from the direct map, at least 16-byte aligned; a
+ * power-of-two size is aligned to itself up to a page.
  */
 #pragma once
 
@@ -13,9 +13,10 @@
 
 void *kmalloc(size_t n) __attribute__((malloc, alloc_size(1))); /* NULL: no memory */
 void *kzalloc(size_t n) __attribute__((malloc, alloc_size(1))); /* filled with zeros */
-void *kcalloc(size_t count, size_t size) __attribute__((malloc)); /* NULL also on overflow */
+void *kcalloc(size_t count, size_t size)
+    __attribute__((malloc));       /* NULL also on overflow */
 void *krealloc(void *p, size_t n); /* the old one stays valid on NULL */
-void kfree(void *p);		   /* NULL is fine */
+void kfree(void *p);               /* NULL is fine */
 size_t kmalloc_usable(const void *p);
 char *kstrdup(const char *s);
 char *kstrndup(const char *s, size_t n);
@@ -24,7 +25,7 @@ struct slab_cache;
 
 struct slab_cache *slab_cache_create(const char *name, size_t size, size_t align);
 void slab_cache_destroy(struct slab_cache *); /* all objects must be back */
-void *slab_alloc(struct slab_cache *);	      /* NULL: no memory; contents undefined */
+void *slab_alloc(struct slab_cache *);        /* NULL: no memory; contents undefined */
 void *slab_zalloc(struct slab_cache *);
 void slab_free(struct slab_cache *, void *);
 
@@ -38,8 +39,9 @@ struct slab_stats {
 void slab_for_each(void (*fn)(const struct slab_stats *, void *arg), void *arg);
 
 /*
- * Debug builds: slab_mark_leaks starts a period; slab_report_leaks logs, by allocation site, the
- * objects allocated since then and still in use, and returns how many. Others: 0, nothing logged.
+ * Debug builds: slab_mark_leaks starts a period; slab_report_leaks logs, by allocation
+ * site, the objects allocated since then and still in use, and returns how many. Others:
+ * 0, nothing logged.
  */
 void slab_mark_leaks(void);
 uint64_t slab_report_leaks(void);

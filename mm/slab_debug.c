@@ -1,8 +1,9 @@
 /*
- * What debug builds check about slab objects. Behind each lies a tag: a red zone, a state, who
- * allocated or freed it. A free object is filled with poison behind its first word, the link.
- * Checked on free: the object is the cache's, in use, and its red zone whole; on allocation:
- * nobody has written to it. Leaks are the objects in use, counted by allocation site.
+ * What debug builds check about slab objects. Behind each lies a tag: a red zone, a
+ * state, who allocated or freed it. A free object is filled with poison behind its first
+ * word, the link. Checked on free: the object is the cache's, in use, and its red zone
+ * whole; on allocation: nobody has written to it. Leaks are the objects in use, counted
+ * by allocation site.
  */
 #define LOG_PREFIX "slab: "
 #include "kernel/log.h"
@@ -33,7 +34,7 @@ void
 slab_debug_new(const struct slab_cache *c, void *obj)
 {
 	memset(obj, POISON_FREE, c->size);
-	*tag_of(c, obj) = (struct slab_tag) { .red_zone = RED_ZONE, .state = TAG_FREE };
+	*tag_of(c, obj) = (struct slab_tag){.red_zone = RED_ZONE, .state = TAG_FREE};
 }
 
 void
@@ -43,12 +44,13 @@ slab_debug_alloc(const struct slab_cache *c, void *obj, const void *site)
 	const uint8_t *bytes = obj;
 
 	if (tag->state != TAG_FREE || tag->red_zone != RED_ZONE)
-		panic("%s: free object %p is overwritten at its end; freed at %p", c->name, obj,
-		    tag->site);
+		panic("%s: free object %p is overwritten at its end; freed at %p",
+		    c->name, obj, tag->site);
 	for (size_t i = sizeof(void *); i < c->size; i++)
 		if (bytes[i] != POISON_FREE)
-			panic("%s: object %p was written at +%zu after it was freed at %p", c->name,
-			    obj, i, tag->site);
+			panic(
+			    "%s: object %p was written at +%zu after it was freed at %p",
+			    c->name, obj, i, tag->site);
 	memset(obj, POISON_NEW, c->size);
 	tag->state = TAG_USED;
 	tag->site = site;
@@ -70,16 +72,17 @@ slab_debug_free(const struct slab_cache *c, void *obj, const void *site)
 	if (offset % c->stride || offset / c->stride >= c->per_slab)
 		panic("%s: free of %p, which is inside an object", c->name, obj);
 	if (tag->state == TAG_FREE)
-		panic("%s: object %p freed again at %p; freed before at %p", c->name, obj, site,
-		    tag->site);
+		panic("%s: object %p freed again at %p; freed before at %p", c->name, obj,
+		    site, tag->site);
 	if (tag->state != TAG_USED || tag->red_zone != RED_ZONE)
-		panic("%s: object %p is overwritten at its end; freed at %p", c->name, obj, site);
+		panic("%s: object %p is overwritten at its end; freed at %p", c->name,
+		    obj, site);
 	memset(obj, POISON_FREE, c->size);
 	tag->state = TAG_FREE;
 	tag->site = site;
 }
 
-/* ---- Leaks -------------------------------------------------------------------------------- */
+/* ---- Leaks ---- */
 
 struct leaks {
 	uint64_t total, others; /* objects; of sites that found no place in the table */
@@ -146,7 +149,8 @@ slab_mark_leaks(void)
 uint64_t
 slab_report_leaks(void)
 {
-	static struct leaks leaks; /* too large for a stack; reports are made one at a time */
+	static struct leaks
+	    leaks; /* too large for a stack; reports are made one at a time */
 
 	if (!CONFIG_DEBUG)
 		return 0;
@@ -157,6 +161,7 @@ slab_report_leaks(void)
 		    (unsigned long long)leaks.sites[i].count, leaks.sites[i].cache,
 		    leaks.sites[i].site);
 	if (leaks.others)
-		log_warn("%llu objects in use from other places", (unsigned long long)leaks.others);
+		log_warn("%llu objects in use from other places",
+		    (unsigned long long)leaks.others);
 	return leaks.total;
 }

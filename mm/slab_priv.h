@@ -1,4 +1,5 @@
-/* Between slab.c (caches), slab_debug.c (checks of debug builds) and kmalloc.c (size classes). */
+/* Between slab.c (caches), slab_debug.c (checks of debug builds) and kmalloc.c (size
+ * classes). */
 #pragma once
 
 #include "kernel/sync/spinlock.h"
@@ -12,10 +13,10 @@ enum {
 
 struct slab_cache {
 	const char *name;   /* [I] as are all up to the lock */
-	uint32_t id;	    /* index of its per-CPU magazines */
-	uint32_t size;	    /* bytes the user sees */
+	uint32_t id;        /* index of its per-CPU magazines */
+	uint32_t size;      /* bytes the user sees */
 	uint32_t stride;    /* bytes from object to object */
-	uint32_t order;	    /* of a slab */
+	uint32_t order;     /* of a slab */
 	uint32_t per_slab;  /* objects */
 	uint32_t magazine;  /* objects in a full one */
 	uint32_t max_empty; /* empty slabs kept */
@@ -26,14 +27,14 @@ struct slab_cache {
 	struct list empty;   /* [lock] */
 	uint32_t num_empty;  /* [lock] */
 	uint64_t num_slabs;  /* [lock] */
-	uint64_t in_use;     /* [lock] objects out of slabs, those in magazines included */
+	uint64_t in_use; /* [lock] objects out of slabs, those in magazines included */
 };
 
 /* Debug builds: what lies behind each object. */
 struct slab_tag {
 	uint64_t red_zone;
 	const void *site; /* who allocated it, or freed it */
-	uint32_t state;	  /* TAG_USED or TAG_FREE */
+	uint32_t state;   /* TAG_USED or TAG_FREE */
 	uint32_t period;  /* of slab_mark_leaks, at allocation */
 };
 

@@ -1,15 +1,17 @@
 /*
  * TLB invalidation (SDM vol. 3, 4.10).
  *
- * Each address space counts its flushes in `gen`; each CPU remembers, for the spaces whose
- * translations it may hold, up to which flush it has come. A flush changes gen, then reads the
- * mask of CPUs that have the space loaded, and calls those. A CPU loads a space by setting its bit in
- * that mask, then reading gen. So, in whichever order the two meet, either the flush sees the bit and
- * calls, or the load sees the new gen and starts with an empty TLB.
+ * Each address space counts its flushes in `gen`; each CPU remembers, for the spaces
+ * whose translations it may hold, up to which flush it has come. A flush changes gen,
+ * then reads the mask of CPUs that have the space loaded, and calls those. A CPU loads a
+ * space by setting its bit in that mask, then reading gen. So, in whichever order the two
+ * meet, either the flush sees the bit and calls, or the load sees the new gen and starts
+ * with an empty TLB.
  *
- * With PCIDs a CPU keeps the translations of the last few spaces: slot i stands for PCID i + 1,
- * PCID 0 is the kernel's own table. A slot whose gen is behind is flushed when it is loaded again.
- * Without PCIDs every load flushes, and slot 0 only serves to tell stale calls from new ones.
+ * With PCIDs a CPU keeps the translations of the last few spaces: slot i stands for PCID
+ * i + 1, PCID 0 is the kernel's own table. A slot whose gen is behind is flushed when it
+ * is loaded again. Without PCIDs every load flushes, and slot 0 only serves to tell stale
+ * calls from new ones.
  *
  * Kernel mappings are global, one for all spaces: flushed everywhere, at once.
  */
@@ -50,7 +52,7 @@ tlb_context_init(struct tlb_context *c)
 	c->gen = 1;
 }
 
-/* ---- Loading --------------------------------------------------------------------------- */
+/* ---- Loading ---- */
 
 static void
 mask_set(struct cpumask *m, unsigned cpu)
@@ -81,19 +83,20 @@ slot_find(struct tlb_state *t, uint64_t id)
 			return i;
 	i = t->victim;
 	t->victim = (i + 1) % SLOTS;
-	t->slots[i] = (struct tlb_slot) { .id = id };
+	t->slots[i] = (struct tlb_slot){.id = id};
 	return i;
 }
 
 static void
 load_space(struct tlb_state *t, struct aspace *as)
 {
-	uint64_t gen = __atomic_load_n(&as->tlb.gen, __ATOMIC_SEQ_CST), cr3 = as->page_table;
+	uint64_t gen = __atomic_load_n(&as->tlb.gen, __ATOMIC_SEQ_CST),
+	         cr3 = as->page_table;
 	struct tlb_slot *slot;
 
 	if (!has_pcid()) {
 		t->current = 0;
-		t->slots[0] = (struct tlb_slot) { as->tlb.id, gen };
+		t->slots[0] = (struct tlb_slot){as->tlb.id, gen};
 		write_cr3(cr3);
 		return;
 	}
@@ -158,7 +161,7 @@ tlb_unload(struct aspace *as)
 	call_users(as, leave_space, as);
 }
 
-/* ---- Flushing a space ------------------------------------------------------------------- */
+/* ---- Flushing a space ---- */
 
 struct flush {
 	struct aspace *aspace;
@@ -190,7 +193,7 @@ static void
 batch_flush(struct tlb_batch *b)
 {
 	if (b->start < b->end) {
-		struct flush f = { .aspace = b->aspace, .start = b->start, .end = b->end };
+		struct flush f = {.aspace = b->aspace, .start = b->start, .end = b->end};
 
 		f.gen = __atomic_add_fetch(&b->aspace->tlb.gen, 1, __ATOMIC_SEQ_CST);
 		call_users(b->aspace, flush_here, &f);
@@ -232,7 +235,7 @@ tlb_batch_end(struct tlb_batch *b)
 	batch_flush(b);
 }
 
-/* ---- Kernel mappings --------------------------------------------------------------------- */
+/* ---- Kernel mappings ---- */
 
 static void
 flush_kernel_here(void *arg)
@@ -256,8 +259,8 @@ flush_kernel_here(void *arg)
 void
 tlb_flush_kernel(vaddr_t start, vaddr_t end)
 {
-	struct flush f = { .start = start, .end = end };
-	struct cpumask others = { 0 };
+	struct flush f = {.start = start, .end = end};
+	struct cpumask others = {0};
 	struct cpu *c;
 
 	preempt_disable();

@@ -1,4 +1,4 @@
-/* The registers of the fake processor, and calls to other CPUs, of which there are none. */
+/* The registers of the fake processor, and calls to other CPUs: there are none. */
 #include "kernel/x86/cpu.h"
 
 #include "kernel/x86/ipi.h"

@@ -1,6 +1,6 @@
 /*
- * Memory for the real frame allocator. The loader's PML4 and the memory map are put at 1 MiB, in
- * what the map must call loader memory.
+ * Memory for the real frame allocator. The loader's PML4 and the memory map are put at 1
+ * MiB, in what the map must call loader memory.
  */
 #include "tests/fakes/ram.h"
 
@@ -44,7 +44,7 @@ reserve(uint64_t size)
 void
 fake_ram_init(const struct boot_mem *map, unsigned len, uint64_t size)
 {
-	struct boot_info boot = { .mem_map_len = len };
+	struct boot_info boot = {.mem_map_len = len};
 	uint64_t array_size = size / PAGE_SIZE * sizeof(struct page);
 
 	ram_size = size;
@@ -65,12 +65,12 @@ void
 fake_ram_init_simple(uint64_t size)
 {
 	const struct boot_mem map[] = {
-		{ 0, 0x9f000, BOOT_MEM_USABLE, ~0u, 0 },
-		{ 0x9f000, 0x61000, BOOT_MEM_RESERVED, ~0u, 0 },
-		{ MIB(1), MIB(1), BOOT_MEM_LOADER, ~0u, 0 },
-		{ MIB(2), MIB(2), BOOT_MEM_KERNEL, ~0u, 0 },
-		{ MIB(4), size - MIB(5), BOOT_MEM_USABLE, ~0u, 0 },
-		{ size - MIB(1), MIB(1), BOOT_MEM_ACPI_RECLAIM, ~0u, 0 },
+	    {0, 0x9f000, BOOT_MEM_USABLE, ~0u, 0},
+	    {0x9f000, 0x61000, BOOT_MEM_RESERVED, ~0u, 0},
+	    {MIB(1), MIB(1), BOOT_MEM_LOADER, ~0u, 0},
+	    {MIB(2), MIB(2), BOOT_MEM_KERNEL, ~0u, 0},
+	    {MIB(4), size - MIB(5), BOOT_MEM_USABLE, ~0u, 0},
+	    {size - MIB(1), MIB(1), BOOT_MEM_ACPI_RECLAIM, ~0u, 0},
 	};
 
 	fake_ram_init(map, ARRAY_SIZE(map), size);

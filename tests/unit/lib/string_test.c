@@ -1,4 +1,5 @@
-/* lib/string.c: block calls at all small lengths, alignments and overlaps. LINK: lib/string.c */
+/* lib/string.c: block calls at all small lengths, alignments and overlaps. LINK:
+ * lib/string.c */
 #include "lib/string.h"
 
 #include "tests/unit/ktest.h"

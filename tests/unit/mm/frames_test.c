@@ -1,5 +1,7 @@
 /*
- * mm/frames.c and mm/frames_boot.c on whole machines. LINK: mm/frames.c mm/frames_boot.c mm/pagetable.c lib/string.c tests/fakes/ram.c tests/fakes/cpu.c tests/fakes/percpu.c tests/fakes/spinlock.c tests/fakes/panic.c
+ * mm/frames.c and mm/frames_boot.c on whole machines. LINK: mm/frames.c mm/frames_boot.c
+ * mm/pagetable.c lib/string.c tests/fakes/ram.c tests/fakes/cpu.c tests/fakes/percpu.c
+ * tests/fakes/spinlock.c tests/fakes/panic.c
  */
 #include "mm/frames_priv.h"
 
@@ -31,7 +33,7 @@ num_total(void)
 	return s.total_pages;
 }
 
-/* The size of the largest block that can be had, as an order; -1: none. Frees it again. */
+/* The order of the largest block that can be had; -1: none. Frees it again. */
 static int
 largest_order(unsigned flags)
 {
@@ -138,12 +140,12 @@ KTEST(frames_zones_are_kept_apart)
 KTEST(frames_page_array_is_mapped_where_ram_is_and_only_there)
 {
 	const struct boot_mem map[] = {
-		{ 0, 0x9f000, BOOT_MEM_USABLE, ~0u, 0 },
-		{ MIB(1), MIB(1), BOOT_MEM_LOADER, ~0u, 0 },
-		{ MIB(2), MIB(300), BOOT_MEM_USABLE, ~0u, 0 },
-		{ MIB(304), MIB(8), BOOT_MEM_MMIO, ~0u, 0 },
-		{ GIB(3), MIB(1), BOOT_MEM_ACPI_NVS, ~0u, 0 },
-		{ GIB(4), GIB(60) - MIB(3), BOOT_MEM_USABLE, ~0u, 0 },
+	    {0, 0x9f000, BOOT_MEM_USABLE, ~0u, 0},
+	    {MIB(1), MIB(1), BOOT_MEM_LOADER, ~0u, 0},
+	    {MIB(2), MIB(300), BOOT_MEM_USABLE, ~0u, 0},
+	    {MIB(304), MIB(8), BOOT_MEM_MMIO, ~0u, 0},
+	    {GIB(3), MIB(1), BOOT_MEM_ACPI_NVS, ~0u, 0},
+	    {GIB(4), GIB(60) - MIB(3), BOOT_MEM_USABLE, ~0u, 0},
 	};
 
 	fake_ram_init(map, ARRAY_SIZE(map), GIB(64));
@@ -168,8 +170,10 @@ KTEST(frames_page_array_backing_is_distinct_ram)
 	uint64_t used = 0;
 
 	fake_ram_init_simple(MIB(300));
-	for (uint64_t f = 0; f < page_array_frames; f += PAGE_SIZE / sizeof(struct page)) {
-		pte_t *pte = pt_walk(kernel_page_table, (vaddr_t)&page_array[f], false, &level);
+	for (uint64_t f = 0; f < page_array_frames;
+	     f += PAGE_SIZE / sizeof(struct page)) {
+		pte_t *pte =
+		    pt_walk(kernel_page_table, (vaddr_t)&page_array[f], false, &level);
 		struct page *backing;
 
 		CHECK(pte && *pte & PTE_PRESENT && *pte & PTE_NX && *pte & PTE_WRITE);
@@ -318,7 +322,8 @@ KTEST(frames_survive_random_use)
 		if (slot[i].pg) {
 			uint64_t *words = page_to_virt(slot[i].pg);
 
-			CHECK(IS_ALIGNED(page_to_phys(slot[i].pg), (uint64_t)PAGE_SIZE << order));
+			CHECK(IS_ALIGNED(
+			    page_to_phys(slot[i].pg), (uint64_t)PAGE_SIZE << order));
 			words[0] = words[(512u << order) - 1] = i;
 			held += 1u << order;
 		}
@@ -359,15 +364,15 @@ KTEST(frames_map_with_many_small_entries)
 	unsigned n = 0;
 	uint64_t usable = 0;
 
-	map[n++] = (struct boot_mem) { MIB(1), MIB(1), BOOT_MEM_LOADER, ~0u, 0 };
+	map[n++] = (struct boot_mem){MIB(1), MIB(1), BOOT_MEM_LOADER, ~0u, 0};
 	for (paddr_t p = MIB(2); n < 598; p += 32 * PAGE_SIZE) {
 		unsigned other = n % 3 ? BOOT_MEM_RESERVED : BOOT_MEM_EFI_RUNTIME;
 
-		map[n++] = (struct boot_mem) { p, 7 * PAGE_SIZE, BOOT_MEM_USABLE, ~0u, 0 };
-		map[n++] = (struct boot_mem) { p + 7 * PAGE_SIZE, PAGE_SIZE, other, ~0u, 0 };
+		map[n++] = (struct boot_mem){p, 7 * PAGE_SIZE, BOOT_MEM_USABLE, ~0u, 0};
+		map[n++] = (struct boot_mem){p + 7 * PAGE_SIZE, PAGE_SIZE, other, ~0u, 0};
 		usable += 7;
 	}
-	map[n++] = (struct boot_mem) { MIB(100), MIB(20), BOOT_MEM_USABLE, ~0u, 0 };
+	map[n++] = (struct boot_mem){MIB(100), MIB(20), BOOT_MEM_USABLE, ~0u, 0};
 	fake_ram_init(map, n, MIB(120));
 	CHECK(num_total() > usable + MIB(17) / PAGE_SIZE);
 	CHECK(num_total() < usable + MIB(20) / PAGE_SIZE);

@@ -1,4 +1,5 @@
-/* mm/kva_space.c against a map of pages. LINK: mm/kva_space.c lib/string.c tests/fakes/panic.c tests/fakes/percpu.c */
+/* mm/kva_space.c against a map of pages. LINK: mm/kva_space.c lib/string.c
+ * tests/fakes/panic.c tests/fakes/percpu.c */
 #include "mm/kva_space.h"
 
 #include <stdlib.h>
@@ -16,7 +17,8 @@ static uint8_t used[PAGES];
 static struct kva_range *
 take(uint64_t npages, uint64_t align)
 {
-	struct kva_range *spare[2] = { calloc(1, sizeof(*spare[0])), calloc(1, sizeof(*spare[0])) };
+	struct kva_range *spare[2] = {
+	    calloc(1, sizeof(*spare[0])), calloc(1, sizeof(*spare[0]))};
 	struct kva_range *r = kva_space_alloc(&space, npages, align, spare);
 
 	free(spare[0]);
@@ -47,7 +49,7 @@ teardown(void)
 {
 	struct kva_range *r = list_first(&space.ranges, struct kva_range, order);
 	bool is_one = r && r->start == START && r->npages == PAGES && r->is_free &&
-	    r->order.next == &space.ranges && space.free_pages == PAGES;
+	              r->order.next == &space.ranges && space.free_pages == PAGES;
 
 	free(r);
 	return is_one;
@@ -99,7 +101,7 @@ KTEST(kva_space_refuses_what_does_not_fit)
 KTEST(kva_space_random_ranges_never_overlap)
 {
 	enum { SLOTS = 64 };
-	struct kva_range *slot[SLOTS] = { 0 };
+	struct kva_range *slot[SLOTS] = {0};
 	uint64_t held = 0;
 	unsigned refused = 0;
 

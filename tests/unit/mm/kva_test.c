@@ -1,5 +1,8 @@
 /*
- * mm/kva.c, seen through the page tables it makes. LINK: mm/kva.c mm/kva_space.c mm/tlb.c mm/dma.c mm/slab.c mm/kmalloc.c mm/slab_debug.c mm/frames.c mm/frames_boot.c mm/pagetable.c lib/string.c tests/fakes/ram.c tests/fakes/cpu.c tests/fakes/percpu.c tests/fakes/spinlock.c tests/fakes/panic.c
+ * mm/kva.c, seen through the page tables it makes. LINK: mm/kva.c mm/kva_space.c mm/tlb.c
+ * mm/dma.c mm/slab.c mm/kmalloc.c mm/slab_debug.c mm/frames.c mm/frames_boot.c
+ * mm/pagetable.c lib/string.c tests/fakes/ram.c tests/fakes/cpu.c tests/fakes/percpu.c
+ * tests/fakes/spinlock.c tests/fakes/panic.c
  */
 #include "mm/kva.h"
 
@@ -56,7 +59,8 @@ KTEST(vmalloc_maps_zeroed_frames_and_a_guard)
 		pte_t pte = entry_of(va + i * PAGE_SIZE);
 		const char *bytes = phys_to_virt(pte_phys(pte));
 
-		CHECK(pte & PTE_PRESENT && pte & PTE_WRITE && pte & PTE_NX && !(pte & PTE_USER));
+		CHECK(pte & PTE_PRESENT && pte & PTE_WRITE && pte & PTE_NX &&
+		      !(pte & PTE_USER));
 		for (unsigned k = 0; k < PAGE_SIZE; k++)
 			CHECK_EQ(bytes[k], 0);
 	}
@@ -145,7 +149,8 @@ KTEST(stack_many_are_distinct_and_come_back)
 			stacks[i] = stack_alloc(KERNEL_STACK_SIZE);
 			CHECK(stacks[i]);
 			/* A frame of its own under each. */
-			*(uint64_t *)phys_to_virt(pte_phys(entry_of((vaddr_t)stacks[i]))) = i;
+			*(uint64_t *)phys_to_virt(
+			    pte_phys(entry_of((vaddr_t)stacks[i]))) = i;
 		}
 		for (unsigned i = 0; i < NUM; i++) {
 			pte_t pte = entry_of((vaddr_t)stacks[i]);

@@ -1,5 +1,7 @@
 /*
- * mm/pagetable.c in fake memory. LINK: mm/pagetable.c mm/frames.c mm/frames_boot.c lib/string.c tests/fakes/ram.c tests/fakes/cpu.c tests/fakes/percpu.c tests/fakes/spinlock.c tests/fakes/panic.c
+ * mm/pagetable.c in fake memory. LINK: mm/pagetable.c mm/frames.c mm/frames_boot.c
+ * lib/string.c tests/fakes/ram.c tests/fakes/cpu.c tests/fakes/percpu.c
+ * tests/fakes/spinlock.c tests/fakes/panic.c
  */
 #include "mm/pagetable.h"
 
@@ -102,7 +104,7 @@ KTEST(pagetable_protect_splits_what_it_cuts)
 	}
 	CHECK_EQ(translate(root, GIB(2) - 1, &bits), GIB(9) - 1);
 	/* The PAT bit has moved from bit 12 to bit 7 on the way down. */
-	CHECK(*pt_walk(root, GIB(1) + MIB(4), false, &(unsigned) { 0 }) & PTE_PAT);
+	CHECK(*pt_walk(root, GIB(1) + MIB(4), false, &(unsigned){0}) & PTE_PAT);
 	CHECK(pt_protect(root, GIB(40), GIB(100), PTE_PRESENT) == OK); /* nothing there */
 	fake_ram_free();
 }

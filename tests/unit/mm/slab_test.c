@@ -1,5 +1,8 @@
 /*
- * mm/slab.c, kmalloc.c and slab_debug.c over the real frame allocator. LINK: mm/slab.c mm/kmalloc.c mm/slab_debug.c mm/frames.c mm/frames_boot.c mm/pagetable.c lib/string.c tests/fakes/ram.c tests/fakes/cpu.c tests/fakes/percpu.c tests/fakes/spinlock.c tests/fakes/panic.c
+ * mm/slab.c, kmalloc.c and slab_debug.c over the real frame allocator. LINK: mm/slab.c
+ * mm/kmalloc.c mm/slab_debug.c mm/frames.c mm/frames_boot.c mm/pagetable.c lib/string.c
+ * tests/fakes/ram.c tests/fakes/cpu.c tests/fakes/percpu.c tests/fakes/spinlock.c
+ * tests/fakes/panic.c
  */
 #include "mm/slab.h"
 
@@ -221,7 +224,7 @@ KTEST(slab_wrong_frees_panic)
 	slab_cache_destroy(a);
 }
 
-/* Damages an object behind its end or after its free; the cache is given up afterwards. */
+/* Damages an object behind its end or after its free; the cache is given up. */
 KTEST(slab_overwrites_are_found)
 {
 	struct slab_cache *c;

@@ -1,5 +1,7 @@
 /*
- * mm/tlb.c: which loads and flushes reach the processor. LINK: mm/tlb.c tests/fakes/frames.c tests/fakes/cpu.c tests/fakes/percpu.c tests/fakes/spinlock.c tests/fakes/panic.c lib/string.c
+ * mm/tlb.c: which loads and flushes reach the processor. LINK: mm/tlb.c
+ * tests/fakes/frames.c tests/fakes/cpu.c tests/fakes/percpu.c tests/fakes/spinlock.c
+ * tests/fakes/panic.c lib/string.c
  */
 #include "mm/tlb.h"
 
@@ -17,7 +19,7 @@ setup(struct aspace *as, unsigned num, bool has_pcid)
 {
 	fake_cr4 = CR4_PGE | (has_pcid ? CR4_PCIDE : 0);
 	for (unsigned i = 0; i < num; i++) {
-		as[i] = (struct aspace) { .page_table = (i + 2) * 0x1000ull };
+		as[i] = (struct aspace){.page_table = (i + 2) * 0x1000ull};
 		tlb_context_init(&as[i].tlb);
 	}
 }
@@ -90,7 +92,8 @@ KTEST(tlb_pcid_slots_are_taken_over_with_a_flush)
 	setup(as, 12, true);
 	for (unsigned round = 0; round < 2; round++)
 		for (unsigned i = 0; i < 12; i++) {
-			tlb_load(&as[i]); /* more than there are slots: all are new each time */
+			tlb_load(&as[i]); /* more than there are slots: all are new each
+			                     time */
 			CHECK(!(fake_cr3 & NO_FLUSH));
 			CHECK_EQ(fake_cr3 & ~0xfffull, as[i].page_table);
 		}

@@ -1,4 +1,5 @@
-/* Shadows kernel/x86/cpu.h: registers are variables, and the TLB's instructions are counted. */
+/* Shadows kernel/x86/cpu.h: registers are variables, and the TLB's instructions are
+ * counted. */
 #pragma once
 
 #include "lib/types.h"
