@@ -52,6 +52,15 @@ symbol_format(uint64_t address, char *buf, size_t size)
 	if (kernel_table(&t))
 		name = symbol_find(&t, address - (uint64_t)kernel_start, &into);
 	if (!name)
-		return scnprintf(buf, size, "%#018lx", address);
+		return scnprintf(buf, size, "0x%016lx", address);
 	return scnprintf(buf, size, "%s+%#lx", name, into);
+}
+
+bool
+symbol_is_code(uint64_t address)
+{
+	struct symbol_table t;
+	uint64_t into;
+
+	return kernel_table(&t) && symbol_find(&t, address - (uint64_t)kernel_start, &into);
 }

@@ -20,3 +20,6 @@ const char *symbol_find(const struct symbol_table *, uint64_t offset, uint64_t *
 
 /* "page_alloc+0x1c", or the bare address. Any context. Returns the length. */
 int symbol_format(uint64_t address, char *buf, size_t size);
+
+/* Whether the address lies in a function of the kernel. */
+bool symbol_is_code(uint64_t address);

@@ -108,6 +108,7 @@ void
 backtrace_frame(const struct trap_frame *f)
 {
 	char text[96];
+	uint64_t caller;
 
 	if (trap_is_user(f)) {
 		log_printf(LOG_EMERG, "  [<%016lx>] user mode", f->rip);
@@ -115,6 +116,11 @@ backtrace_frame(const struct trap_frame *f)
 	}
 	symbol_format(f->rip, text, sizeof(text));
 	log_printf(LOG_EMERG, "  [<%016lx>] %s", f->rip, text);
+	/* A jump to where no code is: the call that did it has left its return address. */
+	if (!symbol_is_code(f->rip) && kernel_peek((const uint64_t *)f->rsp, &caller)) {
+		symbol_format(caller - 1, text, sizeof(text));
+		log_printf(LOG_EMERG, "  [<%016lx>] %s", caller, text);
+	}
 	print_chain(f->rbp);
 }
 

@@ -115,6 +115,7 @@ SELFTEST_FATAL(pf_null_call)
 	void (*volatile fn)(void) = NULL;
 
 	fn();
+	__asm__ volatile(""); /* not a tail call */
 }
 
 SELFTEST_FATAL(pf_read)
@@ -139,6 +140,7 @@ SELFTEST_FATAL(pf_nx)
 	void (*volatile fn)(void) = (void (*)(void))data_page;
 
 	fn();
+	__asm__ volatile(""); /* not a tail call */
 }
 
 SELFTEST_FATAL(trap_15)
