@@ -95,6 +95,23 @@ detect_extended(struct cpu_features *f)
 	}
 }
 
+/* Vector extensions whose registers are not saved do not exist for programs. */
+static void
+hide_unsaved(struct cpu_features *f)
+{
+	enum { FMA = 1 << 12, XSAVE = 1 << 26, AVX = 1 << 28, F16C = 1 << 29 };
+	enum { AVX2 = 1 << 5, AVX512F = 1 << 16 };
+
+	if (!f->has_xsave)
+		f->leaf_1_ecx &= ~(uint32_t)XSAVE;
+	if (!(f->xcr0 & XCR0_AVX)) {
+		f->leaf_1_ecx &= ~(uint32_t)(FMA | AVX | F16C);
+		f->leaf_7_ebx &= ~(uint32_t)AVX2;
+	}
+	if (!(f->xcr0 & XCR0_AVX512))
+		f->leaf_7_ebx &= ~(uint32_t)AVX512F;
+}
+
 void
 features_detect(void)
 {
@@ -131,6 +148,7 @@ features_detect(void)
 	}
 	detect_extended(f);
 	detect_xsave(f);
+	hide_unsaved(f);
 }
 
 static uint64_t
