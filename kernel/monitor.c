@@ -15,12 +15,14 @@ extern const struct monitor_command set_monitor_start[], set_monitor_end[];
 
 #define say(fmt, ...) log_printf(LOG_EMERG, fmt, ##__VA_ARGS__)
 
-static bool is_armed; /* the key came, a letter follows; one serial line, its interrupt only */
+static bool
+    is_armed; /* the key came, a letter follows; one serial line, its interrupt only */
 
 static void
 show_help(void)
 {
-	for (const struct monitor_command *c = set_monitor_start; c < set_monitor_end; c++)
+	for (const struct monitor_command *c = set_monitor_start; c < set_monitor_end;
+	     c++)
 		say("^T %c  %s", c->key, c->name);
 }
 MONITOR_COMMAND('h', "help", show_help);
@@ -37,8 +39,10 @@ show_locks(void)
 
 		say("CPU %u, thread %s:", c->id, t ? t->name : "none");
 		spin_print_held(c);
-		for (unsigned i = 0; t && i < MIN(t->num_held_mutexes, MAX_HELD_MUTEXES); i++)
-			say("  holds %s (%p)", t->held_mutexes[i].name, t->held_mutexes[i].lock);
+		for (unsigned i = 0; t && i < MIN(t->num_held_mutexes, MAX_HELD_MUTEXES);
+		     i++)
+			say("  holds %s (%p)", t->held_mutexes[i].name,
+			    t->held_mutexes[i].lock);
 	}
 }
 MONITOR_COMMAND('l', "locks held", show_locks);
@@ -50,9 +54,10 @@ show_memory(void)
 
 	mem_stats_get(&s);
 	say("pages: %lu total, %lu free, %lu slab, %lu page tables, %lu kernel stacks",
-	    s.total_pages, s.free_pages, s.slab_pages, s.page_table_pages, s.kernel_stack_pages);
-	say("       %lu page cache, %lu anonymous, %lu shared", s.page_cache_pages, s.anon_pages,
-	    s.shmem_pages);
+	    s.total_pages, s.free_pages, s.slab_pages, s.page_table_pages,
+	    s.kernel_stack_pages);
+	say("       %lu page cache, %lu anonymous, %lu shared", s.page_cache_pages,
+	    s.anon_pages, s.shmem_pages);
 }
 MONITOR_COMMAND('m', "memory", show_memory);
 
@@ -61,10 +66,11 @@ show_cpus(void)
 {
 	struct cpu *c;
 
-	say("uptime %lu ms, %u CPUs, NMIs without a reason: %lu", (uint64_t)(clock_now_ns() / NSEC_PER_MSEC),
-	    num_cpus, nmi_unknown);
+	say("uptime %lu ms, %u CPUs, NMIs without a reason: %lu",
+	    (uint64_t)(clock_now_ns() / NSEC_PER_MSEC), num_cpus, nmi_unknown);
 	for_each_online_cpu(c)
-		say("CPU %u: APIC %u, node %u, thread %s, preempt %u, irq depth %u, resched %u",
+		say("CPU %u: APIC %u, node %u, thread %s, preempt %u, irq depth %u, "
+		    "resched %u",
 		    c->id, c->apic_id, c->node, c->current ? c->current->name : "none",
 		    c->preempt_count, c->irq_off_depth, c->need_resched);
 }
@@ -104,7 +110,8 @@ monitor_input(char ch)
 		return is_armed;
 	if (ch == MONITOR_KEY)
 		return false;
-	for (const struct monitor_command *c = set_monitor_start; c < set_monitor_end; c++) {
+	for (const struct monitor_command *c = set_monitor_start; c < set_monitor_end;
+	     c++) {
 		if (c->key == ch) {
 			c->show();
 			return true;

@@ -1,6 +1,7 @@
 /*
- * Panic: the report of a bug. The first CPU to get here prints, all others are stopped; nothing is
- * locked and nothing is trusted: a fault inside the report shortens it, a second one ends it.
+ * Panic: the report of a bug. The first CPU to get here prints, all others are stopped;
+ * nothing is locked and nothing is trusted: a fault inside the report shortens it, a
+ * second one ends it.
  */
 #include "kernel/panic.h"
 
@@ -55,8 +56,10 @@ say_registers(const struct trap_frame *f)
 	char where[96];
 
 	symbol_format(f->rip, where, sizeof(where));
-	say("RIP: %04lx:%s  RFLAGS: %08lx", f->cs, trap_is_user(f) ? "user" : where, f->rflags);
-	say("RSP: %04lx:%016lx  vector %#lx, error code %#lx", f->ss, f->rsp, f->vector, f->error);
+	say("RIP: %04lx:%s  RFLAGS: %08lx", f->cs, trap_is_user(f) ? "user" : where,
+	    f->rflags);
+	say("RSP: %04lx:%016lx  vector %#lx, error code %#lx", f->ss, f->rsp, f->vector,
+	    f->error);
 	say("RAX: %016lx RBX: %016lx RCX: %016lx", f->rax, f->rbx, f->rcx);
 	say("RDX: %016lx RSI: %016lx RDI: %016lx", f->rdx, f->rsi, f->rdi);
 	say("RBP: %016lx R8:  %016lx R9:  %016lx", f->rbp, f->r8, f->r9);
@@ -67,8 +70,8 @@ say_registers(const struct trap_frame *f)
 static void
 say_control_registers(void)
 {
-	say("CR0: %08lx CR2: %016lx CR3: %016lx CR4: %08lx", read_cr0(), read_cr2(), read_cr3(),
-	    read_cr4());
+	say("CR0: %08lx CR2: %016lx CR3: %016lx CR4: %08lx", read_cr0(), read_cr2(),
+	    read_cr3(), read_cr4());
 }
 
 static void
@@ -118,7 +121,8 @@ say_last_lines(uint64_t log_first, uint64_t log_end)
 	}
 }
 
-/* panic_port=: writes 1 there, for QEMU's isa-debug-exit. panic=N as in Linux: N > 0 waits, N < 0 does not, none or 0 stays halted. */
+/* panic_port=: writes 1 there, for QEMU's isa-debug-exit. panic=N as in Linux: N > 0
+ * waits, N < 0 does not, none or 0 stays halted. */
 static NORETURN void
 finish(void)
 {
@@ -181,21 +185,18 @@ panic_common(const struct trap_frame *f, const char *fmt, va_list args)
 
 	irq_off_raw();
 	if (!__atomic_compare_exchange_n(
-		&panic_cpu, &none, me, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST) &&
+	        &panic_cpu, &none, me, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST) &&
 	    none != me)
 		halt(); /* the other one's NMI finds us here; its report counts */
 	lock_checks_off();
 	log_enter_panic();
 	switch (panic_depth++) {
-	case 0:
-		report(f, fmt, args);
-		break;
+	case 0: report(f, fmt, args); break;
 	case 1:
 		say("Panic within the panic report:");
 		say_reason(fmt, args);
 		break;
-	default:
-		halt();
+	default: halt();
 	}
 	finish();
 }

@@ -2,8 +2,8 @@
  * Assertions and panic, by strength (docs/architecture.md, "Errors"):
  *   static_assert  layout, at compile time
  *   ASSERT(x)      an invariant we can argue; false means our bug: panic
- *   EXPECT(x)      believed, but the caller handles false: logs a backtrace once, yields x
- * Bad input from outside (packet, table, disk, user) is never a panic.
+ *   EXPECT(x)      believed, but the caller handles false: logs a backtrace once, yields
+ * x Bad input from outside (packet, table, disk, user) is never a panic.
  */
 #pragma once
 
@@ -12,13 +12,15 @@
 struct trap_frame;
 
 /*
- * Stops the other CPUs, prints reason, registers, symbolised backtrace, held locks and the
- * last log lines on every console, then reboots after panic= seconds or halts. Any context.
+ * Stops the other CPUs, prints reason, registers, symbolised backtrace, held locks and
+ * the last log lines on every console, then reboots after panic= seconds or halts. Any
+ * context.
  */
 NORETURN COLD void panic(const char *fmt, ...) PRINTF(1, 2);
 
 /* The same with the registers of the trap that found the fault. */
-NORETURN COLD void panic_trap(const struct trap_frame *, const char *fmt, ...) PRINTF(2, 3);
+NORETURN COLD void panic_trap(const struct trap_frame *, const char *fmt, ...)
+    PRINTF(2, 3);
 
 COLD void expect_failed(const char *expr, const char *file, int line);
 

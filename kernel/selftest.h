@@ -1,7 +1,8 @@
 /*
- * Tests inside the running kernel, debug builds only: selftest=NAME on the command line runs one
- * late in boot, selftest=all those that come back. Output, one line each: "T NAME", then "OK" or "FAIL
- * why"; last "END n". A test of a panic does not come back: the report is its result.
+ * Tests inside the running kernel, debug builds only: selftest=NAME on the command line
+ *runs one late in boot, selftest=all those that come back. Output, one line each: "T
+ *NAME", then "OK" or "FAIL why"; last "END n". A test of a panic does not come back: the
+ *report is its result.
  *
  *	SELFTEST(vmalloc_guard) { SELFTEST_CHECK(x == 3); }	runs with "all"
  *	SELFTEST_FATAL(stack_overflow) { ... }			by name only
@@ -20,11 +21,10 @@ struct selftest {
 	static void selftest_##test_name(void); \
 	static const struct selftest selftest_entry_##test_name \
 	    __attribute__((section(".set.selftests"), used)) = { \
-		    #test_name, selftest_##test_name, fatal \
-	    }; \
+	        #test_name, selftest_##test_name, fatal}; \
 	static void selftest_##test_name(void)
 
-#define SELFTEST(test_name) SELFTEST_ENTRY_(test_name, false)
+#define SELFTEST(test_name)       SELFTEST_ENTRY_(test_name, false)
 #define SELFTEST_FATAL(test_name) SELFTEST_ENTRY_(test_name, true)
 
 #define SELFTEST_CHECK(x) \
@@ -37,5 +37,6 @@ struct selftest {
 
 void selftest_fail(const char *file, int line, const char *expr);
 
-/* Runs what the command line asks for, if anything. In a thread, when all rooms are up. */
+/* Runs what the command line asks for, if anything. In a thread, when all rooms are up.
+ */
 void selftest_run(void);

@@ -7,7 +7,8 @@
 extern const uint32_t symbols_start[], symbols_end[];
 extern const char kernel_start[];
 
-const char *
+/* Kept whole: the tests call it too. */
+__attribute__((noinline)) const char *
 symbol_find(const struct symbol_table *t, uint64_t offset, uint64_t *into)
 {
 	uint32_t lo = 0, hi = t->count;
@@ -62,5 +63,6 @@ symbol_is_code(uint64_t address)
 	struct symbol_table t;
 	uint64_t into;
 
-	return kernel_table(&t) && symbol_find(&t, address - (uint64_t)kernel_start, &into);
+	return kernel_table(&t) &&
+	       symbol_find(&t, address - (uint64_t)kernel_start, &into);
 }

@@ -1,7 +1,8 @@
 /*
- * Names of the kernel's functions, for panic reports, the monitor and lock checks. The table is
- * made after the link by scripts/gen-symbols and lies last in the image: a count, the start of each
- * function as an offset from kernel_start in ascending order, where its name starts, the names.
+ * Names of the kernel's functions, for panic reports, the monitor and lock checks. The
+ * table is made after the link by scripts/gen-symbols and lies last in the image: a
+ * count, the start of each function as an offset from kernel_start in ascending order,
+ * where its name starts, the names.
  */
 #pragma once
 

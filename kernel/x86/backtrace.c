@@ -1,7 +1,8 @@
 /*
- * Backtraces; see backtrace.h. Each C function starts by pushing RBP and pointing RBP at it, so
- * [rbp] is the caller's frame and [rbp + 8] the return address. A return address in the entry
- * stubs says that a trap_frame lies right above, and the chain goes on with its registers.
+ * Backtraces; see backtrace.h. Each C function starts by pushing RBP and pointing RBP at
+ * it, so [rbp] is the caller's frame and [rbp + 8] the return address. A return address
+ * in the entry stubs says that a trap_frame lies right above, and the chain goes on with
+ * its registers.
  */
 #include "kernel/x86/backtrace.h"
 
@@ -19,7 +20,7 @@ extern const uint8_t trap_return[], trap_return_ist[], syscall_return[]; /* *.as
 /* One step of the walk. */
 struct step {
 	uint64_t rbp;
-	uint64_t address;	 /* return address, or where the trap came in */
+	uint64_t address;              /* return address, or where the trap came in */
 	const struct trap_frame *trap; /* the address is a trap's, or NULL */
 };
 
@@ -29,7 +30,8 @@ is_kernel_pointer(uint64_t p)
 	return p >= 0xffff800000000000ull && IS_ALIGNED(p, 8);
 }
 
-/* The trap whose frame lies at `at`: where it hit the kernel; false: user mode or damage. */
+/* The trap whose frame lies at `at`: where it hit the kernel; false: user mode or damage.
+ */
 static bool
 step_into_trap(struct step *s, uint64_t at)
 {
@@ -52,7 +54,8 @@ step_out(struct step *s)
 	if (!is_kernel_pointer(rbp) || !kernel_peek((const uint64_t *)rbp, &next) ||
 	    !kernel_peek((const uint64_t *)rbp + 1, &s->address) || !s->address)
 		return false;
-	if (s->address == (uint64_t)trap_return || s->address == (uint64_t)trap_return_ist)
+	if (s->address == (uint64_t)trap_return ||
+	    s->address == (uint64_t)trap_return_ist)
 		return step_into_trap(s, rbp + 16);
 	if (s->address == (uint64_t)syscall_return)
 		return false;
@@ -65,7 +68,7 @@ step_out(struct step *s)
 unsigned
 backtrace_collect(uint64_t rbp, uint64_t *addresses, unsigned max)
 {
-	struct step s = { .rbp = rbp };
+	struct step s = {.rbp = rbp};
 	unsigned n = 0;
 
 	while (n < max && step_out(&s))
@@ -76,7 +79,7 @@ backtrace_collect(uint64_t rbp, uint64_t *addresses, unsigned max)
 static void
 print_chain(uint64_t rbp)
 {
-	struct step s = { .rbp = rbp };
+	struct step s = {.rbp = rbp};
 	uint64_t last = 0;
 	unsigned repeats = 0;
 	char text[96];
@@ -91,7 +94,8 @@ print_chain(uint64_t rbp)
 		last = s.address;
 		repeats = 0;
 		lines++;
-		/* A call may be the last instruction of its function: look up the call itself. */
+		/* A call may be the last instruction of its function: look up the call
+		 * itself. */
 		symbol_format(s.trap ? s.address : s.address - 1, text, sizeof(text));
 		log_printf(LOG_EMERG, "  [<%016lx>] %s%s", s.address, text,
 		    s.trap ? " (trap)" : "");
@@ -116,7 +120,8 @@ backtrace_frame(const struct trap_frame *f)
 	}
 	symbol_format(f->rip, text, sizeof(text));
 	log_printf(LOG_EMERG, "  [<%016lx>] %s", f->rip, text);
-	/* A jump to where no code is: the call that did it has left its return address. */
+	/* A jump to where no code is: the call that did it has left its return address.
+	 */
 	if (!symbol_is_code(f->rip) && kernel_peek((const uint64_t *)f->rsp, &caller)) {
 		symbol_format(caller - 1, text, sizeof(text));
 		log_printf(LOG_EMERG, "  [<%016lx>] %s", caller, text);

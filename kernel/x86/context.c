@@ -104,7 +104,8 @@ thread_run_kernel(struct thread *prev)
 	thread_exit();
 }
 
-/* Called by thread_begin_user, which then leaves to user mode: interrupts off on return. */
+/* Called by thread_begin_user, which then leaves to user mode: interrupts off on return.
+ */
 void
 thread_run_user(struct thread *prev, struct trap_frame *frame)
 {
@@ -117,7 +118,7 @@ arch_thread_init_kernel(struct thread *t)
 {
 	struct switch_frame *f = (struct switch_frame *)stack_top(t) - 1;
 
-	*f = (struct switch_frame) { .rip = (uint64_t)thread_begin_kernel };
+	*f = (struct switch_frame){.rip = (uint64_t)thread_begin_kernel};
 	t->kernel_sp = (uint64_t)f;
 	t->fpu = NULL;
 }
@@ -140,7 +141,7 @@ arch_thread_init_user(struct thread *t, const struct trap_frame *frame)
 		fpu_copy_current(t->fpu);
 	}
 	*tf = *frame;
-	*f = (struct switch_frame) { .rip = (uint64_t)thread_begin_user };
+	*f = (struct switch_frame){.rip = (uint64_t)thread_begin_user};
 	t->kernel_sp = (uint64_t)f;
 	return OK;
 }

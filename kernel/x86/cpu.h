@@ -1,8 +1,9 @@
 /*
  * The processor's instructions that C cannot say, one accessor each, and the names of its
- * registers (Intel SDM volumes 3 and 4, AMD64 APM volume 2). The place for inline assembly;
- * tests/fakes shadows it on the host. Ports are in io.h, the
- * interrupt flag and per-CPU fields in percpu_ops.h. Accessors with a "memory" clobber order memory accesses.
+ * registers (Intel SDM volumes 3 and 4, AMD64 APM volume 2). The place for inline
+ * assembly; tests/fakes shadows it on the host. Ports are in io.h, the interrupt flag and
+ * per-CPU fields in percpu_ops.h. Accessors with a "memory" clobber order memory
+ * accesses.
  */
 #pragma once
 
@@ -86,8 +87,10 @@ rdmsr(uint32_t msr)
 static inline void
 wrmsr(uint32_t msr, uint64_t v)
 {
-	__asm__ volatile(
-	    "wrmsr" : : "c"(msr), "a"((uint32_t)v), "d"((uint32_t)(v >> 32)) : "memory");
+	__asm__ volatile("wrmsr"
+	                 :
+	                 : "c"(msr), "a"((uint32_t)v), "d"((uint32_t)(v >> 32))
+	                 : "memory");
 }
 
 /* read_crN(), write_crN() */
@@ -113,7 +116,9 @@ CONTROL_REGISTER(dr7)
 static inline void
 xsetbv(uint32_t index, uint64_t v)
 {
-	__asm__ volatile("xsetbv" : : "c"(index), "a"((uint32_t)v), "d"((uint32_t)(v >> 32)));
+	__asm__ volatile("xsetbv"
+	                 :
+	                 : "c"(index), "a"((uint32_t)v), "d"((uint32_t)(v >> 32)));
 }
 
 /* Need CR4.FSGSBASE. */
@@ -160,8 +165,8 @@ cpuid(uint32_t leaf, uint32_t subleaf)
 	struct cpuid r;
 
 	__asm__ volatile("cpuid"
-			 : "=a"(r.eax), "=b"(r.ebx), "=c"(r.ecx), "=d"(r.edx)
-			 : "a"(leaf), "c"(subleaf));
+	                 : "=a"(r.eax), "=b"(r.ebx), "=c"(r.ecx), "=d"(r.edx)
+	                 : "a"(leaf), "c"(subleaf));
 	return r;
 }
 
@@ -217,7 +222,7 @@ invpcid(enum invpcid_kind kind, uint64_t pcid, vaddr_t va)
 {
 	struct {
 		uint64_t pcid, va;
-	} d = { pcid, va };
+	} d = {pcid, va};
 
 	__asm__ volatile("invpcid %0, %1" : : "m"(d), "r"((uint64_t)kind) : "memory");
 }
@@ -238,7 +243,7 @@ struct table_pointer {
 static inline void
 lgdt(const void *base, size_t size)
 {
-	struct table_pointer p = { (uint16_t)(size - 1), (uint64_t)base };
+	struct table_pointer p = {(uint16_t)(size - 1), (uint64_t)base};
 
 	__asm__ volatile("lgdt %0" : : "m"(p) : "memory");
 }
@@ -246,7 +251,7 @@ lgdt(const void *base, size_t size)
 static inline void
 lidt(const void *base, size_t size)
 {
-	struct table_pointer p = { (uint16_t)(size - 1), (uint64_t)base };
+	struct table_pointer p = {(uint16_t)(size - 1), (uint64_t)base};
 
 	__asm__ volatile("lidt %0" : : "m"(p) : "memory");
 }
@@ -261,12 +266,13 @@ ltr(uint16_t selector)
 static inline void
 load_segments(uint16_t code, uint16_t data)
 {
-	__asm__ volatile("pushq %0; leaq 1f(%%rip), %%rax; pushq %%rax; lretq; 1:\n\t"
-			 "mov %w1, %%ss; xorl %%eax, %%eax\n\t"
-			 "mov %%eax, %%ds; mov %%eax, %%es; mov %%eax, %%fs; mov %%eax, %%gs"
-			 :
-			 : "r"((uint64_t)code), "r"(data)
-			 : "rax", "memory");
+	__asm__ volatile(
+	    "pushq %0; leaq 1f(%%rip), %%rax; pushq %%rax; lretq; 1:\n\t"
+	    "mov %w1, %%ss; xorl %%eax, %%eax\n\t"
+	    "mov %%eax, %%ds; mov %%eax, %%es; mov %%eax, %%fs; mov %%eax, %%gs"
+	    :
+	    : "r"((uint64_t)code), "r"(data)
+	    : "rax", "memory");
 }
 
 /* ---- FPU state (area 64-byte aligned for the XSAVE forms) ---- */
@@ -287,27 +293,27 @@ static inline void
 xsave(void *area, uint64_t mask)
 {
 	__asm__ volatile("xsave64 (%0)"
-			 :
-			 : "r"(area), "a"((uint32_t)mask), "d"((uint32_t)(mask >> 32))
-			 : "memory");
+	                 :
+	                 : "r"(area), "a"((uint32_t)mask), "d"((uint32_t)(mask >> 32))
+	                 : "memory");
 }
 
 static inline void
 xsaveopt(void *area, uint64_t mask)
 {
 	__asm__ volatile("xsaveopt64 (%0)"
-			 :
-			 : "r"(area), "a"((uint32_t)mask), "d"((uint32_t)(mask >> 32))
-			 : "memory");
+	                 :
+	                 : "r"(area), "a"((uint32_t)mask), "d"((uint32_t)(mask >> 32))
+	                 : "memory");
 }
 
 static inline void
 xrstor(const void *area, uint64_t mask)
 {
 	__asm__ volatile("xrstor64 (%0)"
-			 :
-			 : "r"(area), "a"((uint32_t)mask), "d"((uint32_t)(mask >> 32))
-			 : "memory");
+	                 :
+	                 : "r"(area), "a"((uint32_t)mask), "d"((uint32_t)(mask >> 32))
+	                 : "memory");
 }
 
 static inline void

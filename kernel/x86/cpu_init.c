@@ -21,8 +21,8 @@ unsigned num_cpus;
 static PER_CPU(struct cpu, cpu_data);
 
 extern const uint8_t percpu_start[], percpu_end[]; /* kernel.ld: the pristine section */
-extern uint8_t percpu_boot[];			    /* and the boot CPU's copy */
-extern const uint8_t syscall_entry[];		    /* syscall.asm */
+extern uint8_t percpu_boot[];                      /* and the boot CPU's copy */
+extern const uint8_t syscall_entry[];              /* syscall.asm */
 
 static uint8_t boot_ist_stacks[IST_STACKS][IST_STACK_SIZE] ALIGNED(4096);
 
@@ -59,8 +59,8 @@ syscall_setup(void)
 	wrmsr(MSR_STAR, (uint64_t)USER32_CS << 48 | (uint64_t)KERNEL_CS << 32);
 	wrmsr(MSR_LSTAR, (uint64_t)syscall_entry);
 	wrmsr(MSR_CSTAR, 0);
-	wrmsr(MSR_SFMASK,
-	    RFLAGS_IF | RFLAGS_DF | RFLAGS_TF | RFLAGS_AC | RFLAGS_NT | RFLAGS_IOPL | RFLAGS_RF);
+	wrmsr(MSR_SFMASK, RFLAGS_IF | RFLAGS_DF | RFLAGS_TF | RFLAGS_AC | RFLAGS_NT |
+	                      RFLAGS_IOPL | RFLAGS_RF);
 }
 
 /* What every CPU does for itself once its area and descriptor tables exist. */

@@ -36,8 +36,8 @@ cpuinfo_show(struct seq *s)
 	for_each_online_cpu(c) {
 		show_cpu(s, c);
 		seq_printf(s, "flags\t\t: %s\nbugs\t\t:\n", flags);
-		seq_printf(s, "clflush size\t: %u\ncache_alignment\t: %u\n", f->cache_line,
-		    f->cache_line);
+		seq_printf(s, "clflush size\t: %u\ncache_alignment\t: %u\n",
+		    f->cache_line, f->cache_line);
 		seq_printf(s, "address sizes\t: %u bits physical, %u bits virtual\n\n",
 		    f->physical_bits, f->virtual_bits);
 	}

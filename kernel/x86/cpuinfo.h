@@ -1,4 +1,5 @@
-/* /proc/cpuinfo in Linux's form: what programs parse to count processors and see features. */
+/* /proc/cpuinfo in Linux's form: what programs parse to count processors and see
+ * features. */
 #pragma once
 
 struct seq;

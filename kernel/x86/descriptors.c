@@ -38,23 +38,28 @@ struct gate {
 	uint32_t reserved;
 };
 
-enum { IDT_ENTRIES = 256, GATE_INTERRUPT = 0x8e, GATE_INTERRUPT_USER = 0xee, TRAP_STUB_SIZE = 16 };
+enum {
+	IDT_ENTRIES = 256,
+	GATE_INTERRUPT = 0x8e,
+	GATE_INTERRUPT_USER = 0xee,
+	TRAP_STUB_SIZE = 16
+};
 
 static struct gate idt[IDT_ENTRIES];
 
 extern const uint8_t trap_stubs[]; /* entry.asm */
 
 /*
- * Long-mode segments ignore base and limit; what counts is type, DPL, L and D (SDM vol. 3, 5.2.1).
- * The accessed bit is set, so that the processor never writes to the table.
+ * Long-mode segments ignore base and limit; what counts is type, DPL, L and D (SDM vol.
+ * 3, 5.2.1). The accessed bit is set, so that the processor never writes to the table.
  */
 enum {
 	SEG_CODE = 0x9b, /* present, code, readable, accessed */
 	SEG_DATA = 0x93, /* present, data, writable, accessed */
 	SEG_USER = 0x60, /* DPL 3 */
-	SEG_TSS = 0x89,	 /* present, available 64-bit TSS */
-	SEG_LONG = 0xa,	 /* granularity, L */
-	SEG_32 = 0xc,	 /* granularity, D */
+	SEG_TSS = 0x89,  /* present, available 64-bit TSS */
+	SEG_LONG = 0xa,  /* granularity, L */
+	SEG_32 = 0xc,    /* granularity, D */
 };
 
 static uint64_t
@@ -82,7 +87,7 @@ descriptors_init(struct cpu *c, uint8_t *const stacks[IST_STACKS])
 	d->gdt[USER_DS / 8] = segment(SEG_DATA | SEG_USER, SEG_32);
 	d->gdt[USER_CS / 8] = segment(SEG_CODE | SEG_USER, SEG_LONG);
 	d->gdt[TSS_SELECTOR / 8] = (sizeof(struct tss) - 1) | (tss & 0xffffff) << 16 |
-	    (uint64_t)SEG_TSS << 40 | (tss >> 24 & 0xff) << 56;
+	                           (uint64_t)SEG_TSS << 40 | (tss >> 24 & 0xff) << 56;
 	d->gdt[TSS_SELECTOR / 8 + 1] = tss >> 32;
 	d->tss.io_map = sizeof(struct tss);
 	for (unsigned i = 0; i < IST_STACKS; i++) {
@@ -125,16 +130,11 @@ static uint8_t
 ist_of(unsigned vector)
 {
 	switch (vector) {
-	case TRAP_DF:
-		return IST_DF;
-	case TRAP_NMI:
-		return IST_NMI;
-	case TRAP_MC:
-		return IST_MC;
-	case TRAP_DB:
-		return IST_DB;
-	default:
-		return 0;
+	case TRAP_DF: return IST_DF;
+	case TRAP_NMI: return IST_NMI;
+	case TRAP_MC: return IST_MC;
+	case TRAP_DB: return IST_DB;
+	default: return 0;
 	}
 }
 
@@ -144,14 +144,14 @@ idt_build(void)
 	for (unsigned v = 0; v < IDT_ENTRIES; v++) {
 		uint64_t stub = (uint64_t)trap_stubs + v * TRAP_STUB_SIZE;
 
-		idt[v] = (struct gate) {
-			.offset_0 = (uint16_t)stub,
-			.offset_16 = (uint16_t)(stub >> 16),
-			.offset_32 = (uint32_t)(stub >> 32),
-			.selector = KERNEL_CS,
-			.ist = ist_of(v),
-			.type = v == TRAP_BP || v == TRAP_OF ? GATE_INTERRUPT_USER :
-							       GATE_INTERRUPT,
+		idt[v] = (struct gate){
+		    .offset_0 = (uint16_t)stub,
+		    .offset_16 = (uint16_t)(stub >> 16),
+		    .offset_32 = (uint32_t)(stub >> 32),
+		    .selector = KERNEL_CS,
+		    .ist = ist_of(v),
+		    .type = v == TRAP_BP || v == TRAP_OF ? GATE_INTERRUPT_USER
+		                                         : GATE_INTERRUPT,
 		};
 	}
 }

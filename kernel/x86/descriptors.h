@@ -1,6 +1,7 @@
 /*
- * GDT, TSS and IDT (SDM vol. 3, chapters 3, 6 and 8). The selectors are Linux's, because user
- * programs see them. Each CPU has its own GDT and TSS in its per-CPU area; all share one IDT.
+ * GDT, TSS and IDT (SDM vol. 3, chapters 3, 6 and 8). The selectors are Linux's, because
+ * user programs see them. Each CPU has its own GDT and TSS in its per-CPU area; all share
+ * one IDT.
  */
 #pragma once
 
@@ -23,12 +24,13 @@ enum { IST_STACK_SIZE = 8192 };
 void idt_build(void); /* once */
 
 /*
- * Fills the CPU's GDT and TSS; `stacks` are the lowest bytes of IST_STACKS stacks, of which the
- * highest words get `c` (entry.asm looks for it there).
+ * Fills the CPU's GDT and TSS; `stacks` are the lowest bytes of IST_STACKS stacks, of
+ * which the highest words get `c` (entry.asm looks for it there).
  */
 void descriptors_init(struct cpu *c, uint8_t *const stacks[IST_STACKS]);
-void descriptors_load(struct cpu *c);  /* on `c` itself; GS base is c afterwards */
+void descriptors_load(struct cpu *c); /* on `c` itself; GS base is c afterwards */
 uint8_t *descriptors_ist_stack(const struct cpu *c, enum ist ist); /* its lowest byte */
 
-/* The stack on which user mode enters: TSS.RSP0 and SYSCALL. On this CPU, interrupts off. */
+/* The stack on which user mode enters: TSS.RSP0 and SYSCALL. On this CPU, interrupts off.
+ */
 void descriptors_set_kernel_stack(uint64_t top);

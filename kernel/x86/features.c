@@ -1,7 +1,8 @@
 /*
- * Processor features: CPUID (SDM vol. 2, CPUID; APM vol. 3, appendix E) is read once on the boot
- * CPU, and every CPU then switches on the same set. Nothing is taken for granted but long mode,
- * SYSCALL, FXSAVE and SSE2, which are part of x86-64. CR4.PKE stays off: nothing uses keys.
+ * Processor features: CPUID (SDM vol. 2, CPUID; APM vol. 3, appendix E) is read once on
+ * the boot CPU, and every CPU then switches on the same set. Nothing is taken for granted
+ * but long mode, SYSCALL, FXSAVE and SSE2, which are part of x86-64. CR4.PKE stays off:
+ * nothing uses keys.
  */
 #include "kernel/x86/features.h"
 
@@ -22,14 +23,15 @@ enum {
 	FXSAVE_SIZE = 512,
 };
 
-/* PAT 0..3 as mm/pagetable.h has them: WB, WC, UC-, UC; 4..7 the same (SDM vol. 3, 12.12). */
+/* PAT 0..3 as mm/pagetable.h has them: WB, WC, UC-, UC; 4..7 the same (SDM vol.
+ * 3, 12.12). */
 #define PAT_VALUE 0x0007010600070106ull
 
 static void
 detect_names(struct cpu_features *f)
 {
 	struct cpuid r = cpuid(0, 0);
-	uint32_t text[12] = { 0 };
+	uint32_t text[12] = {0};
 	const char *start = (const char *)text;
 
 	memcpy(f->vendor, &r.ebx, 4);
@@ -43,7 +45,8 @@ detect_names(struct cpu_features *f)
 	}
 	while (*start == ' ')
 		start++;
-	strlcpy(f->name, start, MIN(sizeof(f->name), sizeof(text) - (size_t)(start - (char *)text)));
+	strlcpy(f->name, start,
+	    MIN(sizeof(f->name), sizeof(text) - (size_t)(start - (char *)text)));
 }
 
 static void
@@ -171,8 +174,8 @@ features_enable(void)
 {
 	struct cpu_features *f = &cpu_features;
 
-	write_cr0((read_cr0() & ~(uint64_t)(CR0_EM | CR0_TS | CR0_CD | CR0_NW)) | CR0_MP | CR0_NE |
-	    CR0_WP | CR0_AM);
+	write_cr0((read_cr0() & ~(uint64_t)(CR0_EM | CR0_TS | CR0_CD | CR0_NW)) | CR0_MP |
+	          CR0_NE | CR0_WP | CR0_AM);
 	write_cr4(cr4_wanted(f));
 	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SCE | (f->has_nx ? EFER_NXE : 0));
 	wrmsr(MSR_PAT, PAT_VALUE);
@@ -184,7 +187,8 @@ features_enable(void)
 	write_cr3(read_cr3()); /* cached translations had the old PAT */
 }
 
-/* One feature with Linux's name: a bit of one of the leaves kept in struct cpu_features. */
+/* One feature with Linux's name: a bit of one of the leaves kept in struct cpu_features.
+ */
 struct flag_name {
 	uint16_t leaf; /* offset of the register in struct cpu_features */
 	uint8_t bit;
@@ -245,7 +249,8 @@ features_flags(char *buf, size_t size)
 		const struct flag_name *f = &flag_names[i];
 
 		if (*(const uint32_t *)(base + f->leaf) >> f->bit & 1)
-			n += scnprintf(buf + n, size - (size_t)n, "%s%s", n ? " " : "", f->name);
+			n += scnprintf(
+			    buf + n, size - (size_t)n, "%s%s", n ? " " : "", f->name);
 	}
 	return n;
 }
@@ -256,9 +261,10 @@ features_log(void)
 	const struct cpu_features *f = &cpu_features;
 
 	log_info("%s (%s family %u model %u), %u-bit physical;%s%s%s%s%s%s%s%s%s%s%s",
-	    f->name[0] ? f->name : "unnamed", f->vendor, f->family, f->model, f->physical_bits,
-	    f->has_nx ? " NX" : "", f->has_smep ? " SMEP" : "", f->has_smap ? " SMAP" : "",
-	    f->has_umip ? " UMIP" : "", f->has_pge ? " PGE" : "", f->has_pcid ? " PCID" : "",
+	    f->name[0] ? f->name : "unnamed", f->vendor, f->family, f->model,
+	    f->physical_bits, f->has_nx ? " NX" : "", f->has_smep ? " SMEP" : "",
+	    f->has_smap ? " SMAP" : "", f->has_umip ? " UMIP" : "",
+	    f->has_pge ? " PGE" : "", f->has_pcid ? " PCID" : "",
 	    f->has_fsgsbase ? " FSGSBASE" : "", f->has_xsave ? " XSAVE" : " FXSAVE",
 	    f->xcr0 & XCR0_AVX ? " AVX" : "", f->xcr0 & XCR0_AVX512 ? " AVX-512" : "",
 	    f->has_erms ? " ERMS" : "");

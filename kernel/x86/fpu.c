@@ -1,7 +1,8 @@
 /*
- * FPU state; see fpu.h. With XSAVE the area is in the standard (not compacted) format, which is
- * also what Linux puts into signal frames. An area of zeros with the two control words is
- * the initial state: XSTATE_BV = 0 makes XRSTOR load initial values (SDM vol. 1, 13.8).
+ * FPU state; see fpu.h. With XSAVE the area is in the standard (not compacted) format,
+ * which is also what Linux puts into signal frames. An area of zeros with the two control
+ * words is the initial state: XSTATE_BV = 0 makes XRSTOR load initial values (SDM vol.
+ * 1, 13.8).
  */
 #include "kernel/x86/fpu.h"
 
@@ -171,19 +172,21 @@ static enum err
 put_extended(void USER *buf, struct xsave_area *a)
 {
 	struct fpx_software sw = {
-		.magic1 = FP_MAGIC1,
-		.extended_size = (uint32_t)fpu_signal_size(),
-		.xfeatures = cpu_features.xcr0,
-		.xstate_size = (uint32_t)area_size(),
+	    .magic1 = FP_MAGIC1,
+	    .extended_size = (uint32_t)fpu_signal_size(),
+	    .xfeatures = cpu_features.xcr0,
+	    .xstate_size = (uint32_t)area_size(),
 	};
 	uint32_t magic2 = FP_MAGIC2;
 	enum err err;
 
 	memcpy(a->software, &sw, sizeof(sw));
-	a->xstate_bv |= 3; /* a handler may change x87 and SSE state without looking at it */
+	a->xstate_bv |=
+	    3; /* a handler may change x87 and SSE state without looking at it */
 	err = copy_to_user(buf, a, area_size());
 	if (err == OK)
-		err = copy_to_user((char USER *)buf + area_size(), &magic2, sizeof(magic2));
+		err =
+		    copy_to_user((char USER *)buf + area_size(), &magic2, sizeof(magic2));
 	return err;
 }
 
@@ -195,7 +198,8 @@ fpu_signal_save(void USER *buf)
 
 	if (!copy)
 		return ERR_NOMEM;
-	/* Not XSAVEOPT: it leaves out parts in initial state, a handler may look at them. */
+	/* Not XSAVEOPT: it leaves out parts in initial state, a handler may look at them.
+	 */
 	irq_disable_nested();
 	if (cpu_features.has_xsave)
 		xsave(&copy->area, cpu_features.xcr0);
@@ -210,7 +214,8 @@ fpu_signal_save(void USER *buf)
 	return err;
 }
 
-/* Reads a frame into `a`: the whole area if its magic numbers say so, else only x87 and SSE. */
+/* Reads a frame into `a`: the whole area if its magic numbers say so, else only x87 and
+ * SSE. */
 static enum err
 get_area(struct xsave_area *a, const void USER *buf)
 {
@@ -222,7 +227,8 @@ get_area(struct xsave_area *a, const void USER *buf)
 		return err;
 	memcpy(&sw, a->software, sizeof(sw));
 	if (sw.magic1 == FP_MAGIC1 && sw.xstate_size == area_size())
-		err = copy_from_user(&magic2, (const char USER *)buf + area_size(), sizeof(magic2));
+		err = copy_from_user(
+		    &magic2, (const char USER *)buf + area_size(), sizeof(magic2));
 	if (err == OK && magic2 == FP_MAGIC2)
 		err = copy_from_user(a, buf, area_size());
 	else

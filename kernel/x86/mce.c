@@ -1,6 +1,7 @@
 /*
- * Machine checks (SDM vol. 3, chapter 16; APM vol. 2, chapter 9). Every bank reports; the handler
- * prints each bank with a valid error, clears it, and decides whether the machine may go on.
+ * Machine checks (SDM vol. 3, chapter 16; APM vol. 2, chapter 9). Every bank reports; the
+ * handler prints each bank with a valid error, clears it, and decides whether the machine
+ * may go on.
  */
 #include "kernel/x86/mce.h"
 
@@ -23,11 +24,11 @@ enum mcg_bits {
 	MCG_STATUS_RIPV = 1 << 0, /* the interrupted program can be resumed */
 };
 
-#define MC_VALID (1ull << 63)
-#define MC_OVERFLOW (1ull << 62)
-#define MC_UNCORRECTED (1ull << 61)
-#define MC_HAS_MISC (1ull << 59)
-#define MC_HAS_ADDRESS (1ull << 58)
+#define MC_VALID           (1ull << 63)
+#define MC_OVERFLOW        (1ull << 62)
+#define MC_UNCORRECTED     (1ull << 61)
+#define MC_HAS_MISC        (1ull << 59)
+#define MC_HAS_ADDRESS     (1ull << 58)
 #define MC_CONTEXT_CORRUPT (1ull << 57)
 
 static unsigned
@@ -63,8 +64,9 @@ report_bank(unsigned bank, uint64_t status)
 	if (status & MC_HAS_MISC)
 		scnprintf(misc, sizeof(misc), ", misc %#lx", rdmsr(base + 3));
 	log_err("CPU %u bank %u: %s error, code %#x, status %#lx%s%s%s%s", cpu_id(), bank,
-	    status & MC_UNCORRECTED ? "uncorrected" : "corrected", (unsigned)(status & 0xffff),
-	    status, address, misc, status & MC_CONTEXT_CORRUPT ? ", processor state lost" : "",
+	    status & MC_UNCORRECTED ? "uncorrected" : "corrected",
+	    (unsigned)(status & 0xffff), status, address, misc,
+	    status & MC_CONTEXT_CORRUPT ? ", processor state lost" : "",
 	    status & MC_OVERFLOW ? ", earlier errors overwritten" : "");
 }
 

@@ -1,13 +1,14 @@
 /*
- * Non-maskable interrupts as messages between CPUs: set the reason in cpu->nmi_request, then send
- * the NMI. The handler (traps.c) takes all reasons at once; an NMI without one is the platform's.
+ * Non-maskable interrupts as messages between CPUs: set the reason in cpu->nmi_request,
+ * then send the NMI. The handler (traps.c) takes all reasons at once; an NMI without one
+ * is the platform's.
  */
 #pragma once
 
 #include "kernel/x86/percpu.h"
 
 enum nmi_request {
-	NMI_STOP = 1 << 0,	/* panic: note the registers and halt for good */
+	NMI_STOP = 1 << 0,      /* panic: note the registers and halt for good */
 	NMI_BACKTRACE = 1 << 1, /* monitor: print a backtrace and go on */
 };
 

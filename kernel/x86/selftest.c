@@ -1,7 +1,8 @@
 /*
- * Raises exceptions in the kernel, one a test, to see each reported. Where the processor cannot be
- * made to raise one in kernel mode, or an emulator does not, the test enters the vector's
- * stub by INT, or, as INT pushes no error code, with a frame as the processor would leave it.
+ * Raises exceptions in the kernel, one a test, to see each reported. Where the processor
+ * cannot be made to raise one in kernel mode, or an emulator does not, the test enters
+ * the vector's stub by INT, or, as INT pushes no error code, with a frame as the
+ * processor would leave it.
  */
 #include "kernel/selftest.h"
 
@@ -17,25 +18,26 @@ extern const uint8_t trap_stubs[];
 /* An address that is not canonical: bits 63..47 differ. */
 #define NON_CANONICAL 0x8000000000000000ull
 
-/* Enters the stub of `vector` as the processor does for an exception with an error code. */
+/* Enters the stub of `vector` as the processor does for an exception with an error code.
+ */
 #define RAISE_WITH_ERROR(vector, error) \
 	__asm__ volatile("movq %%rsp, %%rax; andq $-16, %%rsp\n\t" \
-			 "movl %%ss, %%ecx; pushq %%rcx; pushq %%rax; pushfq\n\t" \
-			 "movl %%cs, %%ecx; pushq %%rcx\n\t" \
-			 "leaq 1f(%%rip), %%rcx; pushq %%rcx; pushq %1\n\t" \
-			 "jmp *%0\n1:" \
-			 : \
-			 : "r"(trap_stubs + 16 * (vector)), "i"(error) \
-			 : "rax", "rcx", "memory")
+	                 "movl %%ss, %%ecx; pushq %%rcx; pushq %%rax; pushfq\n\t" \
+	                 "movl %%cs, %%ecx; pushq %%rcx\n\t" \
+	                 "leaq 1f(%%rip), %%rcx; pushq %%rcx; pushq %1\n\t" \
+	                 "jmp *%0\n1:" \
+	                 : \
+	                 : "r"(trap_stubs + 16 * (vector)), "i"(error) \
+	                 : "rax", "rcx", "memory")
 
 #define INT(vector) __asm__ volatile("int %0" : : "i"(vector) : "memory")
 
 SELFTEST_FATAL(de)
 {
 	__asm__ volatile("xorl %%edx, %%edx; movl $1, %%eax; movl $0, %%ecx; divl %%ecx"
-			 :
-			 :
-			 : "eax", "ecx", "edx");
+	                 :
+	                 :
+	                 : "eax", "ecx", "edx");
 }
 
 SELFTEST_FATAL(db)
@@ -69,7 +71,8 @@ SELFTEST_FATAL(nm)
 	fninit();
 }
 
-/* The stack pointer leads nowhere: neither the exception nor the page fault can be delivered. */
+/* The stack pointer leads nowhere: neither the exception nor the page fault can be
+ * delivered. */
 SELFTEST_FATAL(df)
 {
 	__asm__ volatile("movq %0, %%rsp; ud2" : : "r"(NON_CANONICAL));
@@ -133,7 +136,7 @@ SELFTEST_FATAL(pf_write_text)
 	*(volatile uint8_t *)trap_stubs = 0x90;
 }
 
-static uint8_t data_page[64] = { 0xc3 };
+static uint8_t data_page[64] = {0xc3};
 
 SELFTEST_FATAL(pf_nx)
 {

@@ -9,11 +9,14 @@
 struct trap_frame {
 	uint64_t r15, r14, r13, r12, rbp, rbx, r11, r10, r9, r8;
 	uint64_t rax, rcx, rdx, rsi, rdi;
-	uint64_t vector; /* exception or interrupt vector; TRAP_SYSCALL for a system call */
-	uint64_t error;	 /* hardware error code or 0; on a system call: its number (orig_rax) */
+	uint64_t
+	    vector; /* exception or interrupt vector; TRAP_SYSCALL for a system call */
+	uint64_t
+	    error; /* hardware error code or 0; on a system call: its number (orig_rax) */
 	uint64_t rip, cs, rflags, rsp, ss;
 };
 
+// clang-format off
 enum {
 	TRAP_DE, TRAP_DB, TRAP_NMI, TRAP_BP, TRAP_OF, TRAP_BR, TRAP_UD, TRAP_NM,
 	TRAP_DF, TRAP_FPU_SEG, TRAP_TS, TRAP_NP, TRAP_SS, TRAP_GP, TRAP_PF, TRAP_15,
@@ -21,6 +24,7 @@ enum {
 	TRAP_VECTORS = 32,
 	TRAP_SYSCALL = 0x100,
 };
+// clang-format on
 
 static_assert(sizeof(struct trap_frame) == 22 * 8, "entry.asm pushes this");
 
@@ -34,11 +38,12 @@ trap_is_user(const struct trap_frame *f)
 struct trap_frame *user_frame(void);
 
 /*
- * Before user mode: gives the CPU away when that is due, delivers signals, until there is nothing left
- * to do. Returns with interrupts off.
+ * Before user mode: gives the CPU away when that is due, delivers signals, until there is
+ * nothing left to do. Returns with interrupts off.
  */
 void trap_user_work(struct trap_frame *frame);
 
 /* What the core's rooms give to the entry code. */
-void irq_dispatch(struct trap_frame *frame); /* vectors 32..255, interrupts off: kernel/irq */
+void irq_dispatch(
+    struct trap_frame *frame);   /* vectors 32..255, interrupts off: kernel/irq */
 void preempt_schedule_irq(void); /* kernel/sched: interrupts off before and after */

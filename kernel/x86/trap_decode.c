@@ -5,6 +5,7 @@
 #include "kernel/x86/trap.h"
 #include "lib/fmt.h"
 
+// clang-format off
 /* SDM vol. 3, table 6-1; APM vol. 2, 8.2 for 28..30. */
 static const struct {
 	const char *mnemonic, *name;
@@ -34,6 +35,7 @@ static const struct {
 	[29] = { "#VC", "VMM communication" },
 	[30] = { "#SX", "security exception" },
 };
+// clang-format on
 
 const char *
 trap_name(uint64_t vector)
@@ -48,14 +50,16 @@ trap_name(uint64_t vector)
 const char *
 trap_mnemonic(uint64_t vector)
 {
-	return vector < TRAP_VECTORS && vectors[vector].mnemonic ? vectors[vector].mnemonic : "none";
+	return vector < TRAP_VECTORS && vectors[vector].mnemonic
+	           ? vectors[vector].mnemonic
+	           : "none";
 }
 
 /* SDM vol. 3, 6.13: external event, table, index. */
 static int
 selector_text(uint64_t error, char *buf, size_t size)
 {
-	static const char *const tables[] = { "GDT", "IDT", "LDT", "IDT" };
+	static const char *const tables[] = {"GDT", "IDT", "LDT", "IDT"};
 
 	if (!error)
 		return scnprintf(buf, size, "no selector");
@@ -66,22 +70,23 @@ selector_text(uint64_t error, char *buf, size_t size)
 static int
 page_fault_text(uint64_t error, char *buf, size_t size)
 {
-	const char *what = error & PF_FETCH ? "instruction fetch from" :
-	    error & PF_WRITE		    ? "write to" :
-					      "read of";
-	const char *why = error & PF_RESERVED ? "a page-table entry with reserved bits" :
-	    error & PF_PRESENT		      ? "a page without that right" :
-						"a page that is not there";
+	const char *what = error & PF_FETCH   ? "instruction fetch from"
+	                   : error & PF_WRITE ? "write to"
+	                                      : "read of";
+	const char *why = error & PF_RESERVED  ? "a page-table entry with reserved bits"
+	                  : error & PF_PRESENT ? "a page without that right"
+	                                       : "a page that is not there";
 
-	return scnprintf(
-	    buf, size, "%s %s, in %s mode", what, why, error & PF_USER ? "user" : "kernel");
+	return scnprintf(buf, size, "%s %s, in %s mode", what, why,
+	    error & PF_USER ? "user" : "kernel");
 }
 
 /* Whether the error code names a descriptor. */
 static bool
 has_selector(uint64_t vector)
 {
-	return vector == TRAP_TS || vector == TRAP_NP || vector == TRAP_SS || vector == TRAP_GP;
+	return vector == TRAP_TS || vector == TRAP_NP || vector == TRAP_SS ||
+	       vector == TRAP_GP;
 }
 
 int
@@ -119,25 +124,16 @@ struct trap_signal
 trap_signal(uint64_t vector, uint32_t fpu_status)
 {
 	switch (vector) {
-	case TRAP_DE:
-		return (struct trap_signal) { SIGFPE, FPE_INTDIV, true };
-	case TRAP_DB:
-		return (struct trap_signal) { SIGTRAP, TRAP_TRACE, true };
-	case TRAP_BP:
-		return (struct trap_signal) { SIGTRAP, SI_KERNEL, false };
-	case TRAP_UD:
-		return (struct trap_signal) { SIGILL, ILL_ILLOPN, true };
-	case TRAP_FPU_SEG:
-		return (struct trap_signal) { SIGFPE, SI_KERNEL, false };
+	case TRAP_DE: return (struct trap_signal){SIGFPE, FPE_INTDIV, true};
+	case TRAP_DB: return (struct trap_signal){SIGTRAP, TRAP_TRACE, true};
+	case TRAP_BP: return (struct trap_signal){SIGTRAP, SI_KERNEL, false};
+	case TRAP_UD: return (struct trap_signal){SIGILL, ILL_ILLOPN, true};
+	case TRAP_FPU_SEG: return (struct trap_signal){SIGFPE, SI_KERNEL, false};
 	case TRAP_NP:
-	case TRAP_SS:
-		return (struct trap_signal) { SIGBUS, SI_KERNEL, false };
+	case TRAP_SS: return (struct trap_signal){SIGBUS, SI_KERNEL, false};
 	case TRAP_MF:
-	case TRAP_XM:
-		return (struct trap_signal) { SIGFPE, fpu_code(fpu_status), true };
-	case TRAP_AC:
-		return (struct trap_signal) { SIGBUS, BUS_ADRALN, false };
-	default:
-		return (struct trap_signal) { SIGSEGV, SI_KERNEL, false };
+	case TRAP_XM: return (struct trap_signal){SIGFPE, fpu_code(fpu_status), true};
+	case TRAP_AC: return (struct trap_signal){SIGBUS, BUS_ADRALN, false};
+	default: return (struct trap_signal){SIGSEGV, SI_KERNEL, false};
 	}
 }

@@ -18,17 +18,19 @@ enum pf_error {
 const char *trap_name(uint64_t vector);
 const char *trap_mnemonic(uint64_t vector); /* "#GP" */
 
-/* The error code in words ("write to a page that is not there"); "" when the vector has none. */
+/* The error code in words ("write to a page that is not there"); "" when the vector has
+ * none. */
 int trap_error_text(uint64_t vector, uint64_t error, char *buf, size_t size);
 
 struct trap_signal {
 	uint8_t signo;
-	int16_t code;	  /* si_code */
+	int16_t code;     /* si_code */
 	bool has_address; /* si_addr is the instruction's */
 };
 
 /*
- * The signal with which Linux answers this exception of a user program. Not for #PF. `fpu_status` is
- * the pending unmasked exception bits of #MF (status word) and #XM (MXCSR).
+ * The signal with which Linux answers this exception of a user program. Not for #PF.
+ * `fpu_status` is the pending unmasked exception bits of #MF (status word) and #XM
+ * (MXCSR).
  */
 struct trap_signal trap_signal(uint64_t vector, uint32_t fpu_status);

@@ -1,8 +1,8 @@
 /*
- * Exceptions and interrupts, after entry.asm has built the frame. Of a user program: its page
- * faults go to mm, everything else becomes the signal Linux would send. In the kernel: an
- * instruction with an entry in the exception table goes on at its fix-up, all else is
- * our bug and a panic that says what it was. Interrupts go to kernel/irq.
+ * Exceptions and interrupts, after entry.asm has built the frame. Of a user program: its
+ * page faults go to mm, everything else becomes the signal Linux would send. In the
+ * kernel: an instruction with an entry in the exception table goes on at its fix-up, all
+ * else is our bug and a panic that says what it was. Interrupts go to kernel/irq.
  */
 #include "kernel/x86/traps.h"
 
@@ -40,7 +40,8 @@ ex_table_find(uint64_t rip)
 	return NULL;
 }
 
-bool
+/* Goes on at the fix-up of the frame's instruction, if it has one. */
+static bool
 ex_table_fixup(struct trap_frame *f)
 {
 	const struct ex_entry *e = ex_table_find(f->rip);
@@ -119,7 +120,8 @@ page_fault_trap(struct trap_frame *f, vaddr_t addr)
 	/* Only usercopy may fault, and only where it may sleep. */
 	if (!ex_table_find(f->rip))
 		kernel_page_fault_panic(f, addr);
-	if (addr < USER_SPACE_END && f->rflags & RFLAGS_IF && !this_cpu()->preempt_count) {
+	if (addr < USER_SPACE_END && f->rflags & RFLAGS_IF &&
+	    !this_cpu()->preempt_count) {
 		irq_on_raw();
 		if (page_fault(f, addr)) {
 			irq_off_raw();
@@ -178,7 +180,7 @@ trap_user_work(struct trap_frame *f)
 			irq_on_raw();
 			schedule();
 		} else if (__atomic_load_n(&current_thread()->flags, __ATOMIC_RELAXED) &
-		    THREAD_NEED_SIGNAL) {
+		           THREAD_NEED_SIGNAL) {
 			irq_on_raw();
 			signal_deliver(f);
 		} else {
@@ -203,7 +205,7 @@ trap_handle(struct trap_frame *f)
 	if (trap_is_user(f))
 		trap_user_work(f);
 	else if (f->vector >= TRAP_VECTORS && this_cpu()->need_resched &&
-	    !this_cpu()->preempt_count)
+	         !this_cpu()->preempt_count)
 		preempt_schedule_irq();
 }
 
@@ -240,13 +242,15 @@ double_fault(const struct trap_frame *f)
 	uint64_t cr2 = read_cr2();
 
 	if (is_guard_page(cr2) || is_guard_page(f->rsp - 8))
-		panic_trap(f, "kernel stack overflow: guard page hit at %#lx (double fault)", cr2);
+		panic_trap(f,
+		    "kernel stack overflow: guard page hit at %#lx (double fault)", cr2);
 	panic_trap(f, "double fault");
 }
 
 /*
- * A single step in the kernel is the late trap of user code that had TF set (SDM vol. 3, 6.8.3:
- * MOV SS delays it past the entry): it ends here. The kernel itself sets no breakpoints.
+ * A single step in the kernel is the late trap of user code that had TF set (SDM vol.
+ * 3, 6.8.3: MOV SS delays it past the entry): it ends here. The kernel itself sets no
+ * breakpoints.
  */
 static void
 kernel_debug_trap(struct trap_frame *f)
@@ -259,30 +263,26 @@ kernel_debug_trap(struct trap_frame *f)
 	f->rflags &= ~(uint64_t)RFLAGS_TF;
 }
 
-/* Called by entry.asm for #DB, #DF and #MC of the kernel and every NMI: may not sleep or fault. */
+/* Called by entry.asm for #DB, #DF and #MC of the kernel and every NMI: may not sleep or
+ * fault. */
 void
 trap_handle_ist(struct trap_frame *f)
 {
 	switch (f->vector) {
-	case TRAP_NMI:
-		nmi(f);
-		break;
+	case TRAP_NMI: nmi(f); break;
 	case TRAP_MC:
 		if (!mce_handle(f))
 			panic_trap(f, "machine check");
 		break;
-	case TRAP_DB:
-		kernel_debug_trap(f);
-		break;
-	default:
-		double_fault(f);
+	case TRAP_DB: kernel_debug_trap(f); break;
+	default: double_fault(f);
 	}
 }
 
 /*
- * Called by entry.asm when the IRETQ to user mode faulted: the frame it was to load, at the top of
- * the stack, is not loadable. The registers are the user's already. Makes the two one frame: the
- * exception as if the user's next instruction had raised it.
+ * Called by entry.asm when the IRETQ to user mode faulted: the frame it was to load, at
+ * the top of the stack, is not loadable. The registers are the user's already. Makes the
+ * two one frame: the exception as if the user's next instruction had raised it.
  */
 struct trap_frame *
 trap_from_iret(struct trap_frame *f)

@@ -4,22 +4,23 @@
 #include "lib/string.h"
 #include "tests/unit/ktest.h"
 
-/* The table of the running program: one function, at 0x10 from kernel_start, text up to 0x40. */
+/* The table of the running program: one function, at 0x10 from kernel_start, text up to
+ * 0x40. */
 extern const char kernel_start[];
 const char kernel_start[0x40];
 
 __asm__(".globl symbols_start, symbols_end\n"
-	"symbols_start: .long 1, 0x40, 0x10, 0\n\t.asciz \"only\"\n\t.balign 4\n"
-	"symbols_end:");
+        "symbols_start: .long 1, 0x40, 0x10, 0\n\t.asciz \"only\"\n\t.balign 4\n"
+        "symbols_end:");
 
-static const uint32_t offsets[] = { 0x1000, 0x1010, 0x1200, 0x1800 };
-static const uint32_t names[] = { 0, 6, 10, 14 };
+static const uint32_t offsets[] = {0x1000, 0x1010, 0x1200, 0x1800};
+static const uint32_t names[] = {0, 6, 10, 14};
 static const struct symbol_table table = {
-	.count = 4,
-	.text_size = 0x2000,
-	.offsets = offsets,
-	.names = names,
-	.text = "start\0two\0mid\0last",
+    .count = 4,
+    .text_size = 0x2000,
+    .offsets = offsets,
+    .names = names,
+    .text = "start\0two\0mid\0last",
 };
 
 static bool
@@ -51,7 +52,7 @@ KTEST(symbol_find_refuses_what_is_no_code)
 
 KTEST(symbol_find_in_an_empty_table_is_null)
 {
-	struct symbol_table none = { .count = 0 };
+	struct symbol_table none = {.count = 0};
 	uint64_t n;
 
 	CHECK(!symbol_find(&none, 0x1000, &n));

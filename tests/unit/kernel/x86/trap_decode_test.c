@@ -1,4 +1,5 @@
-/* Exceptions in words and as signals. LINK: kernel/x86/trap_decode.c lib/fmt.c lib/string.c */
+/* Exceptions in words and as signals. LINK: kernel/x86/trap_decode.c lib/fmt.c
+ * lib/string.c */
 #include "kernel/x86/trap_decode.h"
 
 #include "kernel/proc/signal.h"
@@ -29,8 +30,10 @@ KTEST(every_vector_has_a_name)
 KTEST(page_fault_error_codes_are_told_apart)
 {
 	CHECK(says(TRAP_PF, 0, "read of a page that is not there, in kernel mode"));
-	CHECK(says(TRAP_PF, PF_WRITE | PF_USER, "write to a page that is not there, in user mode"));
-	CHECK(says(TRAP_PF, PF_PRESENT | PF_WRITE, "write to a page without that right, in kernel mode"));
+	CHECK(says(TRAP_PF, PF_WRITE | PF_USER,
+	    "write to a page that is not there, in user mode"));
+	CHECK(says(TRAP_PF, PF_PRESENT | PF_WRITE,
+	    "write to a page without that right, in kernel mode"));
 	CHECK(says(TRAP_PF, PF_PRESENT | PF_FETCH,
 	    "instruction fetch from a page without that right, in kernel mode"));
 	CHECK(says(TRAP_PF, PF_PRESENT | PF_RESERVED,
@@ -66,7 +69,8 @@ KTEST(exceptions_become_the_signals_of_linux)
 	CHECK(gives(TRAP_SS, 0, SIGBUS, SI_KERNEL));
 	CHECK(gives(TRAP_GP, 0, SIGSEGV, SI_KERNEL));
 	CHECK(gives(TRAP_AC, 0, SIGBUS, BUS_ADRALN));
-	CHECK(trap_signal(TRAP_DE, 0).has_address && !trap_signal(TRAP_GP, 0).has_address);
+	CHECK(
+	    trap_signal(TRAP_DE, 0).has_address && !trap_signal(TRAP_GP, 0).has_address);
 }
 
 KTEST(floating_point_flags_choose_the_code)
