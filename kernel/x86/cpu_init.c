@@ -112,7 +112,8 @@ cpu_destroy(struct cpu *c)
 {
 	for (unsigned i = 1; i <= IST_STACKS; i++)
 		stack_free(descriptors_ist_stack(c, i), IST_STACK_SIZE);
-	page_free(virt_to_page((void *)((uintptr_t)percpu_start + c->percpu_offset)), percpu_order());
+	page_free(virt_to_page((void *)((uintptr_t)percpu_start + c->percpu_offset)),
+	    percpu_order());
 }
 
 struct cpu *

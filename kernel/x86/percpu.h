@@ -69,7 +69,7 @@ cpu_id(void)
 
 /* In integers: the copies are not parts of one C object, and the sum may wrap. */
 #define per_cpu_at_(ptr, off) ((__typeof__(ptr))((uintptr_t)(ptr) + (off)))
-#define this_cpu_ptr(ptr) per_cpu_at_(ptr, this_cpu()->percpu_offset)
+#define this_cpu_ptr(ptr)     per_cpu_at_(ptr, this_cpu()->percpu_offset)
 #define per_cpu_ptr(ptr, cpu) per_cpu_at_(ptr, (cpu)->percpu_offset)
 
 #define for_each_online_cpu(c) \
