@@ -21,6 +21,7 @@ say := @printf '%-5s %s\n'
 # ---- What the kernel consists of, room by room -------------------------------------
 
 SRCS_lib := \
+	lib/chacha20.c \
 	lib/fmt.c \
 	lib/rbtree.c \
 	lib/string.c
@@ -28,11 +29,13 @@ SRCS_lib := \
 SRCS_kernel := \
 	kernel/boot.c \
 	kernel/cmdline.c \
+	kernel/file.c \
 	kernel/log.c \
 	kernel/main.c \
 	kernel/monitor.c \
 	kernel/panic.c \
 	kernel/platform.c \
+	kernel/random.c \
 	kernel/symbols.c \
 	kernel/weak.c
 
@@ -88,6 +91,7 @@ SRCS_kernel_time := \
 	kernel/time/clock.c \
 	kernel/time/reference.c \
 	kernel/time/rtc.c \
+	kernel/time/sys_time.c \
 	kernel/time/timer.c
 
 SRCS_kernel_irq := \
@@ -96,11 +100,36 @@ SRCS_kernel_irq := \
 	kernel/irq/vectors.c
 
 SRCS_kernel_proc := \
+	kernel/proc/cred.c \
+	kernel/proc/exec.c \
 	kernel/proc/exec_elf.c \
 	kernel/proc/exec_stack.c \
-	kernel/proc/syscall.c
+	kernel/proc/exec_strings.c \
+	kernel/proc/exit.c \
+	kernel/proc/fdtable.c \
+	kernel/proc/fork.c \
+	kernel/proc/itimer.c \
+	kernel/proc/process.c \
+	kernel/proc/session.c \
+	kernel/proc/sigframe.c \
+	kernel/proc/signal.c \
+	kernel/proc/signal_deliver.c \
+	kernel/proc/sys_fd.c \
+	kernel/proc/sys_ids.c \
+	kernel/proc/sys_limits.c \
+	kernel/proc/sys_misc.c \
+	kernel/proc/sys_signal.c \
+	kernel/proc/syscall.c \
+	kernel/proc/wait.c
 
-SRCS_kernel_ipc :=
+SRCS_kernel_ipc := \
+	kernel/ipc/epoll.c \
+	kernel/ipc/eventfd.c \
+	kernel/ipc/futex.c \
+	kernel/ipc/pipe.c \
+	kernel/ipc/poll.c \
+	kernel/ipc/signalfd.c \
+	kernel/ipc/timerfd.c
 
 SRCS_mm := \
 	mm/access.c \

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "kernel/sync/mutex.h"
+#include "kernel/sync/rcu.h"
 #include "lib/err.h"
 #include "lib/types.h"
 
@@ -56,14 +57,20 @@ struct file {
 	struct page_cache *cache; /* [I] pages for mmap and exec, or NULL */
 	void *private;		  /* the implementation's */
 	uint32_t owner_pid;	  /* F_SETOWN */
+	struct list epoll_items;  /* [epoll] watches of this file: kernel/ipc/epoll.c */
+	struct rcu_head rcu;	  /* freed late: fd_get looks at files without a lock */
 };
 
 enum file_mode { FILE_READ = 1 << 0, FILE_WRITE = 1 << 1, FILE_SEEKABLE = 1 << 2, FILE_PATH = 1 << 3 };
 
-/* A new description with one reference. NULL: no memory. Inode fields are the caller's to set. */
+/*
+ * A new description with one reference, its mode by the access mode in `flags`. NULL: no memory.
+ * Inode fields are the caller's to set.
+ */
 struct file *file_alloc(const struct file_ops *, uint32_t flags, void *private);
 struct file *file_get(struct file *);
-void file_put(struct file *);
+void file_put(struct file *); /* the last one calls ops->release: may sleep */
+void file_init(void);	      /* before the first file_alloc */
 
 /*
  * Implemented by fs/: file_put calls it after ops->release on a file with an inode, to drop
@@ -91,6 +98,12 @@ struct file *fd_get(int fd);
 int fd_install(struct file *, int min_fd, bool cloexec); /* takes the reference; fd or err, then the caller keeps it */
 enum err fd_close(int fd);
 
+/*
+ * For /proc/PID/fd, with any process's table: the file at the first descriptor >= *fd, with a
+ * reference, and *fd set to it; NULL when there is none.
+ */
+struct file *fd_table_next(struct fd_table *, int *fd);
+
 /* What processes need of the file name space; implemented by fs/. */
 struct fs_context; /* root, current directory, umask */
 extern struct fs_context *fs_init_context; /* of kernel threads and PID 1, once fs_init has run */
@@ -99,5 +112,9 @@ struct fs_context *fs_context_get(struct fs_context *);
 void fs_context_put(struct fs_context *);
 /* Opens a program for execution (execute permission checked); *out gets a reference. */
 enum err file_open_exec(const char *path, struct file **out);
+/* The same for execveat: relative to `dirfd`; flags AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH. */
+enum err file_open_exec_at(int dirfd, const char *path, int flags, struct file **out);
+/* The program's set-user-id and set-group-id bits: *euid, *egid change where one holds. */
+void file_exec_ids(const struct file *, uint32_t *euid, uint32_t *egid);
 /* Opens by path with kernel privileges, O_* flags; mode for O_CREAT. */
 enum err file_open(const char *path, int flags, uint32_t mode, struct file **out);

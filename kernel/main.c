@@ -6,10 +6,15 @@
 #include "drivers/char/serial.h"
 #include "kernel/boot.h"
 #include "kernel/cmdline.h"
+#include "kernel/file.h"
+#include "kernel/ipc/futex.h"
 #include "kernel/irq/irq.h"
 #include "kernel/log.h"
 #include "kernel/platform.h"
 #include "kernel/power.h"
+#include "kernel/proc/process.h"
+#include "kernel/proc/syscall.h"
+#include "kernel/random.h"
 #include "kernel/sched/sched.h"
 #include "kernel/sched/thread.h"
 #include "kernel/selftest.h"
@@ -74,6 +79,11 @@ kernel_main(const struct boot_info *boot)
 	irq_init();			/* interrupt controllers, all lines masked */
 	clock_init(boot);		/* time runs */
 	sched_init();			/* threads: this is one; interrupts are on */
+	random_init(boot);
+	process_init(); /* the tables of processes, files, futexes */
+	file_init();
+	futex_init();
+	syscall_init();
 	smp_start();			/* the other processors */
 	if (CONFIG_DEBUG)
 		selftest_run(); /* selftest=NAME: tests inside the kernel */

@@ -4,24 +4,8 @@
  * when none is left.
  */
 #include "kernel/file.h"
-#include "kernel/panic.h"
-#include "kernel/proc/cred.h"
-#include "kernel/proc/signal.h"
-#include "kernel/sched/thread.h"
-#include "kernel/x86/trap.h"
 #include "mm/aspace.h"
 #include "mm/kva.h"
-
-__attribute__((weak)) void
-signal_deliver(struct trap_frame *f)
-{
-}
-
-__attribute__((weak)) void
-signal_fault(int sig, int code, vaddr_t addr)
-{
-	panic("signal %d of a program", sig);
-}
 
 __attribute__((weak)) bool
 stack_guard_hit(vaddr_t addr)
@@ -29,49 +13,60 @@ stack_guard_hit(vaddr_t addr)
 	return false;
 }
 
-__attribute__((weak)) enum err
-signal_send_process(struct process *p, int sig, const struct siginfo *info)
+__attribute__((weak)) void
+file_drop_path(struct file *f)
 {
-	return ERR_SRCH;
-}
-
-__attribute__((weak)) bool
-signal_is_pending(const struct thread *t)
-{
-	return false;
-}
-
-__attribute__((weak)) bool
-signal_is_fatal_pending(const struct thread *t)
-{
-	return false;
-}
-
-__attribute__((weak)) bool
-capable(enum capability cap)
-{
-	return false;
-}
-
-__attribute__((weak)) struct file *
-file_alloc(const struct file_ops *ops, uint32_t flags, void *private)
-{
-	return NULL;
-}
-
-__attribute__((weak)) struct file *
-file_get(struct file *f)
-{
-	return f;
 }
 
 __attribute__((weak)) void
-file_put(struct file *f)
+file_closed_by(struct file *f, struct fd_table *owner)
 {
 }
 
-__attribute__((weak)) struct file *
-fd_get(int fd)
+__attribute__((weak)) long
+file_fcntl_lock(struct file *f, unsigned cmd, uintptr_t arg)
+{
+	return ERR_INVAL;
+}
+
+__attribute__((weak)) enum err
+file_open(const char *path, int flags, uint32_t mode, struct file **out)
+{
+	return ERR_NOENT;
+}
+
+__attribute__((weak)) enum err
+file_open_exec(const char *path, struct file **out)
+{
+	return ERR_NOENT;
+}
+
+__attribute__((weak)) enum err
+file_open_exec_at(int dirfd, const char *path, int flags, struct file **out)
+{
+	return ERR_NOENT;
+}
+
+__attribute__((weak)) void
+file_exec_ids(const struct file *f, uint32_t *euid, uint32_t *egid)
+{
+}
+
+__attribute__((weak)) struct fs_context *fs_init_context;
+
+__attribute__((weak)) struct fs_context *
+fs_context_copy(struct fs_context *c)
 {
 	return NULL;
+}
+
+__attribute__((weak)) struct fs_context *
+fs_context_get(struct fs_context *c)
+{
+	return c;
+}
+
+__attribute__((weak)) void
+fs_context_put(struct fs_context *c)
+{
 }

@@ -18,3 +18,6 @@ struct pipe;
  * ERR_RESTARTSYS. The file's release puts the pipe and clears *slot with the last user.
  */
 enum err fifo_open(struct file *file, struct pipe **slot, struct spinlock *lock);
+
+/* F_SETPIPE_SZ and F_GETPIPE_SZ; ERR_BADF when `file` is no pipe. */
+long pipe_fcntl(struct file *file, unsigned cmd, uintptr_t arg);

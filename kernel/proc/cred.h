@@ -1,10 +1,12 @@
 /* Credentials: user and group identities and capability sets, Linux's meaning. Immutable, counted. */
 #pragma once
 
+#include "kernel/sync/rcu.h"
 #include "lib/types.h"
 
 struct cred {
 	uint32_t refs; /* [a] */
+	struct rcu_head rcu;
 	uint32_t uid, euid, suid, fsuid;
 	uint32_t gid, egid, sgid, fsgid;
 	uint64_t cap_permitted, cap_effective, cap_inheritable, cap_bounding, cap_ambient;
@@ -22,6 +24,9 @@ enum capability {
 	CAP_MKNOD = 27, CAP_SYSLOG = 34,
 	CAP_LAST = 40,
 };
+#define CAP_ALL ((1ull << (CAP_LAST + 1)) - 1)
+
+extern struct cred cred_root; /* every right; never freed */
 
 const struct cred *current_cred(void);
 bool capable(enum capability); /* the current thread's effective set */

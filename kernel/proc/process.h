@@ -1,13 +1,17 @@
 /*
  * A process: what its threads share. The thread group's leader has tid == pid. Lookups by pid
  * are RCU reads of a hash table; the family tree, groups and sessions are under proc_tree_lock.
+ *
+ * Life: process_create, threads join by process_add_thread, process_publish makes it findable; the
+ * last thread to exit makes it a zombie (exit.c), wait.c reaps it, the last reference frees it.
  */
 #pragma once
 
 #include "kernel/proc/cred.h"
-#include "kernel/sched/thread.h"
 #include "kernel/proc/signal.h"
+#include "kernel/sched/thread.h"
 #include "kernel/sync/rcu.h"
+#include "kernel/time/timer.h"
 
 struct fd_table;
 struct fs_context;
@@ -27,60 +31,96 @@ struct rlimit {
 	uint64_t cur, max;
 };
 
+/* Lives while it has groups. */
 struct session {
-	uint32_t sid;	 /* [I] */
-	uint32_t refs;	 /* [a] */
-	struct tty *tty; /* [tree] controlling terminal or NULL: drivers/char/tty.h */
+	uint32_t sid;	     /* [I] */
+	uint32_t num_groups; /* [tree] */
+	struct tty *tty;     /* [tree] controlling terminal or NULL: drivers/char/tty.h */
 };
 
+/* Lives while it has members. */
 struct pgroup {
-	uint32_t pgid; /* [I] */
-	uint32_t refs;
+	uint32_t pgid;		 /* [I] */
 	struct session *session; /* [I] */
-	struct list members;	 /* [tree] processes */
-	struct list hash_link;
+	struct list members;	 /* [tree] processes, zombies included */
+	struct list hash_link;	 /* [tree] */
+};
+
+/* setitimer's three, by Linux's numbers. */
+enum { ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF, ITIMERS };
+
+struct itimer {
+	struct timer timer;
+	struct process *process;
+	uint32_t which;
+	nsec_t expires_ns;  /* [lock] on its clock: monotonic, or CPU time used; 0: disarmed */
+	nsec_t interval_ns; /* [lock] */
 };
 
 struct process {
-	uint32_t pid; /* [I] */
-	uint32_t refs;
+	uint32_t pid;  /* [I] */
+	uint32_t refs; /* [a] */
 	struct rcu_head rcu;
-	struct list hash_link; /* by pid, RCU */
+	struct list hash_link; /* [tree, R] by pid */
+	struct list all_link;  /* [tree, R] all processes in pid order */
 	struct spinlock lock;
 
-	struct process *parent;	      /* [tree] who waits for it */
-	struct list children;	      /* [tree] */
-	struct list sibling_link;
-	struct pgroup *pgroup;	      /* [tree] */
-	struct list pgroup_link;
+	struct process *parent;	  /* [tree] who waits for it */
+	struct list children;	  /* [tree] */
+	struct list sibling_link; /* [tree] */
+	struct pgroup *pgroup;	  /* [tree] */
+	struct list pgroup_link;  /* [tree] */
+	bool is_zombie;		  /* [tree] */
+	bool has_stop_news;	  /* [tree] stopped, and no wait has told it yet */
+	bool has_continue_news;	  /* [tree] */
+	bool has_execed;	  /* [tree] setpgid by the parent is refused */
+	bool is_subreaper;	  /* [tree] */
 
-	struct list threads;	      /* [lock] */
-	uint32_t num_threads;	      /* [lock] */
-	struct thread *leader;
+	struct list threads;	   /* [lock] */
+	uint32_t num_threads;	   /* [lock] those not yet gone; read without */
+	struct thread *leader;	   /* [lock] a reference, until it is reaped: process_leader */
+	struct thread *exec_thread; /* [lock] this one execs, the others must go */
+	bool is_exiting;	   /* [lock] exit_group or a fatal signal: every thread must go */
+	bool is_stopped;	   /* [lock] by a job-control signal; threads park at stop_wait */
+	bool is_stop_taken;	   /* [lock] a thread is about to stop the process; SIGCONT clears it */
+	bool is_stop_told, is_continue_due; /* [lock] the parent has been, is to be told */
+	bool is_dumpable;
+	bool no_new_privs;
+	uint8_t stop_signal;	   /* [lock] */
+	uint8_t exit_signal;	   /* sent to the parent, SIGCHLD as a rule, 0: none */
+	uint32_t num_parked;	   /* [lock] threads at stop_wait */
+	int exit_status;	   /* [lock] as wait4 gives it */
+	struct wait_queue stop_wait; /* stopped threads, until SIGCONT */
+	struct wait_queue exec_wait; /* an exec waits for the other threads */
+	struct wait_queue child_wait; /* [tree conditions] wait4 sleeps here */
 
-	struct aspace *aspace;	      /* [I] until exec or exit */
-	struct fd_table *fds;
-	struct fs_context *fs;
-	struct cred *cred;	      /* [RCU] replaced whole */
-	struct signal_actions *sigactions; /* shared by CLONE_SIGHAND */
-	struct signal_queue shared_pending;
+	struct aspace *aspace;	   /* [lock] NULL once it exits; a reference for others: process_aspace */
+	struct fd_table *fds;	   /* [lock] the same */
+	struct fs_context *fs;	   /* [lock] the same */
+	struct cred *cred;	   /* [R] replaced whole */
+	struct signal_actions *sigactions;  /* shared by CLONE_SIGHAND */
+	struct signal_queue shared_pending; /* [lock] */
+	struct wait_queue signalfd_wait;    /* woken for each signal that comes */
+	uint32_t num_queued_signals;	    /* [a] against RLIMIT_SIGPENDING */
 
-	struct rlimit rlimits[RLIMITS];
-	bool is_zombie;		      /* [tree] */
-	bool is_stopped, stop_reported, continued_reported; /* [tree] */
-	bool has_execed;	      /* for setpgid's EACCES */
-	int exit_status;	      /* as wait4 gives it */
-	int stop_signal;
-	int exit_signal;	      /* sent to the parent, SIGCHLD as a rule */
-	struct wait_queue child_wait; /* wait4 sleeps here */
+	struct rlimit rlimits[RLIMITS]; /* [lock] written; words read without */
+	struct itimer itimers[ITIMERS];
 
-	/* Times of threads that ended, and of waited-for children; ns. */
+	/* Times of threads that ended, and of waited-for children; ns. [lock] */
 	nsec_t utime_ns, stime_ns, child_utime_ns, child_stime_ns;
+	uint64_t nvcsw, nivcsw, child_nvcsw, child_nivcsw;
+	uint64_t min_faults, maj_faults, child_min_faults, child_maj_faults;
+	uint64_t max_resident, child_max_resident; /* pages */
 	nsec_t start_ns;
-	uint64_t min_faults, maj_faults;
-	struct wait_queue *vfork_done;	/* a vfork parent waits until exec or exit */
-	char *exe_path;
+
+	bool is_vfork_child;		/* [lock] the parent waits at vfork_wait for exec or exit */
+	struct wait_queue vfork_wait;
+	uint32_t personality;
+	char *exe_path; /* [lock] */
 };
+
+extern struct spinlock proc_tree_lock;
+extern struct process *init_process; /* PID 1 */
 
 static inline struct process *
 current_process(void)
@@ -93,8 +133,29 @@ struct process *process_get(struct process *);
 void process_put(struct process *);
 struct thread *thread_find(uint32_t tid); /* a reference, or NULL; user threads only */
 
+/* References to what another process has, or NULL when it has exited (the leader: been reaped). */
+struct thread *process_leader(struct process *);
+struct aspace *process_aspace(struct process *);
+struct fd_table *process_fds(struct process *);
+struct fs_context *process_fs(struct process *);
+struct cred *process_cred(struct process *);
+
 /* Calls fn for each process in pid order under RCU until it returns false. */
 void process_for_each(bool (*fn)(struct process *, void *), void *arg);
+
+/* CPU time of all its threads, past and present. */
+void process_times(struct process *, nsec_t *utime_ns, nsec_t *stime_ns);
+
+/* Group, session and parent as numbers; 0 when there is none (a child of the kernel). */
+uint32_t process_pgid(struct process *);
+uint32_t process_sid(struct process *);
+uint32_t process_parent_pid(struct process *);
+
+/* 'R' 'S' 'D' 'T' 'Z' as ps shows it. */
+char process_state_letter(struct process *);
+
+/* Before the first process: caches and tables. */
+void process_init(void);
 
 /* PID 1 from the kernel's own thread: starts `path` with argv/envp on the console. */
 enum err process_start_init(const char *path, const char *const argv[], const char *const envp[]);

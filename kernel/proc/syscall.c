@@ -26,7 +26,7 @@ syscall_unknown(uint64_t nr)
 	uint64_t slot = MIN(nr, (uint64_t)SYSCALL_COUNT);
 
 	if (__atomic_fetch_add(&num_unknown[slot], 1, __ATOMIC_RELAXED) == 0)
-		log_info("%s: %s (%lu) is not implemented\n", current_thread()->name,
+		log_info("%s: %s (%lu) is not implemented", current_thread()->name,
 		    syscall_name(nr), (unsigned long)nr);
 	return ERR_NOSYS;
 }
@@ -36,7 +36,7 @@ syscall_trace_enter(const struct trap_frame *f)
 {
 	const struct thread *t = current_thread();
 
-	log_debug("%u %s: %s(%lx, %lx, %lx, %lx)\n", t->tid, t->name, syscall_name(f->error),
+	log_debug("%u %s: %s(%lx, %lx, %lx, %lx)", t->tid, t->name, syscall_name(f->error),
 	    (unsigned long)f->rdi, (unsigned long)f->rsi, (unsigned long)f->rdx,
 	    (unsigned long)f->r10);
 }
@@ -46,7 +46,7 @@ syscall_trace_exit(const struct trap_frame *f, uint64_t nr)
 {
 	const struct thread *t = current_thread();
 
-	log_debug("%u %s: %s -> %ld\n", t->tid, t->name, syscall_name(nr), (long)f->rax);
+	log_debug("%u %s: %s -> %ld", t->tid, t->name, syscall_name(nr), (long)f->rax);
 }
 
 void

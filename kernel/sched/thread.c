@@ -97,6 +97,8 @@ thread_free(struct rcu_head *head)
 	if (t->flags & THREAD_OWNS_TID)
 		tid_free(t->tid);
 	stack_free(t->stack_base, KERNEL_STACK_SIZE);
+	if (t->process)
+		process_put(t->process);
 	slab_free(thread_cache, t);
 }
 
@@ -154,7 +156,7 @@ thread_create_user(struct process *process, const char *name, const struct trap_
 
 	if (!t)
 		return NULL;
-	t->process = process;
+	t->process = process_get(process);
 	t->aspace = process->aspace;
 	if (!process->leader) {
 		t->tid = process->pid;

@@ -78,6 +78,7 @@ struct thread {
 	struct aspace *aspace;	 /* address space to load; NULL: borrow the last one */
 	struct list process_link; /* [process lock] in process->threads */
 	struct list all_link;	 /* in the list of all threads */
+	struct list tid_link;	 /* [tree, R] user threads by tid: kernel/proc/process.c */
 
 	struct rcu_head rcu;	 /* for its freeing */
 
@@ -115,6 +116,7 @@ struct thread {
 
 	/* Signals of this thread: owned by kernel/proc/signal.c. */
 	uint64_t sig_blocked;
+	uint64_t sig_waited; /* blocked ones that rt_sigtimedwait waits for */
 	uint64_t sig_pending;
 	struct list sig_queue;
 	uint64_t sig_saved_mask;
@@ -124,6 +126,7 @@ struct thread {
 	uint32_t USER *clear_child_tid;	/* CLONE_CHILD_CLEARTID: zeroed and woken at exit */
 	uint32_t USER *set_child_tid;
 	void USER *robust_list;
+	uint8_t pdeath_signal; /* prctl(PR_SET_PDEATHSIG) */
 	int exit_code;
 
 	struct wait_queue joiners; /* woken when the thread is dead */

@@ -11,6 +11,8 @@ enum lock_rank {
 	RANK_SETUP = 100,	 /* bring-up and configuration: mounts, driver tables */
 	RANK_TTY_CONF = 200,	 /* termios changes */
 	RANK_VFS_RENAME = 300,	 /* renames across directories, one a file system */
+	RANK_EPOLL_FILES = 305,	 /* links between files and epoll instances */
+	RANK_EPOLL = 307,	 /* ..312: an epoll instance; what it watches comes after it */
 	RANK_FILE_POS = 320,	 /* struct file: position */
 	RANK_INODE = 340,	 /* inode contents, parent directory before child */
 	RANK_PIPE = 360,
@@ -33,6 +35,7 @@ enum lock_rank {
 	RANK_SLAB = 1700,
 	RANK_FRAMES = 1800,
 	RANK_WAIT_QUEUE = 2000,
+	RANK_EPOLL_READY = 2010, /* ..2021: ready lists, taken by wake-ups; the watcher's comes after */
 	RANK_RUN_QUEUE = 2100,
 	RANK_TIMER = 2150,	 /* timers are armed under any lock above */
 	RANK_IRQ = 2200,	 /* interrupt controllers */

@@ -1,0 +1,540 @@
+/*
+ * execve and execveat. First everything that can fail: the strings are copied, the program opened (for
+ * a script its interpreter, up to four deep), the image loaded into a new address space. Then the
+ * point of no return: other threads end, the new space, credentials and signal table take effect.
+ */
+#include "kernel/proc/exec.h"
+
+#include "kernel/fcntl.h"
+#include "kernel/file.h"
+#include "kernel/log.h"
+#include "kernel/proc/exec_strings.h"
+#include "kernel/proc/fdtable.h"
+#include "kernel/proc/proc_priv.h"
+#include "kernel/proc/signal_priv.h"
+#include "kernel/x86/context.h"
+#include "kernel/x86/trap.h"
+#include "lib/fmt.h"
+#include "lib/string.h"
+#include "mm/aspace.h"
+#include "mm/slab.h"
+#include "mm/usercopy.h"
+#include "syscalls.h"
+
+enum { SCRIPT_LINE_MAX = 256, SCRIPT_DEPTH_MAX = 5 };
+
+/* One exec on its way; exec_fini drops whatever of it there is. */
+struct exec {
+	char *path; /* as given, or /dev/fd/N...; also the name of the process afterwards */
+	struct file *file;
+	struct exec_strings strings;
+	struct aspace *aspace;
+	struct cred *cred;
+	struct trap_frame frame;
+	bool is_secure;
+};
+
+static void
+exec_fini(struct exec *e)
+{
+	exec_strings_free(&e->strings);
+	if (e->file)
+		file_put(e->file);
+	if (e->aspace)
+		aspace_put(e->aspace);
+	if (e->cred)
+		cred_put(e->cred);
+	kfree(e->path);
+}
+
+/* ---- Scripts --------------------------------------------------------------------------- */
+
+static bool
+is_blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
+/*
+ * Splits "#! interpreter [argument]" in place; the argument is all the rest of the line, as on
+ * Linux. *arg is NULL without one. ERR_NOEXEC: no interpreter, or a line that does not end in the buffer.
+ */
+static enum err
+script_parse(char *line, size_t len, char **interp, char **arg)
+{
+	char *p = line + 2, *end = memchr(line, '\n', len);
+
+	if (!end)
+		return ERR_NOEXEC;
+	while (end > p && is_blank(end[-1]))
+		end--;
+	*end = 0;
+	while (is_blank(*p))
+		p++;
+	if (!*p)
+		return ERR_NOEXEC;
+	*interp = p;
+	while (*p && !is_blank(*p))
+		p++;
+	if (*p)
+		*p++ = 0;
+	while (is_blank(*p))
+		p++;
+	*arg = *p ? p : NULL;
+	return OK;
+}
+
+/* If e->file is a script: puts its interpreter in its place. *again tells whether it was one. */
+static enum err
+exec_follow_script(struct exec *e, const char *script, char *line, bool *again)
+{
+	const char *words[3];
+	char *interp, *arg;
+	unsigned n = 0;
+	struct file *file;
+	enum err err;
+	ssize_t len = file_read_at(e->file, line, SCRIPT_LINE_MAX, 0);
+
+	*again = len >= 2 && line[0] == '#' && line[1] == '!';
+	if (len < 0)
+		return (enum err)len;
+	if (!*again)
+		return OK;
+	line[MIN(len, (ssize_t)SCRIPT_LINE_MAX - 1)] = len < SCRIPT_LINE_MAX ? '\n' : 0;
+	err = script_parse(line, (size_t)MIN(len + 1, (ssize_t)SCRIPT_LINE_MAX), &interp, &arg);
+	if (err != OK)
+		return err;
+	words[n++] = interp;
+	if (arg)
+		words[n++] = arg;
+	words[n++] = script;
+	err = exec_strings_replace_argv0(&e->strings, words, n);
+	if (err == OK)
+		err = file_open_exec(interp, &file);
+	if (err != OK)
+		return err;
+	file_put(e->file);
+	e->file = file;
+	return OK;
+}
+
+static enum err
+exec_resolve(struct exec *e)
+{
+	char line[SCRIPT_LINE_MAX], *script = kstrdup(e->path);
+	bool again = true;
+	enum err err = script ? OK : ERR_NOMEM;
+
+	for (unsigned depth = 0; err == OK && again; depth++) {
+		if (depth > SCRIPT_DEPTH_MAX) {
+			err = ERR_LOOP;
+			break;
+		}
+		err = exec_follow_script(e, script, line, &again);
+		if (err == OK && again) { /* a script of a script is handed the inner one's name */
+			kfree(script);
+			script = kstrdup(e->strings.buf);
+			err = script ? OK : ERR_NOMEM;
+		}
+	}
+	kfree(script);
+	return err;
+}
+
+/* ---- Credentials ------------------------------------------------------------------------- */
+
+/*
+ * Set-id bits and the capabilities that follow from being root (capabilities(7), "Transformation of
+ * capabilities during execve", without file capabilities).
+ */
+static enum err
+exec_make_cred(struct exec *e)
+{
+	struct process *p = current_process();
+	struct cred *c = cred_copy(p->cred);
+
+	if (!c)
+		return ERR_NOMEM;
+	e->cred = c;
+	if (!p->no_new_privs)
+		file_exec_ids(e->file, &c->euid, &c->egid);
+	e->is_secure = c->euid != c->uid || c->egid != c->gid;
+	if (e->is_secure)
+		c->cap_ambient = 0;
+	if (c->uid == 0 || c->euid == 0) {
+		c->cap_permitted = c->cap_inheritable | c->cap_bounding;
+		c->cap_effective = c->euid == 0 ? c->cap_permitted : 0;
+	} else {
+		c->cap_permitted = c->cap_ambient;
+		c->cap_effective = c->cap_ambient;
+	}
+	c->suid = c->fsuid = c->euid;
+	c->sgid = c->fsgid = c->egid;
+	return OK;
+}
+
+/* ---- Before the point of no return ---------------------------------------------------------- */
+
+static enum err
+exec_load(struct exec *e)
+{
+	struct exec_args args = {
+		.path = e->path,
+		.strings = e->strings.buf,
+		.strings_len = e->strings.len,
+		.argc = e->strings.argc,
+		.envc = e->strings.envc,
+		.uid = e->cred->uid,
+		.euid = e->cred->euid,
+		.gid = e->cred->gid,
+		.egid = e->cred->egid,
+		.is_secure = e->is_secure,
+	};
+
+	e->aspace = aspace_create();
+	if (!e->aspace)
+		return ERR_NOMEM;
+	return exec_load_elf(e->aspace, e->file, &args, &e->frame);
+}
+
+static enum err
+exec_unshare(struct process *p)
+{
+	struct signal_actions *copy, *old = p->sigactions;
+	enum err err = fd_table_unshare();
+
+	if (err != OK || __atomic_load_n(&old->refs, __ATOMIC_RELAXED) == 1)
+		return err;
+	if (p->num_threads > 1)
+		return OK; /* they go away with the threads */
+	copy = signal_actions_copy(old);
+	if (!copy)
+		return ERR_NOMEM;
+	spin_lock(&p->lock);
+	p->sigactions = copy;
+	spin_unlock(&p->lock);
+	signal_actions_put(old);
+	return OK;
+}
+
+static bool
+is_only_thread(struct process *p)
+{
+	bool only;
+
+	spin_lock(&p->lock);
+	only = p->threads.next == p->threads.prev;
+	spin_unlock(&p->lock);
+	return only;
+}
+
+/* Ends the other threads and takes the leader's place. ERR_AGAIN: another thread was first. */
+static enum err
+exec_end_others(struct process *p, struct thread *t)
+{
+	struct thread *old_leader;
+	enum err err = OK;
+	uint32_t tid = t->tid;
+
+	if (p->num_threads == 1 && is_only_thread(p) && t == p->leader)
+		return OK;
+	spin_lock(&p->lock);
+	if (p->is_exiting || p->exec_thread)
+		err = ERR_AGAIN;
+	else
+		p->exec_thread = t;
+	if (err == OK)
+		signal_kick_all_locked(p, t, true);
+	spin_unlock(&p->lock);
+	if (err != OK)
+		return err;
+	wait_queue_wake_all(&p->stop_wait);
+	err = wait_event(&p->exec_wait, is_only_thread(p), WAIT_KILLABLE, NO_TIMEOUT);
+	spin_lock(&p->lock);
+	p->exec_thread = NULL;
+	spin_unlock(&p->lock);
+	if (err != OK || t == p->leader)
+		return err;
+
+	process_rename_thread(t, p->pid);
+	__atomic_fetch_and(&t->flags, ~(uint32_t)THREAD_OWNS_TID, __ATOMIC_RELAXED);
+	spin_lock(&p->lock);
+	old_leader = p->leader;
+	p->leader = thread_get(t);
+	spin_unlock(&p->lock);
+	thread_put(old_leader);
+	tid_free(tid);
+	return OK;
+}
+
+/* ---- After it: nothing fails ------------------------------------------------------------------ */
+
+static void
+exec_switch_aspace(struct process *p, struct thread *t, struct aspace *new)
+{
+	struct aspace *old;
+
+	thread_release_user_memory(t);
+	spin_lock(&p->lock);
+	old = p->aspace;
+	p->aspace = new;
+	t->aspace = new;
+	aspace_switch(new); /* interrupts are off under the lock */
+	spin_unlock(&p->lock);
+	process_release_vfork(p);
+	if (old) {
+		p->max_resident = MAX(p->max_resident, old->peak_resident);
+		aspace_put(old);
+	}
+}
+
+static void
+exec_set_name(struct process *p, struct thread *t, struct exec *e)
+{
+	const char *slash = strrchr(e->path, '/');
+	char *old;
+
+	strlcpy(t->name, slash ? slash + 1 : e->path, sizeof(t->name));
+	spin_lock(&p->lock);
+	old = p->exe_path;
+	p->exe_path = e->path;
+	spin_unlock(&p->lock);
+	e->path = NULL;
+	kfree(old);
+}
+
+static void
+exec_commit(struct exec *e)
+{
+	struct thread *t = current_thread();
+	struct process *p = t->process;
+
+	exec_switch_aspace(p, t, e->aspace);
+	e->aspace = NULL;
+	exec_set_name(p, t, e);
+	fd_table_close_on_exec(p->fds);
+	signal_actions_reset(p->sigactions);
+	t->sig_altstack_size = 0;
+	t->restart_fn = NULL;
+	if (e->is_secure)
+		t->pdeath_signal = 0;
+	p->is_dumpable = !e->is_secure;
+	process_set_cred(p, e->cred);
+	e->cred = NULL;
+	p->exit_signal = SIGCHLD;
+	p->has_execed = true;
+	arch_thread_reset_user();
+	*user_frame() = e->frame;
+}
+
+/* ---- The calls ----------------------------------------------------------------------------------- */
+
+/* With path and file in place. */
+static enum err
+exec_run(struct exec *e, const vaddr_t USER *argv, const vaddr_t USER *envp)
+{
+	struct process *p = current_process();
+	enum err err = exec_strings_init(&e->strings, p->rlimits[RLIMIT_STACK].cur);
+
+	if (err == OK)
+		err = exec_strings_add_argv(&e->strings, argv);
+	if (err == OK && !e->strings.argc) /* as Linux since 5.18: programs rely on argv[0] */
+		err = exec_strings_add(&e->strings, "", false);
+	if (err == OK)
+		err = exec_strings_add_envp(&e->strings, envp);
+	if (err == OK)
+		err = exec_resolve(e);
+	if (err == OK)
+		err = exec_make_cred(e);
+	if (err == OK)
+		err = exec_load(e);
+	if (err == OK)
+		err = exec_unshare(p);
+	if (err == OK)
+		err = exec_end_others(p, current_thread());
+	if (err == OK)
+		exec_commit(e);
+	return err;
+}
+
+static char *
+path_from_user(const char USER *upath, enum err *err)
+{
+	char *path = kmalloc(PATH_MAX);
+	long len = path ? strncpy_from_user(path, upath, PATH_MAX) : ERR_NOMEM;
+
+	*err = len < 0 ? (enum err)len : OK;
+	return path;
+}
+
+long
+sys_execve(const char USER *upath, const vaddr_t USER *argv, const vaddr_t USER *envp)
+{
+	struct exec e = { 0 };
+	enum err err;
+
+	e.path = path_from_user(upath, &err);
+	if (err == OK)
+		err = *e.path ? file_open_exec(e.path, &e.file) : ERR_NOENT;
+	if (err == OK)
+		err = exec_run(&e, argv, envp);
+	exec_fini(&e);
+	return err;
+}
+
+long
+sys_execveat(int dirfd, const char USER *upath, const vaddr_t USER *argv, const vaddr_t USER *envp,
+    int flags)
+{
+	struct exec e = { 0 };
+	char name[32] = "";
+	enum err err;
+
+	if (flags & ~(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW))
+		return ERR_INVAL;
+	e.path = path_from_user(upath, &err);
+	if (err == OK)
+		err = file_open_exec_at(dirfd, e.path, flags, &e.file);
+	if (err == OK && dirfd != AT_FDCWD && e.path[0] != '/') {
+		/* What a script's interpreter can open; the name also shows in ps. */
+		size_t prefix = (size_t)scnprintf(
+		    name, sizeof(name), *e.path ? "/dev/fd/%d/" : "/dev/fd/%d", dirfd);
+		size_t len = strlen(e.path) + 1;
+
+		if (prefix + len > PATH_MAX) {
+			err = ERR_NAMETOOLONG;
+		} else {
+			memmove(e.path + prefix, e.path, len);
+			memcpy(e.path, name, prefix);
+		}
+	}
+	if (err == OK)
+		err = exec_run(&e, argv, envp);
+	exec_fini(&e);
+	return err;
+}
+
+/* ---- The first process ------------------------------------------------------------------------------ */
+
+static void
+rlimits_default(struct process *p)
+{
+	static const struct {
+		uint8_t which;
+		struct rlimit limit;
+	} some[] = {
+		{ RLIMIT_STACK, { 8 << 20, RLIM_INFINITY } },
+		{ RLIMIT_CORE, { 0, RLIM_INFINITY } },
+		{ RLIMIT_NOFILE, { 1024, 4096 } },
+		{ RLIMIT_MEMLOCK, { 8 << 20, 8 << 20 } },
+		{ RLIMIT_NPROC, { 30000, 30000 } },
+		{ RLIMIT_SIGPENDING, { 30000, 30000 } },
+		{ RLIMIT_MSGQUEUE, { 819200, 819200 } },
+		{ RLIMIT_NICE, { 0, 0 } },
+		{ RLIMIT_RTPRIO, { 0, 0 } },
+	};
+
+	for (unsigned i = 0; i < RLIMITS; i++)
+		p->rlimits[i] = (struct rlimit) { RLIM_INFINITY, RLIM_INFINITY };
+	for (unsigned i = 0; i < ARRAY_SIZE(some); i++)
+		p->rlimits[some[i].which] = some[i].limit;
+}
+
+static enum err
+init_open_console(struct process *p)
+{
+	struct file *console;
+	enum err err = file_open("/dev/console", O_RDWR, 0, &console);
+
+	if (err != OK) {
+		log_warn("init: no /dev/console (error %d): started without it", err);
+		return OK;
+	}
+	for (unsigned fd = 0; fd < 3 && err == OK; fd++)
+		err = fd_table_replace(p->fds, console, fd, false);
+	file_put(console);
+	return err;
+}
+
+static enum err
+init_make_process(struct process *p)
+{
+	rlimits_default(p);
+	p->cred = cred_get(&cred_root);
+	p->fds = fd_table_create();
+	p->fs = fs_context_copy(fs_init_context);
+	p->sigactions = signal_actions_create();
+	if (!p->fds || !p->fs || !p->sigactions)
+		return ERR_NOMEM;
+	return init_open_console(p);
+}
+
+static enum err
+init_load(struct exec *e, const char *path, const char *const argv[], const char *const envp[])
+{
+	enum err err = exec_strings_init(&e->strings, 8 << 20);
+
+	e->path = kstrdup(path);
+	if (!e->path)
+		return ERR_NOMEM;
+	for (; err == OK && *argv; argv++)
+		err = exec_strings_add(&e->strings, *argv, false);
+	for (; err == OK && *envp; envp++)
+		err = exec_strings_add(&e->strings, *envp, true);
+	if (err == OK)
+		err = file_open_exec(path, &e->file);
+	if (err == OK)
+		err = exec_resolve(e);
+	if (err == OK) {
+		e->cred = cred_get(&cred_root);
+		err = exec_load(e);
+	}
+	return err;
+}
+
+/* Enters the finished process into the tables and lets it go. */
+static enum err
+init_start(struct process *p, struct exec *e)
+{
+	const char *slash = strrchr(e->path, '/');
+	struct thread *t = thread_create_user(p, slash ? slash + 1 : e->path, &e->frame);
+
+	if (!t)
+		return ERR_NOMEM;
+	list_init(&t->sig_queue);
+	p->aspace = t->aspace = e->aspace;
+	e->aspace = NULL;
+	p->leader = thread_get(t);
+	p->exe_path = e->path;
+	e->path = NULL;
+	init_process = p;
+	process_add_thread(p, t);
+	process_publish(p, NULL);
+	thread_start(t);
+	thread_put(t);
+	return OK;
+}
+
+enum err
+process_start_init(const char *path, const char *const argv[], const char *const envp[])
+{
+	struct process *p = process_create();
+	struct exec e = { 0 };
+	enum err err;
+
+	if (!p)
+		return ERR_NOMEM;
+	err = init_load(&e, path, argv, envp);
+	if (err == OK)
+		err = init_make_process(p);
+	if (err == OK) {
+		p->pid = 1; /* kept for it: tid_alloc */
+		err = session_start_first(p);
+	}
+	if (err == OK)
+		err = init_start(p, &e);
+	exec_fini(&e);
+	if (err != OK)
+		process_put(p);
+	return err;
+}

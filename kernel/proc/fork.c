@@ -1,0 +1,298 @@
+/*
+ * fork, vfork, clone, clone3: one path. Everything the child needs is made first, which may fail and
+ * changes nothing; then it is entered into the tables and started.
+ */
+#include "kernel/file.h"
+#include "kernel/proc/proc_priv.h"
+#include "kernel/x86/context.h"
+#include "kernel/x86/trap.h"
+#include "lib/string.h"
+#include "mm/aspace.h"
+#include "mm/slab.h"
+#include "mm/usercopy.h"
+#include "syscalls.h"
+
+enum {
+	CSIGNAL = 0xff, CLONE_VM = 0x100, CLONE_FS = 0x200, CLONE_FILES = 0x400,
+	CLONE_SIGHAND = 0x800, CLONE_PIDFD = 0x1000, CLONE_PTRACE = 0x2000, CLONE_VFORK = 0x4000,
+	CLONE_PARENT = 0x8000, CLONE_THREAD = 0x10000, CLONE_SYSVSEM = 0x40000,
+	CLONE_SETTLS = 0x80000, CLONE_PARENT_SETTID = 0x100000, CLONE_CHILD_CLEARTID = 0x200000,
+	CLONE_DETACHED = 0x400000, CLONE_UNTRACED = 0x800000, CLONE_CHILD_SETTID = 0x1000000,
+	CLONE_IO = 0x80000000,
+};
+#define CLONE_CLEAR_SIGHAND 0x100000000ull
+#define CLONE_SUPPORTED \
+	((uint64_t)(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_VFORK | CLONE_PARENT | \
+	     CLONE_THREAD | CLONE_SYSVSEM | CLONE_SETTLS | CLONE_PARENT_SETTID | \
+	     CLONE_CHILD_CLEARTID | CLONE_DETACHED | CLONE_UNTRACED | CLONE_CHILD_SETTID) | \
+	    CLONE_IO | CLONE_CLEAR_SIGHAND)
+
+/* What is asked for, in one form for all the calls. */
+struct clone_spec {
+	uint64_t flags;
+	int exit_signal;
+	vaddr_t stack; /* its top; 0: where the parent's is */
+	vaddr_t tls;
+	uint32_t USER *parent_tid, *child_tid;
+};
+
+static enum err
+clone_check(const struct clone_spec *c)
+{
+	uint64_t flags = c->flags;
+
+	if (flags & ~CLONE_SUPPORTED)
+		return ERR_INVAL;
+	if ((flags & CLONE_SIGHAND) && !(flags & CLONE_VM))
+		return ERR_INVAL;
+	if ((flags & CLONE_THREAD) && !(flags & CLONE_SIGHAND))
+		return ERR_INVAL;
+	if ((flags & CLONE_SIGHAND) && (flags & CLONE_CLEAR_SIGHAND))
+		return ERR_INVAL;
+	/* A process has one file table and one place in the file system, not one a thread. */
+	if ((flags & CLONE_THREAD) && (~flags & (CLONE_FILES | CLONE_FS)))
+		return ERR_INVAL;
+	if ((flags & CLONE_PARENT) && current_process() == init_process)
+		return ERR_INVAL;
+	if (c->exit_signal < 0 || c->exit_signal > NSIG)
+		return ERR_INVAL;
+	return OK;
+}
+
+static void
+process_copy_attributes(struct process *p, struct process *parent, const struct clone_spec *c)
+{
+	p->exit_signal = c->flags & CLONE_PARENT ? parent->exit_signal : (uint8_t)c->exit_signal;
+	p->personality = parent->personality;
+	p->is_dumpable = parent->is_dumpable;
+	p->no_new_privs = parent->no_new_privs;
+	p->cred = process_cred(parent);
+	spin_lock(&parent->lock);
+	memcpy(p->rlimits, parent->rlimits, sizeof(p->rlimits));
+	spin_unlock(&parent->lock);
+}
+
+/* The parts that are shared or copied; what was made is the process's, for process_put to drop. */
+static enum err
+process_copy_parts(struct process *p, struct process *parent, uint64_t flags)
+{
+	p->fs = flags & CLONE_FS ? fs_context_get(parent->fs) : fs_context_copy(parent->fs);
+	p->fds = flags & CLONE_FILES ? fd_table_get(parent->fds) : fd_table_copy(parent->fds);
+	p->sigactions = flags & CLONE_SIGHAND ? signal_actions_get(parent->sigactions)
+					      : signal_actions_copy(parent->sigactions);
+	if (!p->fs || !p->fds || !p->sigactions)
+		return ERR_NOMEM;
+	if (flags & CLONE_CLEAR_SIGHAND)
+		signal_actions_reset(p->sigactions);
+	p->aspace = flags & CLONE_VM ? aspace_get(parent->aspace) : aspace_fork(parent->aspace);
+	return p->aspace ? OK : ERR_NOMEM;
+}
+
+/* The thread that returns from the call in the child; not yet in any table. */
+static struct thread *
+clone_thread(struct process *p, const struct clone_spec *c)
+{
+	struct thread *parent = current_thread(), *t;
+	struct trap_frame frame = *user_frame();
+
+	frame.rax = 0;
+	if (c->stack)
+		frame.rsp = c->stack;
+	t = thread_create_user(p, parent->name, &frame);
+	if (!t)
+		return NULL;
+	t->aspace = p->aspace;
+	t->sig_blocked = parent->sig_blocked;
+	list_init(&t->sig_queue);
+	if (!(c->flags & CLONE_VM) || (c->flags & CLONE_VFORK)) {
+		t->sig_altstack_sp = parent->sig_altstack_sp;
+		t->sig_altstack_size = parent->sig_altstack_size;
+		t->sig_altstack_flags = parent->sig_altstack_flags;
+	}
+	if (c->flags & CLONE_SETTLS)
+		t->fs_base = c->tls;
+	if (c->flags & CLONE_CHILD_CLEARTID)
+		t->clear_child_tid = c->child_tid;
+	if (c->flags & CLONE_CHILD_SETTID) {
+		/* Written by the thread itself, in its own address space: signal_deliver. */
+		t->set_child_tid = c->child_tid;
+		__atomic_fetch_or(&t->flags, THREAD_NEED_SIGNAL, __ATOMIC_RELAXED);
+	}
+	return t;
+}
+
+static void
+clone_tell_parent(const struct clone_spec *c, uint32_t tid)
+{
+	if (c->flags & CLONE_PARENT_SETTID)
+		(void)put_user(tid, c->parent_tid); /* too late to fail: Linux ignores it too */
+}
+
+static long
+clone_new_thread(const struct clone_spec *c)
+{
+	struct process *p = current_process();
+	struct thread *t = clone_thread(p, c);
+	uint32_t tid;
+
+	if (!t)
+		return ERR_AGAIN;
+	tid = t->tid;
+	clone_tell_parent(c, tid);
+	process_add_thread(p, t);
+	/* An exec or exit may have begun: the new thread must not miss it. */
+	if (signal_is_fatal_pending(t))
+		__atomic_fetch_or(&t->flags, THREAD_NEED_SIGNAL, __ATOMIC_RELAXED);
+	thread_start(t);
+	thread_put(t);
+	return (long)tid;
+}
+
+static enum err
+nproc_check(const struct process *parent)
+{
+	/* RLIMIT_NPROC counts a user's processes; only a limit of our own number is cheap to keep. */
+	return parent->rlimits[RLIMIT_NPROC].cur == 0 && !capable(CAP_SYS_RESOURCE) ? ERR_AGAIN
+										     : OK;
+}
+
+static void
+vfork_wait(struct process *child)
+{
+	(void)wait_event(&child->vfork_wait, !__atomic_load_n(&child->is_vfork_child, __ATOMIC_ACQUIRE),
+	    WAIT_KILLABLE, NO_TIMEOUT); /* killed: the caller dies on its way out */
+}
+
+static long
+clone_new_process(const struct clone_spec *c)
+{
+	struct process *parent = current_process(), *p;
+	struct thread *t = NULL;
+	enum err err = nproc_check(parent);
+	uint32_t pid;
+
+	if (err != OK)
+		return err;
+	p = process_create();
+	if (!p)
+		return ERR_NOMEM;
+	p->pid = tid_alloc();
+	if (!p->pid) {
+		process_put(p);
+		return ERR_AGAIN;
+	}
+	process_copy_attributes(p, parent, c);
+	err = process_copy_parts(p, parent, c->flags);
+	if (err == OK) {
+		t = clone_thread(p, c);
+		err = t ? OK : ERR_AGAIN;
+	}
+	if (err != OK) {
+		tid_free(p->pid);
+		process_put(p);
+		return err;
+	}
+	pid = p->pid;
+	p->leader = thread_get(t);
+	p->is_vfork_child = c->flags & CLONE_VFORK;
+	clone_tell_parent(c, pid);
+	process_add_thread(p, t);
+	process_publish(p, c->flags & CLONE_PARENT ? parent->parent : parent);
+	if (c->flags & CLONE_VFORK)
+		process_get(p);
+	thread_start(t);
+	thread_put(t);
+	if (c->flags & CLONE_VFORK) {
+		vfork_wait(p);
+		process_put(p);
+	}
+	return (long)pid;
+}
+
+static long
+clone_do(const struct clone_spec *c)
+{
+	enum err err = clone_check(c);
+
+	if (err != OK)
+		return err;
+	/* A signal that is already there is taken by the parent alone, before there are two. */
+	if (signal_is_pending(current_thread()))
+		return ERR_RESTARTNOINTR;
+	return c->flags & CLONE_THREAD ? clone_new_thread(c) : clone_new_process(c);
+}
+
+long
+sys_fork(void)
+{
+	const struct clone_spec c = { .exit_signal = SIGCHLD };
+
+	return clone_do(&c);
+}
+
+long
+sys_vfork(void)
+{
+	const struct clone_spec c = { .flags = CLONE_VM | CLONE_VFORK, .exit_signal = SIGCHLD };
+
+	return clone_do(&c);
+}
+
+long
+sys_clone(uint64_t flags, vaddr_t stack, uint32_t USER *parent_tid, uint32_t USER *child_tid,
+    uint64_t tls)
+{
+	const struct clone_spec c = {
+		.flags = flags & 0xffffffff & ~(uint64_t)CSIGNAL,
+		.exit_signal = (int)(flags & CSIGNAL),
+		.stack = stack,
+		.tls = tls,
+		.parent_tid = parent_tid,
+		.child_tid = child_tid,
+	};
+
+	return clone_do(&c);
+}
+
+/* Linux's struct clone_args, version 0 and what later ones added. */
+struct clone_args {
+	uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls;
+	uint64_t set_tid, set_tid_size, cgroup;
+};
+
+enum { CLONE_ARGS_SIZE_VER0 = 64 };
+
+long
+sys_clone3(const struct clone_args USER *uargs, size_t size)
+{
+	struct clone_args a = { 0 };
+	struct clone_spec c;
+
+	if (size < CLONE_ARGS_SIZE_VER0)
+		return ERR_INVAL;
+	if (size > sizeof(a))
+		return ERR_2BIG;
+	if (copy_from_user(&a, uargs, size) != OK)
+		return ERR_FAULT;
+	if (a.set_tid || a.set_tid_size || a.cgroup || (a.flags & CSIGNAL) ||
+	    !a.stack != !a.stack_size || a.exit_signal > NSIG)
+		return ERR_INVAL;
+	if ((a.flags & (CLONE_THREAD | CLONE_PARENT)) && a.exit_signal)
+		return ERR_INVAL;
+	c = (struct clone_spec) {
+		.flags = a.flags,
+		.exit_signal = (int)a.exit_signal,
+		.stack = a.stack + a.stack_size,
+		.tls = a.tls,
+		.parent_tid = (uint32_t USER *)a.parent_tid,
+		.child_tid = (uint32_t USER *)a.child_tid,
+	};
+	return clone_do(&c);
+}
+
+long
+sys_set_tid_address(uint32_t USER *tidptr)
+{
+	current_thread()->clear_child_tid = tidptr;
+	return (long)current_thread()->tid;
+}

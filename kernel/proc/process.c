@@ -1,0 +1,359 @@
+/*
+ * The tables of processes and user threads. Both hashes and the list in pid order are changed
+ * under proc_tree_lock and read under RCU; objects are freed after a grace period, so a reader may
+ * take a reference to what it finds if the count has not dropped to 0.
+ */
+#include "kernel/proc/process.h"
+
+#include "kernel/file.h"
+#include "kernel/panic.h"
+#include "kernel/proc/proc_priv.h"
+#include "kernel/sync/rculist.h"
+#include "kernel/time/clock.h"
+#include "mm/aspace.h"
+#include "mm/slab.h"
+
+enum { HASH_SIZE = 1024 }; /* power of two; pids are handed out in order, so they spread evenly */
+
+struct spinlock proc_tree_lock = SPINLOCK_INIT("process tree", RANK_PROC_TREE);
+struct process *init_process;
+
+static struct list process_hash[HASH_SIZE]; /* [tree, R] */
+static struct list thread_hash[HASH_SIZE];  /* [tree, R] */
+static struct list process_list = LIST_INIT(process_list); /* [tree, R] rising pids */
+static struct slab_cache *process_cache;
+
+void
+process_init(void)
+{
+	for (unsigned i = 0; i < HASH_SIZE; i++) {
+		list_init(&process_hash[i]);
+		list_init(&thread_hash[i]);
+	}
+	process_cache = slab_cache_create("process", sizeof(struct process), 0);
+	if (!process_cache)
+		panic("process: no memory for the cache");
+	session_init();
+	signal_init();
+}
+
+struct process *
+process_create(void)
+{
+	struct process *p = slab_zalloc(process_cache);
+
+	if (!p)
+		return NULL;
+	p->refs = 1;
+	spin_init(&p->lock, "process", RANK_PROC);
+	list_init(&p->children);
+	list_init(&p->sibling_link);
+	list_init(&p->pgroup_link);
+	list_init(&p->threads);
+	list_init(&p->shared_pending.infos);
+	wait_queue_init(&p->stop_wait);
+	wait_queue_init(&p->exec_wait);
+	wait_queue_init(&p->child_wait);
+	wait_queue_init(&p->vfork_wait);
+	wait_queue_init(&p->signalfd_wait);
+	itimers_init(p);
+	p->is_dumpable = true;
+	p->exit_signal = SIGCHLD;
+	p->start_ns = clock_now_ns();
+	return p;
+}
+
+struct process *
+process_get(struct process *p)
+{
+	__atomic_fetch_add(&p->refs, 1, __ATOMIC_RELAXED);
+	return p;
+}
+
+static void
+process_free(struct rcu_head *head)
+{
+	slab_free(process_cache, container_of(head, struct process, rcu));
+}
+
+/* Whatever a process holds, half-built ones too. */
+void
+process_put(struct process *p)
+{
+	if (__atomic_sub_fetch(&p->refs, 1, __ATOMIC_ACQ_REL) != 0)
+		return;
+	signal_queue_flush(p, &p->shared_pending);
+	if (p->aspace)
+		aspace_put(p->aspace);
+	if (p->fds)
+		fd_table_put(p->fds);
+	if (p->fs)
+		fs_context_put(p->fs);
+	if (p->sigactions)
+		signal_actions_put(p->sigactions);
+	if (p->cred)
+		cred_put(p->cred);
+	kfree(p->exe_path);
+	rcu_call(&p->rcu, process_free);
+}
+
+static bool
+ref_get_unless_zero(uint32_t *refs)
+{
+	uint32_t n = __atomic_load_n(refs, __ATOMIC_RELAXED);
+
+	while (n)
+		if (__atomic_compare_exchange_n(
+			refs, &n, n + 1, true, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+			return true;
+	return false;
+}
+
+struct process *
+process_find(uint32_t pid)
+{
+	struct process *p;
+
+	rcu_read_lock();
+	rcu_list_for_each(p, &process_hash[pid % HASH_SIZE], hash_link) {
+		if (p->pid == pid && ref_get_unless_zero(&p->refs)) {
+			rcu_read_unlock();
+			return p;
+		}
+	}
+	rcu_read_unlock();
+	return NULL;
+}
+
+struct thread *
+thread_find(uint32_t tid)
+{
+	struct thread *t;
+
+	rcu_read_lock();
+	rcu_list_for_each(t, &thread_hash[tid % HASH_SIZE], tid_link) {
+		if (t->tid == tid && ref_get_unless_zero(&t->refs)) {
+			rcu_read_unlock();
+			return t;
+		}
+	}
+	rcu_read_unlock();
+	return NULL;
+}
+
+void
+process_for_each(bool (*fn)(struct process *, void *), void *arg)
+{
+	struct process *p;
+
+	rcu_read_lock();
+	rcu_list_for_each(p, &process_list, all_link)
+		if (!fn(p, arg))
+			break;
+	rcu_read_unlock();
+}
+
+/* New pids are as a rule the highest, so the search from the end is short. */
+static void
+process_list_insert_locked(struct process *p)
+{
+	struct list *where = process_list.prev;
+
+	while (where != &process_list && list_entry(where, struct process, all_link)->pid > p->pid)
+		where = where->prev;
+	rcu_list_insert_after(where, &p->all_link);
+}
+
+void
+process_add_thread(struct process *p, struct thread *t)
+{
+	spin_lock(&proc_tree_lock);
+	rcu_list_push_front(&thread_hash[t->tid % HASH_SIZE], &t->tid_link);
+	spin_lock(&p->lock);
+	list_push_back(&p->threads, &t->process_link);
+	p->num_threads++;
+	spin_unlock(&p->lock);
+	spin_unlock(&proc_tree_lock);
+}
+
+void
+process_remove_thread(struct process *p, struct thread *t)
+{
+	spin_lock(&proc_tree_lock);
+	rcu_list_remove(&t->tid_link);
+	spin_lock(&p->lock);
+	list_remove(&t->process_link);
+	p->utime_ns += t->utime_ns;
+	p->stime_ns += t->stime_ns;
+	p->nvcsw += t->nvcsw;
+	p->nivcsw += t->nivcsw;
+	spin_unlock(&p->lock);
+	spin_unlock(&proc_tree_lock);
+}
+
+void
+process_rename_thread(struct thread *t, uint32_t tid)
+{
+	spin_lock(&proc_tree_lock);
+	rcu_list_remove(&t->tid_link);
+	spin_unlock(&proc_tree_lock);
+	rcu_synchronize(); /* a reader may stand on the link that moves to another chain */
+	spin_lock(&proc_tree_lock);
+	t->tid = tid;
+	rcu_list_push_front(&thread_hash[tid % HASH_SIZE], &t->tid_link);
+	spin_unlock(&proc_tree_lock);
+}
+
+void
+process_publish(struct process *p, struct process *parent)
+{
+	spin_lock(&proc_tree_lock);
+	if (parent) {
+		p->parent = parent;
+		list_push_back(&parent->children, &p->sibling_link);
+		pgroup_join_locked(p, parent->pgroup);
+	}
+	process_list_insert_locked(p);
+	rcu_list_push_front(&process_hash[p->pid % HASH_SIZE], &p->hash_link);
+	spin_unlock(&proc_tree_lock);
+}
+
+void
+process_unpublish_locked(struct process *p)
+{
+	rcu_list_remove(&p->hash_link);
+	rcu_list_remove(&p->all_link);
+	list_remove(&p->sibling_link);
+	p->parent = NULL;
+	pgroup_leave_locked(p);
+}
+
+struct thread *
+process_leader(struct process *p)
+{
+	struct thread *t;
+
+	spin_lock(&p->lock);
+	t = p->leader ? thread_get(p->leader) : NULL;
+	spin_unlock(&p->lock);
+	return t;
+}
+
+void
+process_drop_leader(struct process *p)
+{
+	struct thread *t;
+
+	spin_lock(&p->lock);
+	t = p->leader;
+	p->leader = NULL;
+	spin_unlock(&p->lock);
+	if (t)
+		thread_put(t);
+}
+
+struct aspace *
+process_aspace(struct process *p)
+{
+	struct aspace *as;
+
+	spin_lock(&p->lock);
+	as = p->aspace ? aspace_get(p->aspace) : NULL;
+	spin_unlock(&p->lock);
+	return as;
+}
+
+struct fd_table *
+process_fds(struct process *p)
+{
+	struct fd_table *fds;
+
+	spin_lock(&p->lock);
+	fds = p->fds ? fd_table_get(p->fds) : NULL;
+	spin_unlock(&p->lock);
+	return fds;
+}
+
+struct fs_context *
+process_fs(struct process *p)
+{
+	struct fs_context *fs;
+
+	spin_lock(&p->lock);
+	fs = p->fs ? fs_context_get(p->fs) : NULL;
+	spin_unlock(&p->lock);
+	return fs;
+}
+
+void
+process_times(struct process *p, nsec_t *utime_ns, nsec_t *stime_ns)
+{
+	struct thread *t;
+
+	spin_lock(&p->lock);
+	*utime_ns = p->utime_ns;
+	*stime_ns = p->stime_ns;
+	list_for_each(t, &p->threads, process_link) {
+		*utime_ns += t->utime_ns;
+		*stime_ns += t->stime_ns;
+	}
+	spin_unlock(&p->lock);
+}
+
+uint32_t
+process_pgid(struct process *p)
+{
+	uint32_t pgid;
+
+	spin_lock(&proc_tree_lock);
+	pgid = p->pgroup ? p->pgroup->pgid : 0;
+	spin_unlock(&proc_tree_lock);
+	return pgid;
+}
+
+uint32_t
+process_sid(struct process *p)
+{
+	uint32_t sid;
+
+	spin_lock(&proc_tree_lock);
+	sid = p->pgroup ? p->pgroup->session->sid : 0;
+	spin_unlock(&proc_tree_lock);
+	return sid;
+}
+
+uint32_t
+process_parent_pid(struct process *p)
+{
+	uint32_t pid;
+
+	spin_lock(&proc_tree_lock);
+	pid = p->parent ? p->parent->pid : 0;
+	spin_unlock(&proc_tree_lock);
+	return pid;
+}
+
+char
+process_state_letter(struct process *p)
+{
+	char letter = 'S';
+	struct thread *t;
+
+	if (p->is_zombie)
+		return 'Z';
+	spin_lock(&p->lock);
+	if (p->is_stopped && p->num_parked == p->num_threads) {
+		letter = 'T';
+	} else {
+		list_for_each(t, &p->threads, process_link) {
+			uint32_t state = __atomic_load_n(&t->state, __ATOMIC_RELAXED);
+
+			if (state == THREAD_RUNNABLE)
+				letter = 'R';
+			else if (state == THREAD_BLOCKED && letter == 'S')
+				letter = 'D';
+		}
+	}
+	spin_unlock(&p->lock);
+	return letter;
+}
