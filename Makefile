@@ -267,6 +267,13 @@ $(B)/kernel.elf: kernel/kernel.ld scripts/gen-symbols $(KERNEL_OBJS)
 	$(Q)$(link) $@ $(KERNEL_OBJS) $(B)/obj/symbols.o
 	$(Q)scripts/gen-symbols --verify $(B)/kernel.nosyms $@
 
+# Objects depend on the commands that make them, not on this file: adding a source compiles it alone.
+$(B)/flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(CC) $(CFLAGS) $(NASM) $(NASMFLAGS) $(UNIT_CFLAGS)' | cmp -s - $@ || \
+		echo '$(CC) $(CFLAGS) $(NASM) $(NASMFLAGS) $(UNIT_CFLAGS)' >$@
+.PHONY: FORCE
+
 # System calls: which handlers exist is seen in the sources themselves. The outputs keep their
 # dates when they do not change, so the stamp, not they, is newer than the sources.
 $(GEN)/syscalls.stamp: scripts/gen-syscalls kernel/syscalls.def $(KERNEL_SRCS)
@@ -284,17 +291,17 @@ $(GEN)/font.c: scripts/gen-font $(FONT)
 
 $(GEN)/syscalls.h $(GEN)/syscalls_table.c: $(GEN)/syscalls.stamp ;
 
-$(B)/obj/gen/%.c.o: $(GEN)/%.c $(MAKEFILE_LIST)
+$(B)/obj/gen/%.c.o: $(GEN)/%.c $(B)/flags
 	@mkdir -p $(@D)
 	$(say) CC $<
 	$(Q)$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
 
-$(B)/obj/%.c.o: %.c $(MAKEFILE_LIST) | $(GEN)/syscalls.h
+$(B)/obj/%.c.o: %.c $(B)/flags | $(GEN)/syscalls.h
 	@mkdir -p $(@D)
 	$(say) CC $<
 	$(Q)$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
 
-$(B)/obj/%.asm.o: %.asm $(MAKEFILE_LIST)
+$(B)/obj/%.asm.o: %.asm $(B)/flags
 	@mkdir -p $(@D)
 	$(say) NASM $<
 	$(Q)$(NASM) $(NASMFLAGS) -MD $(@:.o=.d) -MP -o $@ $<
@@ -311,12 +318,12 @@ $(B)/BOOTX64.EFI: $(EFI_OBJS)
 	$(Q)lld-link /nologo /Brepro /subsystem:efi_application /nodefaultlib /entry:efi_main \
 		/out:$@ $(EFI_OBJS)
 
-$(B)/efi/%.c.obj: %.c $(MAKEFILE_LIST)
+$(B)/efi/%.c.obj: %.c $(B)/flags
 	@mkdir -p $(@D)
 	$(say) CC $<
 	$(Q)$(CC) $(EFI_CFLAGS) -MMD -MP -c -o $@ $<
 
-$(B)/efi/%.asm.obj: %.asm $(MAKEFILE_LIST)
+$(B)/efi/%.asm.obj: %.asm $(B)/flags
 	@mkdir -p $(@D)
 	$(say) NASM $<
 	$(Q)$(NASM) -f win64 -I./ -MD $(@:.obj=.d) -MP -o $@ $<
@@ -377,7 +384,7 @@ UNIT_CFLAGS := -std=gnu17 -g -O1 -fsanitize=address,undefined -fno-sanitize-reco
 unit: $(UNIT_BINS)
 	@tests/unit/run $(UNIT_BINS)
 
-$(B)/unit/%: tests/unit/%.c tests/unit/host.h tests/unit/ktest.c $(MAKEFILE_LIST)
+$(B)/unit/%: tests/unit/%.c tests/unit/host.h tests/unit/ktest.c $(B)/flags
 	@mkdir -p $(@D)
 	$(say) UNIT $<
 	$(Q)srcs="$< tests/unit/ktest.c $$(sed -n '/LINK:/,$${s/^.*LINK:/ /;s/^ \* / /;h;s/\*\/.*//;p;g;/\*\//q}' $< | tr '\n' ' ')"; \
