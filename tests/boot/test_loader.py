@@ -198,6 +198,16 @@ def test_nokaslr_keeps_them(esp):
         assert places(vm) == (0xffffffff80200000, 0xffff800000000000)
 
 
+def test_firmware_with_5_level_paging(esp):
+    boot, build = esp / "EFI" / "BOOT", f"{TOP}/build/release"
+    subprocess.run(["make", "-C", TOP, "-s", "build/release/la57.efi"], check=True)
+    (boot / "BOOTX64.EFI").rename(boot / "KEEL.EFI")
+    shutil.copy(f"{build}/la57.efi", boot / "BOOTX64.EFI")
+    # One CPU: the firmware parks the others by page tables of 4 levels, as it knows nothing of this.
+    text = start(esp, "cpu: ", cpu="max", smp="1")
+    assert "5-level paging is on" in text
+
+
 def test_pvh_hands_over_memory_initrd_and_command_line():
     with VM(boot="pvh", mem="64M", append="loglevel=8 quirk") as vm:
         vm.expect(r"boot: memory 0000100000-\S+ usable")
