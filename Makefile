@@ -65,8 +65,10 @@ SRCS_kernel_x86 := \
 
 # Only in the debug kernel: tests that run inside (selftest=).
 SRCS_selftest := \
+	kernel/irq/selftest.c \
 	kernel/selftest.c \
-	kernel/x86/selftest.c
+	kernel/x86/selftest.c \
+	kernel/x86/smp_selftest.c
 
 SRCS_kernel_sync := \
 	kernel/sync/held.c \

@@ -79,6 +79,7 @@ kernel_main(const struct boot_info *boot)
 	irq_init();			/* interrupt controllers, all lines masked */
 	clock_init(boot);		/* time runs */
 	sched_init();			/* threads: this is one; interrupts are on */
+	clock_refine_later();		/* measures the TSC again, longer */
 	random_init(boot);
 	process_init(); /* the tables of processes, files, futexes */
 	file_init();
