@@ -135,6 +135,7 @@ SRCS_kernel_ipc := \
 
 SRCS_mm := \
 	mm/access.c \
+	mm/advise.c \
 	mm/anon.c \
 	mm/area.c \
 	mm/aspace.c \
@@ -151,7 +152,9 @@ SRCS_mm := \
 	mm/mmap.c \
 	mm/pagecache.c \
 	mm/pagetable.c \
+	mm/remap.c \
 	mm/shmem.c \
+	mm/show.c \
 	mm/slab.c \
 	mm/slab_debug.c \
 	mm/tlb.c \
@@ -391,7 +394,7 @@ UNIT_CFLAGS := -std=gnu17 -g -O1 -fsanitize=address,undefined -fno-sanitize-reco
 unit: $(UNIT_BINS)
 	@tests/unit/run $(UNIT_BINS)
 
-$(B)/unit/%: tests/unit/%.c tests/unit/host.h tests/unit/ktest.c $(B)/flags
+$(B)/unit/%: tests/unit/%.c tests/unit/host.h tests/unit/ktest.c $(B)/flags | $(GEN)/syscalls.h
 	@mkdir -p $(@D)
 	$(say) UNIT $<
 	$(Q)srcs="$< tests/unit/ktest.c $$(sed -n '/LINK:/,$${s/^.*LINK:/ /;s/^ \* / /;h;s/\*\/.*//;p;g;/\*\//q}' $< | tr '\n' ' ')"; \

@@ -23,6 +23,7 @@
 #include "kernel/x86/features.h"
 #include "kernel/x86/smp.h"
 #include "lib/fmt.h"
+#include "mm/aspace.h"
 #include "mm/kva.h"
 #include "mm/page.h"
 #include "mm/slab.h"
@@ -73,6 +74,7 @@ kernel_main(const struct boot_info *boot)
 	frames_init(boot); /* memory: frames, objects, the kernel's own page table */
 	slab_init();
 	kva_init();
+	aspace_init(); /* programs' memory */
 	cpu_guard_boot_stack();
 	acpi_describe(boot, &platform); /* what machine this is */
 	power_init();			/* from here on it can be switched off */

@@ -51,3 +51,9 @@ sys_brk(vaddr_t addr)
 {
 	return aspace_brk(current_space(), addr);
 }
+
+long
+sys_mremap(vaddr_t addr, size_t old_len, size_t new_len, int flags, vaddr_t new_addr)
+{
+	return aspace_remap(current_space(), addr, old_len, new_len, flags, new_addr);
+}

@@ -1,6 +1,6 @@
 /*
  * Address spaces on fake physical memory: single operations, and long random runs of them compared
- * with a plain array of pages. LINK: mm/access.c mm/anon.c mm/area.c mm/aspace.c mm/fault.c mm/filemap.c mm/map.c mm/pagecache.c mm/pagetable.c mm/shmem.c mm/userpt.c lib/rbtree.c lib/string.c tests/fakes/clock.c tests/fakes/cpu.c tests/fakes/frames.c tests/fakes/kmalloc.c tests/fakes/mutex.c tests/fakes/panic.c tests/fakes/percpu.c tests/fakes/spinlock.c tests/fakes/tlb.c tests/fakes/vm_env.c tests/fakes/wait.c
+ * with a plain array of pages. LINK: mm/access.c mm/advise.c mm/anon.c mm/area.c mm/aspace.c mm/fault.c mm/filemap.c mm/map.c mm/pagecache.c mm/pagetable.c mm/remap.c mm/shmem.c mm/userpt.c lib/rbtree.c lib/string.c tests/fakes/clock.c tests/fakes/cpu.c tests/fakes/frames.c tests/fakes/kmalloc.c tests/fakes/mutex.c tests/fakes/panic.c tests/fakes/percpu.c tests/fakes/spinlock.c tests/fakes/tlb.c tests/fakes/vm_env.c tests/fakes/wait.c
  */
 #include "kernel/fcntl.h"
 #include "kernel/file.h"
@@ -12,6 +12,7 @@
 #include "mm/pagecache.h"
 #include "mm/slab.h"
 #include "mm/userpt.h"
+#include "syscalls.h"
 #include "tests/fakes/fakes.h"
 #include "tests/unit/ktest.h"
 
@@ -208,6 +209,32 @@ KTEST(aspace_brk_moves_both_ways)
 	CHECK(nothing_is_left());
 }
 
+KTEST(aspace_remap_grows_in_place_or_moves)
+{
+	struct aspace *as;
+	long at;
+
+	set_up();
+	as = aspace_create();
+	CHECK_EQ(aspace_map(as, BASE, 8192, RW, ANON | MAP_FIXED, NULL, 0), BASE);
+	*reach(as, BASE + 4096, AREA_WRITE) = 'm';
+	CHECK_EQ(aspace_remap(as, BASE, 8192, 16384, 0, 0), BASE);
+	CHECK_EQ(aspace_map(as, BASE + 16384, 4096, PROT_READ, ANON | MAP_FIXED, NULL, 0),
+	    BASE + 16384);
+	CHECK_EQ(aspace_remap(as, BASE, 16384, 32768, 0, 0), ERR_NOMEM);
+	at = aspace_remap(as, BASE, 16384, 32768, MREMAP_MAYMOVE, 0);
+	CHECK(at > 0 && at != BASE);
+	CHECK(*reach(as, at + 4096, AREA_READ) == 'm' && *reach(as, at + 32767, AREA_READ) == 0);
+	CHECK(!reach(as, BASE, AREA_READ));
+	CHECK_EQ(aspace_remap(as, at, 32768, 4096, 0, 0), at);
+	CHECK(!reach(as, at + 4096, AREA_READ));
+	CHECK_EQ(aspace_remap(as, at + 1, 4096, 4096, 0, 0), ERR_INVAL);
+	CHECK_EQ(aspace_remap(as, at, 4096, 0, 0, 0), ERR_INVAL);
+	CHECK_EQ(aspace_remap(as, at, 8192, 4096, 0, 0), ERR_FAULT);
+	aspace_put(as);
+	CHECK(nothing_is_left());
+}
+
 KTEST(aspace_read_and_write_reach_across_pages)
 {
 	struct aspace *as;
@@ -231,7 +258,8 @@ KTEST(aspace_read_and_write_reach_across_pages)
 
 enum { PAGES = 48, FILE_PAGES = 24, SPACES = 3 };
 
-enum kind { NONE, PRIVATE, SHARED, FILE_PRIVATE, FILE_SHARED };
+/* UNKNOWN: mapped, but not followed any further. */
+enum kind { NONE, PRIVATE, SHARED, FILE_PRIVATE, FILE_SHARED, UNKNOWN };
 
 /* One page of a space as it should be. */
 struct mpage {
@@ -269,6 +297,7 @@ test_release(struct file *f)
 
 static const struct file_ops test_file_ops = { .mmap = test_mmap, .release = test_release };
 static struct file *file;
+static struct process test_process;
 
 static bool
 expect_access(const struct mpage *m, unsigned access)
@@ -298,6 +327,8 @@ check_page(struct space *s, unsigned i)
 {
 	char *p = reach(s->as, BASE + i * 4096ull + 7, AREA_READ);
 
+	if (s->pages[i].kind == UNKNOWN)
+		return true;
 	if (!p != !expect_access(&s->pages[i], AREA_READ))
 		return false;
 	return !p || *(uint8_t *)p == *model_value(&s->pages[i]);
@@ -310,6 +341,8 @@ write_page(struct space *s, unsigned i)
 	char *p = reach(s->as, BASE + i * 4096ull + 7, AREA_WRITE);
 	uint8_t v = (uint8_t)rnd(256);
 
+	if (m->kind == UNKNOWN)
+		return true;
 	if (!p != !expect_access(m, AREA_WRITE))
 		return false;
 	if (!p)
@@ -392,6 +425,54 @@ fork_space(struct space *s)
 	return to->as != NULL;
 }
 
+/* mremap of pages that lie in one area: moves, grows or shrinks. */
+static bool
+remap_pages(struct space *s, unsigned first, unsigned n)
+{
+	unsigned to = rnd(PAGES), len = 1 + rnd(MIN(PAGES - to, 12));
+	vaddr_t old = BASE + first * 4096ull, at = BASE + to * 4096ull;
+	struct area *a = area_find(s->as, old);
+	bool is_whole = a && a->end >= old + n * 4096ull;
+	bool overlaps = to < first + n && first < to + len;
+	struct mpage moved[PAGES] = { 0 };
+	long r;
+
+	r = aspace_remap(
+	    s->as, old, n * 4096, len * 4096, MREMAP_MAYMOVE | MREMAP_FIXED, at);
+	if (overlaps || !is_whole)
+		return r == (overlaps ? ERR_INVAL : ERR_FAULT);
+	if (r != (long)at)
+		return false;
+	for (unsigned i = 0; i < len; i++) {
+		moved[i] = s->pages[first + MIN(i, n - 1)];
+		if (i < n)
+			continue;
+		/* Grown: anonymous pages are new, file pages those that follow. */
+		moved[i].is_own = false;
+		moved[i].file_page = moved[n - 1].file_page + i - (n - 1);
+		if (moved[i].kind == SHARED || moved[i].file_page >= FILE_PAGES)
+			moved[i].kind = moved[i].kind == PRIVATE ? PRIVATE : UNKNOWN;
+	}
+	memset(&s->pages[first], 0, n * sizeof(s->pages[0]));
+	memcpy(&s->pages[to], moved, len * sizeof(s->pages[0]));
+	return true;
+}
+
+/* MADV_DONTNEED: private changes are forgotten. */
+static bool
+discard_pages(struct space *s, unsigned first, unsigned n)
+{
+	bool has_gap = false;
+
+	for (unsigned i = first; i < first + n; i++) {
+		has_gap |= s->pages[i].kind == NONE;
+		s->pages[i].is_own = false;
+	}
+	test_process.aspace = s->as;
+	return sys_madvise(BASE + first * 4096ull, n * 4096ull, MADV_DONTNEED) ==
+	    (has_gap ? ERR_NOMEM : OK);
+}
+
 static bool
 random_step(void)
 {
@@ -400,7 +481,7 @@ random_step(void)
 
 	if (!s->as)
 		s = &spaces[0];
-	switch (rnd(16)) {
+	switch (rnd(18)) {
 	case 0: case 1: return map_pages(s, first, n);
 	case 2:
 		memset(&s->pages[first], 0, n * sizeof(s->pages[0]));
@@ -414,6 +495,8 @@ random_step(void)
 		aspace_put(s->as);
 		memset(s, 0, sizeof(*s));
 		return true;
+	case 16: return remap_pages(s, first, n);
+	case 17: return rnd(2) ? true : discard_pages(s, first, n);
 	case 8: case 9: case 10: case 11: return write_page(s, first);
 	default: return check_page(s, first);
 	}
@@ -423,13 +506,14 @@ random_step(void)
 static bool
 counters_agree(const struct space *s)
 {
-	uint64_t mapped = 0, data = 0;
+	uint64_t mapped = 0, data = 0, unknown = 0;
 	vaddr_t end = 0;
 
 	for (unsigned i = 0; i < PAGES; i++) {
 		const struct mpage *m = &s->pages[i];
 
 		mapped += m->kind != NONE;
+		unknown += m->kind == UNKNOWN;
 		data += (m->kind == PRIVATE || m->kind == FILE_PRIVATE) && m->prot & PROT_WRITE;
 	}
 	for (struct area *a = area_find_from(s->as, 0); a; a = area_next(a)) {
@@ -437,13 +521,17 @@ counters_agree(const struct space *s)
 			return false;
 		end = a->end;
 	}
-	return s->as->num_pages == mapped && s->as->data_pages == data;
+	return s->as->num_pages == mapped && s->as->data_pages >= data &&
+	    s->as->data_pages <= data + unknown;
 }
 
 static void
 random_run(uint64_t start_seed)
 {
 	set_up();
+	for (unsigned i = 0; i < RLIMITS; i++)
+		test_process.rlimits[i].cur = RLIM_INFINITY;
+	fake_thread.process = &test_process;
 	seed = start_seed;
 	num_cells = 0;
 	file_len = FILE_PAGES;
@@ -466,6 +554,7 @@ random_run(uint64_t start_seed)
 		if (spaces[k].as)
 			aspace_put(spaces[k].as);
 	}
+	fake_thread.process = NULL;
 	CHECK_EQ(file->refs, 1);
 	CHECK(list_is_empty(&cache.areas));
 	file_put(file);

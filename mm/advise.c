@@ -1,0 +1,365 @@
+/*
+ * Calls about pages that are mapped already: madvise, mincore, msync, mlock and its kin. Pages
+ * are never taken away to make room, so locking means making present; advice on order of
+ * access is accepted and changes nothing.
+ */
+#include "kernel/file.h"
+#include "kernel/proc/process.h"
+#include "mm/area.h"
+#include "mm/mman.h"
+#include "mm/page.h"
+#include "mm/pagecache.h"
+#include "mm/usercopy.h"
+#include "mm/userpt.h"
+#include "syscalls.h"
+
+static struct aspace *
+current_space(void)
+{
+	return current_process()->aspace;
+}
+
+/*
+ * Calls fn for the part of each area in [start, end). Goes on over gaps and then gives ERR_NOMEM, as
+ * these calls do; stops at an error. The lock is the caller's.
+ */
+static enum err
+for_each_part(struct aspace *as, vaddr_t start, vaddr_t end,
+    enum err (*fn)(struct area *, vaddr_t from, vaddr_t to, void *arg), void *arg)
+{
+	struct area *a = area_find_from(as, start);
+	bool has_gap = false;
+
+	while (start < end) {
+		vaddr_t stop;
+		enum err err;
+
+		if (!a || a->start >= end) {
+			has_gap = true;
+			break;
+		}
+		if (a->start > start) {
+			has_gap = true;
+			start = a->start;
+		}
+		stop = MIN(a->end, end);
+		err = fn(a, start, stop, arg);
+		if (err != OK)
+			return err;
+		start = stop;
+		a = area_find_from(as, start);
+	}
+	return has_gap ? ERR_NOMEM : OK;
+}
+
+/* ---- madvise ---------------------------------------------------------------------------- */
+
+static enum err
+discard_part(struct area *a, vaddr_t from, vaddr_t to, void *arg)
+{
+	struct tlb_batch batch;
+
+	if (a->flags & (AREA_LOCKED | AREA_DEVICE))
+		return ERR_INVAL;
+	tlb_batch_begin(&batch, a->aspace);
+	upt_zap(a->aspace, from, to, &batch);
+	tlb_batch_end(&batch);
+	return OK;
+}
+
+static enum err
+nothing_to_do(struct area *a, vaddr_t from, vaddr_t to, void *arg)
+{
+	return OK;
+}
+
+/* Shared lock: faults at the same time find each page either there or gone. */
+static enum err
+advise_shared(struct aspace *as, vaddr_t start, vaddr_t end, int advice)
+{
+	bool discards = advice == MADV_DONTNEED || advice == MADV_FREE;
+	enum err err;
+
+	rwsem_lock_shared(&as->lock);
+	err = for_each_part(as, start, end, discards ? discard_part : nothing_to_do, NULL);
+	rwsem_unlock_shared(&as->lock);
+	return err;
+}
+
+struct flag_change {
+	uint32_t set, clear;
+	struct list dead;
+};
+
+static enum err
+change_part(struct area *a, vaddr_t from, vaddr_t to, void *arg)
+{
+	struct flag_change *c = arg;
+	uint32_t flags = (a->flags & ~c->clear) | c->set;
+
+	if (flags == a->flags)
+		return OK;
+	if (a->start < from && !(a = area_split(a, from)))
+		return ERR_NOMEM;
+	if (a->end > to && !area_split(a, to))
+		return ERR_NOMEM;
+	a->flags = flags;
+	area_merge(a, &c->dead);
+	return OK;
+}
+
+/* Sets and clears flags of whole areas, cut where the range begins and ends. */
+static enum err
+change_flags(struct aspace *as, vaddr_t start, vaddr_t end, uint32_t set, uint32_t clear)
+{
+	struct flag_change c = { .set = set, .clear = clear };
+	enum err err;
+
+	list_init(&c.dead);
+	rwsem_lock(&as->lock);
+	err = for_each_part(as, start, end, change_part, &c);
+	rwsem_unlock(&as->lock);
+	areas_free(&c.dead);
+	return err;
+}
+
+long
+sys_madvise(vaddr_t addr, size_t len, int advice)
+{
+	struct aspace *as = current_space();
+	size_t size = ALIGN_UP(len, PAGE_SIZE);
+	enum err err;
+
+	if (!IS_ALIGNED(addr, PAGE_SIZE) || size < len || (len && !range_ok(addr, size)))
+		return ERR_INVAL;
+	switch (advice) {
+	case MADV_NORMAL:
+	case MADV_RANDOM:
+	case MADV_SEQUENTIAL:
+	case MADV_WILLNEED:
+	case MADV_DONTNEED:
+	case MADV_FREE:
+	case MADV_MERGEABLE:
+	case MADV_UNMERGEABLE:
+	case MADV_HUGEPAGE:
+	case MADV_NOHUGEPAGE:
+	case MADV_DONTDUMP:
+	case MADV_DODUMP:
+	case MADV_COLD:
+	case MADV_PAGEOUT:
+		return len ? advise_shared(as, addr, addr + size, advice) : OK;
+	case MADV_DONTFORK:
+		return change_flags(as, addr, addr + size, AREA_NO_FORK, 0);
+	case MADV_DOFORK:
+		return change_flags(as, addr, addr + size, 0, AREA_NO_FORK);
+	case MADV_WIPEONFORK:
+		return change_flags(as, addr, addr + size, AREA_WIPE_FORK, 0);
+	case MADV_KEEPONFORK:
+		return change_flags(as, addr, addr + size, 0, AREA_WIPE_FORK);
+	case MADV_POPULATE_READ:
+	case MADV_POPULATE_WRITE:
+		err = len ? advise_shared(as, addr, addr + size, MADV_NORMAL) : OK;
+		return err == OK ? aspace_populate(as, addr, size) : err;
+	default:
+		return ERR_INVAL;
+	}
+}
+
+/* ---- mincore ---------------------------------------------------------------------------- */
+
+static uint8_t
+is_in_core(const struct area *a, vaddr_t va)
+{
+	pte_t *pte = upt_find(a->aspace, va);
+	struct page *pg;
+
+	if (pte && upt_load(pte))
+		return 1;
+	if (!a->file || !a->file->cache)
+		return 0;
+	pg = page_cache_find(a->file->cache, a->file_page + ((va - a->start) >> PAGE_SHIFT));
+	if (!pg)
+		return 0;
+	page_put(pg);
+	return 1;
+}
+
+static enum err
+mincore_part(struct area *a, vaddr_t from, vaddr_t to, void *arg)
+{
+	uint8_t **out = arg;
+
+	for (vaddr_t va = from; va < to; va += PAGE_SIZE)
+		*(*out)++ = is_in_core(a, va);
+	return OK;
+}
+
+long
+sys_mincore(vaddr_t addr, size_t len, uint8_t USER *vec)
+{
+	struct aspace *as = current_space();
+	size_t size = ALIGN_UP(len, PAGE_SIZE);
+	uint8_t chunk[256];
+
+	if (!IS_ALIGNED(addr, PAGE_SIZE))
+		return ERR_INVAL;
+	if (size < len || (len && !range_ok(addr, size)))
+		return ERR_NOMEM;
+	for (size_t done = 0; done < size >> PAGE_SHIFT; done += sizeof(chunk)) {
+		size_t n = MIN((size >> PAGE_SHIFT) - done, sizeof(chunk));
+		vaddr_t start = addr + done * PAGE_SIZE;
+		uint8_t *out = chunk;
+		enum err err;
+
+		rwsem_lock_shared(&as->lock);
+		err = for_each_part(as, start, start + n * PAGE_SIZE, mincore_part, &out);
+		rwsem_unlock_shared(&as->lock);
+		if (err != OK)
+			return err;
+		if (copy_to_user(vec + done, chunk, n) != OK)
+			return ERR_FAULT;
+	}
+	return OK;
+}
+
+/* ---- msync ------------------------------------------------------------------------------- */
+
+/* The first shared file mapping in [*start, end), referenced; *start goes past it. NULL: none left. */
+static struct file *
+next_shared_file(struct aspace *as, vaddr_t *start, vaddr_t end)
+{
+	struct file *f = NULL;
+	struct area *a;
+
+	rwsem_lock_shared(&as->lock);
+	for (a = area_find_from(as, *start); a && a->start < end && !f; a = area_next(a)) {
+		if (a->file && a->flags & AREA_SHARED)
+			f = file_get(a->file);
+		*start = a->end;
+	}
+	rwsem_unlock_shared(&as->lock);
+	return f;
+}
+
+long
+sys_msync(vaddr_t addr, size_t len, int flags)
+{
+	struct aspace *as = current_space();
+	size_t size = ALIGN_UP(len, PAGE_SIZE);
+	enum err gaps, err = OK;
+	struct file *f;
+
+	if (!IS_ALIGNED(addr, PAGE_SIZE) || flags & ~(MS_ASYNC | MS_INVALIDATE | MS_SYNC) ||
+	    (flags & MS_ASYNC && flags & MS_SYNC))
+		return ERR_INVAL;
+	if (size < len || (len && !range_ok(addr, size)))
+		return ERR_NOMEM;
+	gaps = len ? advise_shared(as, addr, addr + size, MADV_NORMAL) : OK;
+	for (vaddr_t at = addr; flags & MS_SYNC && err == OK;) {
+		f = next_shared_file(as, &at, addr + size);
+		if (!f)
+			break;
+		if (f->ops->fsync)
+			err = f->ops->fsync(f, true);
+		file_put(f);
+	}
+	return err == OK ? gaps : err;
+}
+
+/* ---- mlock -------------------------------------------------------------------------------- */
+
+static bool
+may_lock(struct aspace *as, size_t bytes)
+{
+	struct aspace_stats stats;
+
+	if (capable(CAP_IPC_LOCK))
+		return true;
+	aspace_stats_get(as, &stats);
+	return stats.locked * PAGE_SIZE + bytes <= current_limit(RLIMIT_MEMLOCK);
+}
+
+/* mlock's range: from the page of `addr` to that of the last byte. False: it wraps. */
+static bool
+lock_range(vaddr_t *addr, size_t *len)
+{
+	size_t size = *len + *addr % PAGE_SIZE;
+
+	if (size < *len || ALIGN_UP(size, PAGE_SIZE) < size)
+		return false;
+	*len = ALIGN_UP(size, PAGE_SIZE);
+	*addr = ALIGN_DOWN(*addr, (vaddr_t)PAGE_SIZE);
+	return !*len || range_ok(*addr, *len);
+}
+
+static long
+lock_pages(vaddr_t addr, size_t len, bool on_fault)
+{
+	struct aspace *as = current_space();
+	enum err err;
+
+	if (!lock_range(&addr, &len) || !may_lock(as, len))
+		return ERR_NOMEM;
+	err = change_flags(as, addr, addr + len, AREA_LOCKED, 0);
+	if (err == OK && !on_fault)
+		err = aspace_populate(as, addr, len);
+	return err;
+}
+
+long
+sys_mlock(vaddr_t addr, size_t len)
+{
+	return lock_pages(addr, len, false);
+}
+
+long
+sys_mlock2(vaddr_t addr, size_t len, int flags)
+{
+	return flags & ~MLOCK_ONFAULT ? ERR_INVAL : lock_pages(addr, len, flags);
+}
+
+long
+sys_munlock(vaddr_t addr, size_t len)
+{
+	if (!lock_range(&addr, &len))
+		return ERR_INVAL;
+	return change_flags(current_space(), addr, addr + len, 0, AREA_LOCKED);
+}
+
+/* All areas at once; that there are gaps is no error here. */
+static enum err
+change_all(struct aspace *as, uint32_t set, uint32_t clear)
+{
+	enum err err = change_flags(as, 0, USER_SPACE_END, set, clear);
+
+	return err == ERR_NOMEM ? OK : err;
+}
+
+long
+sys_mlockall(int flags)
+{
+	struct aspace *as = current_space();
+	enum err err = OK;
+
+	if (!flags || flags & ~(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) || flags == MCL_ONFAULT)
+		return ERR_INVAL;
+	if (!may_lock(as, flags & MCL_CURRENT ? as->num_pages * PAGE_SIZE : 0))
+		return ERR_NOMEM;
+	rwsem_lock(&as->lock);
+	as->lock_future = flags & MCL_FUTURE;
+	rwsem_unlock(&as->lock);
+	if (flags & MCL_CURRENT)
+		err = change_all(as, AREA_LOCKED, 0);
+	return err;
+}
+
+long
+sys_munlockall(void)
+{
+	struct aspace *as = current_space();
+
+	rwsem_lock(&as->lock);
+	as->lock_future = false;
+	rwsem_unlock(&as->lock);
+	return change_all(as, 0, AREA_LOCKED);
+}

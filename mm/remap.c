@@ -1,0 +1,175 @@
+/* mremap: an area grows or shrinks where it is, or moves with its pages. */
+#include "kernel/file.h"
+#include "kernel/proc/process.h"
+#include "mm/area.h"
+#include "mm/mman.h"
+#include "mm/page.h"
+#include "mm/pagecache.h"
+#include "mm/userpt.h"
+
+/* One mremap, page-aligned and checked. */
+struct remap {
+	struct aspace *as;
+	vaddr_t old, new_addr;
+	size_t old_len, new_len;
+	int flags;
+};
+
+/* The area that holds all of [old, old + old_len), or an error as Linux gives it. */
+static enum err
+find_source(const struct remap *r, struct area **out)
+{
+	struct area *a = area_find(r->as, r->old);
+
+	if (!a || r->old + r->old_len > a->end)
+		return ERR_FAULT;
+	if (r->new_len > r->old_len && a->flags & AREA_DEVICE)
+		return ERR_FAULT;
+	*out = a;
+	return OK;
+}
+
+static bool
+may_grow(const struct remap *r, const struct area *a)
+{
+	uint64_t more = (r->new_len - r->old_len) >> PAGE_SHIFT;
+	bool is_data = (a->flags & (AREA_WRITE | AREA_SHARED | AREA_STACK)) == AREA_WRITE;
+
+	return r->as->num_pages + more <= current_limit(RLIMIT_AS) >> PAGE_SHIFT &&
+	    (!is_data || r->as->data_pages + more <= current_limit(RLIMIT_DATA) >> PAGE_SHIFT);
+}
+
+/* The copy of `a` that will hold the moved pages, in the tree at r->new_addr. */
+static struct area *
+make_target(const struct remap *r, const struct area *a)
+{
+	struct area *to = area_alloc(r->as, r->new_addr, r->new_addr + r->new_len, a->flags);
+
+	if (!to)
+		return NULL;
+	to->ops = a->ops;
+	to->file = a->file ? file_get(a->file) : NULL;
+	to->file_page = a->file_page + ((r->old - a->start) >> PAGE_SHIFT);
+	to->private = a->private;
+	to->flags &= ~AREA_HEAP;
+	area_insert(to);
+	return to;
+}
+
+/* Moves the entries, under the lock of the mapped file if there is one. */
+static enum err NO_THREAD_SAFETY_ANALYSIS
+move_pages(const struct remap *r, struct page_cache *cache, vaddr_t from, vaddr_t to)
+{
+	struct tlb_batch batch;
+	enum err err;
+
+	/* A truncation must not look between an entry's leaving and its arrival. */
+	if (cache)
+		mutex_lock(&cache->map_lock);
+	tlb_batch_begin(&batch, r->as);
+	err = upt_move(r->as, from, to, MIN(r->old_len, r->new_len), &batch);
+	tlb_batch_end(&batch);
+	if (cache)
+		mutex_unlock(&cache->map_lock);
+	return err;
+}
+
+/* Moves pages and area to the free range at r->new_addr. */
+static enum err
+move(const struct remap *r, struct area *a, struct list *dead)
+{
+	struct area *to = make_target(r, a);
+	struct page_cache *cache = a->file ? a->file->cache : NULL;
+	enum err err;
+
+	if (!to)
+		return ERR_NOMEM;
+	err = move_pages(r, cache, r->old, r->new_addr);
+	if (err == OK)
+		err = range_unmap(r->as, r->old, r->old + r->old_len, dead);
+	if (err != OK) {
+		/* The pages go back, for which there are tables: this cannot fail. */
+		(void)move_pages(r, cache, r->new_addr, r->old);
+		(void)range_unmap(r->as, r->new_addr, r->new_addr + r->new_len, dead);
+		return err;
+	}
+	area_merge(to, dead);
+	return OK;
+}
+
+/* MREMAP_FIXED: whatever is at the target goes. */
+static long
+remap_fixed(struct remap *r, struct list *dead)
+{
+	struct area *a;
+	enum err err;
+
+	if (!range_ok(r->new_addr, r->new_len) || r->new_addr < MMAP_MIN_ADDR ||
+	    !(r->flags & MREMAP_MAYMOVE))
+		return ERR_INVAL;
+	if (r->new_addr < r->old + r->old_len && r->old < r->new_addr + r->new_len)
+		return ERR_INVAL;
+	err = find_source(r, &a);
+	if (err == OK && r->new_len > r->old_len && !may_grow(r, a))
+		err = ERR_NOMEM;
+	if (err == OK)
+		err = range_unmap(r->as, r->new_addr, r->new_addr + r->new_len, dead);
+	if (err == OK)
+		err = find_source(r, &a); /* the unmapping may have cut it */
+	if (err == OK)
+		err = move(r, a, dead);
+	return err == OK ? (long)r->new_addr : err;
+}
+
+static long
+remap_anywhere(struct remap *r, struct list *dead)
+{
+	struct area *a;
+	enum err err = find_source(r, &a);
+
+	if (err != OK)
+		return err;
+	if (r->new_len <= r->old_len) {
+		if (r->new_len < r->old_len)
+			err = range_unmap(
+			    r->as, r->old + r->new_len, r->old + r->old_len, dead);
+		return err == OK ? (long)r->old : err;
+	}
+	if (!may_grow(r, a))
+		return ERR_NOMEM;
+	if (r->old + r->old_len == a->end && range_ok(r->old, r->new_len) &&
+	    range_is_free(r->as, a->end, r->old + r->new_len)) {
+		area_set_end(a, r->old + r->new_len);
+		area_merge(a, dead);
+		return (long)r->old;
+	}
+	if (!(r->flags & MREMAP_MAYMOVE))
+		return ERR_NOMEM;
+	r->new_addr = range_find(r->as, r->new_len, MMAP_MIN_ADDR, r->as->mmap_base);
+	if (!r->new_addr)
+		return ERR_NOMEM;
+	err = move(r, a, dead);
+	return err == OK ? (long)r->new_addr : err;
+}
+
+long
+aspace_remap(struct aspace *as, vaddr_t old, size_t old_len, size_t new_len, int flags,
+    vaddr_t new_addr)
+{
+	struct remap r = { .as = as, .old = old, .new_addr = new_addr, .flags = flags };
+	struct list dead;
+	long result;
+
+	r.old_len = ALIGN_UP(old_len, PAGE_SIZE);
+	r.new_len = ALIGN_UP(new_len, PAGE_SIZE);
+	/* An old length of 0 (a second mapping of shared pages) and keeping the source: not here. */
+	if (flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED) || r.old_len < old_len || !r.new_len ||
+	    r.new_len > USER_SPACE_END || !range_ok(old, r.old_len))
+		return ERR_INVAL;
+	list_init(&dead);
+	rwsem_lock(&as->lock);
+	result = flags & MREMAP_FIXED ? remap_fixed(&r, &dead) : remap_anywhere(&r, &dead);
+	rwsem_unlock(&as->lock);
+	areas_free(&dead);
+	return result;
+}
