@@ -22,7 +22,10 @@ say := @printf '%-5s %s\n'
 
 SRCS_lib := \
 	lib/chacha20.c \
+	lib/cpio.c \
+	lib/crc32.c \
 	lib/fmt.c \
+	lib/inflate.c \
 	lib/rbtree.c \
 	lib/string.c
 
@@ -171,7 +174,35 @@ SRCS_acpi := \
 	acpi/numa.c \
 	acpi/tables.c
 
-SRCS_fs :=
+SRCS_fs := \
+	fs/attr.c \
+	fs/change.c \
+	fs/context.c \
+	fs/data.c \
+	fs/dcache.c \
+	fs/dev_mem.c \
+	fs/device.c \
+	fs/init.c \
+	fs/initramfs.c \
+	fs/inode.c \
+	fs/locks.c \
+	fs/mount.c \
+	fs/namei.c \
+	fs/open.c \
+	fs/permission.c \
+	fs/proc_fd.c \
+	fs/proc_global.c \
+	fs/proc_pid.c \
+	fs/proc_stat.c \
+	fs/procfs.c \
+	fs/seq.c \
+	fs/sys_mount.c \
+	fs/sys_names.c \
+	fs/sys_rw.c \
+	fs/sys_stat.c \
+	fs/sys_xattr.c \
+	fs/sysfs.c \
+	fs/tmpfs.c
 
 SRCS_drivers := \
 	drivers/char/console.c \

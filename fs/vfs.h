@@ -120,10 +120,10 @@ struct inode {
 	int32_t num_writers;	/* [a] open for writing; < 0: that many run it (ETXTBSY) */
 	struct mutex lock;
 	struct page_cache cache;
-	struct spinlock locks_lock;
-	struct list locks;	/* [locks_lock] struct file_lock: fs/locks.c */
+	struct spinlock aux_lock;
+	struct list locks;	/* [aux_lock] struct file_lock: fs/locks.c */
 	struct wait_queue locks_wait;
-	struct pipe *pipe;	/* [lock] of an open FIFO */
+	struct pipe *pipe;	/* [aux_lock] of an open FIFO */
 };
 
 enum inode_flags {
@@ -167,8 +167,8 @@ struct super {
 	uint64_t dev;		       /* [I] st_dev */
 	int64_t magic;		       /* [I] f_type */
 	bool is_readonly;	       /* [a] */
-	struct inode *root;	       /* [I] a reference */
 	struct dentry *root_dentry;    /* [I] a reference */
+	void *private;		       /* [I] the file system's */
 	struct mutex rename_lock;
 };
 
@@ -196,6 +196,7 @@ enum dentry_flags {
 
 void super_type_register(struct super_type *);
 struct super_type *super_type_find(const char *name);
+void super_types_for_each(void (*fn)(const struct super_type *, void *), void *arg);
 struct super *super_create(const struct super_type *, const struct super_ops *, int64_t magic);
 enum err super_set_root(struct super *, struct inode *root); /* takes the reference */
 struct super *super_get(struct super *);
@@ -210,7 +211,7 @@ int64_t fs_now_ns(void); /* for time stamps */
 void inode_init_owner(struct inode *, const struct inode *dir);
 void inode_touch(struct inode *, uint32_t which); /* INODE_ATIME... to now */
 enum { INODE_ATIME = 1, INODE_MTIME = 2, INODE_CTIME = 4 };
-enum err simple_setattr(struct inode *, const struct attr *); /* all but the size */
+void simple_setattr(struct inode *, const struct attr *); /* all but the size */
 void inode_stat(struct inode *, struct stat *);
 
 /* ---- permissions (fs/permission.c) */
@@ -219,6 +220,8 @@ enum may { MAY_EXEC = 1, MAY_WRITE = 2, MAY_READ = 4 };
 enum err inode_permission(const struct cred *, const struct inode *, unsigned may);
 bool inode_owner_or_capable(const struct cred *, const struct inode *);
 bool cred_capable(const struct cred *, unsigned capability);
+/* A copy that acts as the real user and group, for access(). NULL: no memory. */
+struct cred *cred_real_ids(const struct cred *);
 
 /* ---- dentries (fs/dcache.c) */
 
@@ -236,7 +239,10 @@ void dentry_drop(struct dentry *);		   /* out of the hash: not found any more */
 enum err dentry_move(struct dentry *, struct dentry *new_dir, const struct name *);
 void dentry_swap(struct dentry *, struct dentry *);
 struct dentry *dentry_parent(struct dentry *); /* with a reference */
-bool dentry_is_below(struct dentry *, struct dentry *ancestor); /* or the same */
+/* [a] A text of several names read while both were equal and stayed so is consistent. */
+extern uint32_t dentry_moves_begun, dentry_moves_ended;
+/* Or the same. Under the super's rename_lock. */
+bool dentry_is_below(struct dentry *, struct dentry *ancestor);
 size_t dcache_shrink(size_t max); /* frees unused ones; returns how many */
 void dcache_drop_super(struct super *); /* all unused ones of a super that goes away */
 
@@ -260,8 +266,6 @@ struct mount {
 	uint32_t id;		   /* [I] */
 	char *source;		   /* [I] what /proc/mounts shows first */
 	struct mount *chain;	   /* [mount, RCU] hash by (parent, mountpoint) */
-	struct list children;	   /* [mount] */
-	struct list sibling_link;  /* [mount] in parent->children */
 	struct list all_link;	   /* [mount] in order of mounting */
 	struct rcu_head rcu;
 };
@@ -272,12 +276,22 @@ void mount_put(struct mount *);
 void mount_cross_down(struct path *);
 /* From the root of a mount to its mount point; false at the top. Moves the references. */
 bool mount_cross_up(struct path *);
-/* Mounts `super` (takes the reference) on `at` (NULL: as the first root). */
-enum err mount_attach(struct super *, const struct path *at, uint32_t flags, const char *source);
-extern struct path fs_root; /* of the first mount: what fs_init made */
-enum err fs_mount(const char *type, const char *source, const char *target, uint32_t flags);
-void mounts_show(struct seq *, const struct path *root, bool is_mountinfo, bool is_stats);
 bool mount_is_readonly(const struct mount *);
+/* Whether something is mounted on this very name, seen through any mount. */
+bool dentry_is_mountpoint(struct dentry *);
+
+extern struct path fs_root; /* of the first mount: what fs_init made */
+/* Mounts a new instance of file system `type` on `at` (NULL: as the first root). */
+enum err fs_mount(const char *type, const char *source, const struct path *at, uint32_t flags,
+    const char *data);
+enum err fs_bind(const struct path *from, const struct path *at, bool is_recursive);
+enum err fs_move_mount(const struct path *from, const struct path *at);
+enum err fs_remount(const struct path *, uint32_t flags);
+enum err fs_umount(const struct path *, int flags);
+enum err fs_pivot_root(const struct path *new_root, const struct path *put_old);
+enum mounts_style { MOUNTS_FSTAB, MOUNTS_INFO, MOUNTS_STATS };
+void mounts_show(struct seq *, const struct path *root, enum mounts_style);
+enum { UMOUNT_FORCE = 1, UMOUNT_DETACH = 2, UMOUNT_EXPIRE = 4, UMOUNT_NOFOLLOW = 8 };
 
 static inline void
 path_get(struct path *p)
@@ -293,7 +307,7 @@ path_put(struct path *p)
 	mount_put(p->mount);
 }
 
-/* ---- path walk (fs/namei.c) */
+/* ---- path walk (fs/namei.c; step by step: fs/namei.h) */
 
 enum walk_flags {
 	WALK_FOLLOW = 1 << 0,	  /* a symlink as the last component is followed */
@@ -308,22 +322,9 @@ enum walk_flags {
 	WALK_KERNEL = 1 << 9,	  /* as root, from fs_root */
 };
 
+void namei_init(void);
 /* Where `text` leads; `dirfd` as for openat. *out gets references. */
 enum err path_lookup(int dirfd, const char *text, unsigned walk_flags, struct path *out);
-
-/* The last component of a path and the directory it is in, for create, unlink, rename. */
-struct parent {
-	struct path dir;
-	struct name last;	 /* within `text` or `link` */
-	char *link;		 /* owned text after symlinks, or NULL */
-	bool is_dot;		 /* last is "." */
-	bool is_dotdot;		 /* last is ".." */
-	bool is_root;		 /* the path was "/": no last component */
-	bool has_slash;		 /* the path ended with slashes */
-};
-enum err path_lookup_parent(
-    int dirfd, const char *text, unsigned walk_flags, struct parent *out);
-void parent_put(struct parent *);
 
 /* Looks `name` up in the cache, then in the file system. dir's inode->lock held. */
 enum err dir_lookup_locked(struct dentry *dir, const struct name *, struct dentry **out);
@@ -334,6 +335,9 @@ enum err dir_lookup_locked(struct dentry *dir, const struct name *, struct dentr
  */
 char *path_text(const struct path *, const struct path *root, char *buf, size_t size,
     bool *is_reachable);
+
+/* The same within one file system, from its root. */
+char *dentry_text(struct dentry *, char *buf, size_t size);
 
 /* A path from user memory, PATH_MAX; free with name_put. ERR_NOENT for "" unless may_be_empty. */
 enum err name_from_user(const char USER *user, bool may_be_empty, char **out);
@@ -351,39 +355,64 @@ enum err path_open(const struct path *, uint32_t flags, struct file **out);
 
 /* ---- changing the name space (fs/change.c) */
 
+/* `walk_flags`: WALK_KERNEL or 0; of fs_link, for `old`, also WALK_FOLLOW and WALK_EMPTY. */
 enum err fs_mknod(int dirfd, const char *text, uint32_t mode, uint64_t rdev, unsigned walk_flags);
 enum err fs_symlink(const char *target, int dirfd, const char *text, unsigned walk_flags);
-enum err fs_link(int old_fd, const char *old, int new_fd, const char *new, unsigned walk_flags);
-enum err fs_unlink(int dirfd, const char *text, bool is_rmdir);
-enum err fs_rename(int old_fd, const char *old, int new_fd, const char *new, unsigned flags);
-enum err path_setattr(const struct path *, struct attr *);
+enum err fs_link(int old_fd, const char *old, int new_fd, const char *text, unsigned walk_flags);
+enum err fs_unlink(int dirfd, const char *text, bool is_rmdir, unsigned walk_flags);
+enum rename_flags { RENAME_NOREPLACE = 1, RENAME_EXCHANGE = 2 };
+enum err fs_rename(int old_fd, const char *old, int new_fd, const char *text, unsigned flags);
+/* A node without permission checks; *out gets the dentry, also with ERR_EXIST. */
+enum err dentry_make(
+    struct dentry *dir, const struct name *, uint32_t mode, uint64_t rdev, struct dentry **out);
+/* Whether a name may be made in `dir`. */
+enum err dir_may_create(const struct cred *, const struct inode *dir);
 
-/* ---- contents of files in the page cache (fs/filemap.c) */
+/* ---- attributes (fs/attr.c): checked by the current credentials but for truncate */
 
-ssize_t filemap_read(struct file *, struct uio *, loff_t *pos);
-ssize_t filemap_write(struct file *, struct uio *, loff_t *pos);
-loff_t filemap_seek(struct file *, loff_t offset, int whence);
+enum { KEEP_ID = 0xffffffff }; /* chown: leave it */
+enum err path_chmod(const struct path *, uint32_t mode);
+enum err path_chown(const struct path *, uint32_t uid, uint32_t gid);
+enum err path_truncate(const struct path *, loff_t size);
+enum err path_utimes(const struct path *, const struct attr *, bool is_now);
+
+/* ---- locks on files (fs/locks.c) */
+
+void locks_drop_file(struct file *); /* the description goes away: flock and OFD locks */
+
+/* ---- contents of files in the page cache (fs/data.c) */
+
+ssize_t data_read(struct file *, struct uio *, loff_t *pos);
+ssize_t data_write(struct file *, struct uio *, loff_t *pos);
+loff_t data_seek(struct file *, loff_t offset, int whence);
+enum err data_mmap(struct file *, struct area *);
+/* Directories: any position that readdir gave, or 0. */
 loff_t dir_seek(struct file *, loff_t offset, int whence);
-enum err filemap_mmap(struct file *, struct area *);
-void file_accessed(struct file *);
+void file_accessed(struct file *); /* atime, by the mount's rules */
+extern const struct file_ops dir_file_ops; /* of every directory: inode_ops.readdir does the work */
 
 /* ---- per process (fs/context.c) */
 
 struct fs_context {
 	uint32_t refs;	/* [a] */
+	struct list link; /* [contexts lock] all of them */
 	struct spinlock lock;
 	struct path root; /* [lock] references */
 	struct path cwd;  /* [lock] */
 	uint32_t umask;	  /* [a] */
 };
+struct fs_context *fs_context_create_first(void); /* at fs_root */
 struct fs_context *current_fs(void);
 void fs_context_root(struct fs_context *, struct path *out); /* with references */
 void fs_context_cwd(struct fs_context *, struct path *out);
 void fs_context_set_root(struct fs_context *, const struct path *); /* takes references of its own */
 void fs_context_set_cwd(struct fs_context *, const struct path *);
+/* Every process whose root or current directory is `from` gets `to` (pivot_root). */
+void fs_contexts_change_root(const struct path *from, const struct path *to);
 
 /* ---- bring-up */
 
+void tmpfs_init(void);
 void fs_init(void); /* caches, file system types, root tmpfs; after slab, sched, proc */
 struct boot_info;
 void initramfs_unpack(const struct boot_info *); /* then frees the ranges */

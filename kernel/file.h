@@ -61,7 +61,10 @@ struct file {
 	struct rcu_head rcu;	  /* freed late: fd_get looks at files without a lock */
 };
 
-enum file_mode { FILE_READ = 1 << 0, FILE_WRITE = 1 << 1, FILE_SEEKABLE = 1 << 2, FILE_PATH = 1 << 3 };
+enum file_mode {
+	FILE_READ = 1 << 0, FILE_WRITE = 1 << 1, FILE_SEEKABLE = 1 << 2, FILE_PATH = 1 << 3,
+	FILE_DENIES_WRITE = 1 << 4, /* a program that runs: opening it for writing is ERR_TXTBSY */
+};
 
 /*
  * A new description with one reference, its mode by the access mode in `flags`. NULL: no memory.

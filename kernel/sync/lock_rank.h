@@ -8,12 +8,12 @@
 
 enum lock_rank {
 	/* Mutexes and reader-writer semaphores: taken while sleeping is allowed. */
+	RANK_FILE_POS = 50,	 /* struct file: position; held around whole reads and writes */
 	RANK_SETUP = 100,	 /* bring-up and configuration: mounts, driver tables */
 	RANK_TTY_CONF = 200,	 /* termios changes */
 	RANK_VFS_RENAME = 300,	 /* renames across directories, one a file system */
 	RANK_EPOLL_FILES = 305,	 /* links between files and epoll instances */
 	RANK_EPOLL = 307,	 /* ..312: an epoll instance; what it watches comes after it */
-	RANK_FILE_POS = 320,	 /* struct file: position */
 	RANK_INODE = 340,	 /* inode contents, parent directory before child */
 	RANK_PIPE = 360,
 	RANK_MMAP = 500,	 /* address space: shared by faults, exclusive by changes */

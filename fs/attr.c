@@ -1,0 +1,117 @@
+/* Changing attributes of inodes, with the checks of chmod(2), chown(2), truncate(2), utimensat(2). */
+#include "fs/vfs.h"
+
+#include "kernel/proc/process.h"
+
+static enum err
+set_locked(struct inode *inode, const struct attr *attr)
+{
+	return inode->ops->setattr ? inode->ops->setattr(inode, attr) : ERR_PERM;
+}
+
+enum err
+path_chmod(const struct path *path, uint32_t mode)
+{
+	struct inode *inode = path->dentry->inode;
+	const struct cred *cred = current_cred();
+	struct attr attr = { .valid = ATTR_MODE, .mode = mode & S_IALLUGO };
+	enum err err;
+
+	if (mount_is_readonly(path->mount))
+		return ERR_ROFS;
+	if (s_islnk(inode->mode))
+		return ERR_OPNOTSUPP;
+	mutex_lock(&inode->lock);
+	if (!inode_owner_or_capable(cred, inode)) {
+		err = ERR_PERM;
+	} else {
+		if (!cred_in_group(cred, inode->gid) && !cred_capable(cred, CAP_FSETID))
+			attr.mode &= ~(uint32_t)S_ISGID;
+		err = set_locked(inode, &attr);
+	}
+	mutex_unlock(&inode->lock);
+	return err;
+}
+
+static bool
+may_chown(const struct cred *cred, const struct inode *inode, uint32_t uid, uint32_t gid)
+{
+	bool is_owner = cred->fsuid == inode->uid;
+
+	if (cred_capable(cred, CAP_CHOWN))
+		return true;
+	if (uid != KEEP_ID && !(is_owner && uid == inode->uid))
+		return false;
+	return gid == KEEP_ID || (is_owner && (gid == inode->gid || cred_in_group(cred, gid)));
+}
+
+enum err
+path_chown(const struct path *path, uint32_t uid, uint32_t gid)
+{
+	struct inode *inode = path->dentry->inode;
+	struct attr attr = { .uid = uid, .gid = gid };
+	enum err err = ERR_PERM;
+
+	if (mount_is_readonly(path->mount))
+		return ERR_ROFS;
+	if (uid != KEEP_ID)
+		attr.valid |= ATTR_UID;
+	if (gid != KEEP_ID)
+		attr.valid |= ATTR_GID;
+	mutex_lock(&inode->lock);
+	if (may_chown(current_cred(), inode, uid, gid)) {
+		/* A program does not keep its set-id rights under another owner, even for root. */
+		attr.mode = inode->mode;
+		if (!s_isdir(inode->mode) && (inode->mode & (S_ISUID | S_ISGID))) {
+			attr.valid |= ATTR_MODE;
+			attr.mode &= ~(uint32_t)S_ISUID;
+			if (inode->mode & S_IXGRP)
+				attr.mode &= ~(uint32_t)S_ISGID;
+		}
+		err = set_locked(inode, &attr);
+	}
+	mutex_unlock(&inode->lock);
+	return err;
+}
+
+enum err
+path_truncate(const struct path *path, loff_t size)
+{
+	struct inode *inode = path->dentry->inode;
+	struct process *p = current_process();
+	struct attr attr = { .valid = ATTR_SIZE, .size = size };
+	enum err err;
+
+	if (size > inode->size && p && (uint64_t)size > p->rlimits[RLIMIT_FSIZE].cur) {
+		(void)signal_send_thread(current_thread(), SIGXFSZ, NULL);
+		return ERR_FBIG;
+	}
+	mutex_lock(&inode->lock);
+	if ((inode->mode & (S_ISUID | S_ISGID)) && !cred_capable(current_cred(), CAP_FSETID)) {
+		attr.valid |= ATTR_MODE;
+		attr.mode = inode->mode & ~(uint32_t)S_ISUID;
+		if (inode->mode & S_IXGRP)
+			attr.mode &= ~(uint32_t)S_ISGID;
+	}
+	err = set_locked(inode, &attr);
+	mutex_unlock(&inode->lock);
+	return err;
+}
+
+enum err
+path_utimes(const struct path *path, const struct attr *attr, bool is_now)
+{
+	struct inode *inode = path->dentry->inode;
+	const struct cred *cred = current_cred();
+	enum err err = OK;
+
+	if (mount_is_readonly(path->mount))
+		return ERR_ROFS;
+	mutex_lock(&inode->lock);
+	if (!inode_owner_or_capable(cred, inode))
+		err = is_now ? inode_permission(cred, inode, MAY_WRITE) : ERR_PERM;
+	if (!err)
+		err = set_locked(inode, attr);
+	mutex_unlock(&inode->lock);
+	return err;
+}

@@ -1,0 +1,281 @@
+/*
+ * Contents of regular files in the page cache, the same for every file system: read, write,
+ * seek, mmap. Readers take no lock but the cache's own; writers hold inode->lock.
+ */
+#include "fs/vfs.h"
+
+#include "kernel/proc/process.h"
+#include "mm/aspace.h"
+#include "mm/filemap.h"
+#include "mm/slab.h"
+#include "mm/uio.h"
+
+static loff_t
+size_of(const struct inode *inode)
+{
+	return __atomic_load_n(&inode->size, __ATOMIC_ACQUIRE);
+}
+
+/*
+ * relatime: the access time moves only when it is not after the last change, or a day old.
+ */
+void
+file_accessed(struct file *f)
+{
+	struct inode *inode = f->inode;
+	uint32_t flags = f->mount ? f->mount->flags : MS_NOATIME;
+	int64_t now;
+
+	if ((f->flags & O_NOATIME) || (flags & (MS_NOATIME | MS_RDONLY)) ||
+	    ((flags & MS_NODIRATIME) && s_isdir(inode->mode)))
+		return;
+	now = fs_now_ns();
+	if ((flags & MS_RELATIME) && inode->atime_ns > inode->mtime_ns &&
+	    inode->atime_ns > inode->ctime_ns &&
+	    now - inode->atime_ns < 86400 * (int64_t)NSEC_PER_SEC)
+		return;
+	inode_touch(inode, INODE_ATIME);
+}
+
+/* One page's worth. Returns bytes done, fewer than n on a fault, or an err. */
+static ssize_t
+read_page(struct page_cache *cache, struct uio *uio, loff_t pos, size_t n)
+{
+	size_t offset = pos % PAGE_SIZE;
+	struct page *page = page_cache_find(cache, pos / PAGE_SIZE);
+	ssize_t done;
+
+	if (!page && cache->is_shmem)
+		return uio_fill_zero(uio, n);
+	if (!page) {
+		enum err err = page_cache_get(cache, pos / PAGE_SIZE, &page);
+
+		if (err)
+			return err;
+	}
+	done = uio_copy_to(uio, (char *)page_to_virt(page) + offset, n);
+	page_put(page);
+	return done;
+}
+
+ssize_t
+data_read(struct file *f, struct uio *uio, loff_t *pos)
+{
+	struct inode *inode = f->inode;
+	ssize_t total = 0, done = 0;
+	loff_t size = size_of(inode);
+
+	while (uio->resid > 0 && *pos < size) {
+		size_t n = MIN((loff_t)(PAGE_SIZE - *pos % PAGE_SIZE), size - *pos);
+
+		n = MIN(n, uio->resid);
+		done = read_page(&inode->cache, uio, *pos, n);
+		if (done > 0) {
+			*pos += done;
+			total += done;
+		}
+		if (done < (ssize_t)n) {
+			if (done >= 0)
+				done = ERR_FAULT;
+			break;
+		}
+	}
+	file_accessed(f);
+	return total > 0 ? total : MIN(done, (ssize_t)0);
+}
+
+/* How many of `n` bytes at `pos` may be written: largest file and RLIMIT_FSIZE. */
+static ssize_t
+writable(loff_t pos, size_t n)
+{
+	struct process *p = current_process();
+	uint64_t limit = p ? p->rlimits[RLIMIT_FSIZE].cur : UINT64_MAX;
+
+	if ((uint64_t)pos >= limit) {
+		(void)signal_send_thread(current_thread(), SIGXFSZ, NULL);
+		return ERR_FBIG;
+	}
+	limit = MIN(limit, (uint64_t)INT64_MAX);
+	if ((uint64_t)pos >= limit)
+		return ERR_FBIG;
+	return MIN((uint64_t)n, limit - pos);
+}
+
+/* Writing takes set-id rights away, unless the writer may give them. */
+static void
+drop_set_id(struct inode *inode)
+{
+	uint32_t drop = S_ISUID;
+
+	if (!(inode->mode & (S_ISUID | S_ISGID)))
+		return;
+	if (inode->mode & S_IXGRP)
+		drop |= S_ISGID;
+	if (!cred_capable(current_cred(), CAP_FSETID))
+		inode->mode &= ~drop;
+}
+
+static ssize_t
+write_page(struct page_cache *cache, struct uio *uio, loff_t pos, size_t n)
+{
+	struct page *page;
+	enum err err = page_cache_get(cache, pos / PAGE_SIZE, &page);
+	ssize_t done;
+
+	if (err)
+		return err;
+	done = uio_copy_from(uio, (char *)page_to_virt(page) + pos % PAGE_SIZE, n);
+	__atomic_or_fetch(&page->flags, PAGE_DIRTY, __ATOMIC_RELAXED);
+	page_put(page);
+	return done;
+}
+
+static ssize_t
+write_locked(struct file *f, struct uio *uio, loff_t *pos)
+{
+	struct inode *inode = f->inode;
+	ssize_t total = 0, done = 0, left;
+
+	if (f->flags & O_APPEND)
+		*pos = inode->size;
+	left = uio->resid > 0 ? writable(*pos, uio->resid) : 0;
+	if (left <= 0)
+		return left;
+	drop_set_id(inode);
+	while (left > 0) {
+		size_t n = MIN((ssize_t)(PAGE_SIZE - *pos % PAGE_SIZE), left);
+
+		done = write_page(&inode->cache, uio, *pos, n);
+		if (done > 0) {
+			*pos += done;
+			total += done;
+			left -= done;
+			if (*pos > inode->size) {
+				inode->cache.file_size = *pos;
+				__atomic_store_n(&inode->size, *pos, __ATOMIC_RELEASE);
+			}
+		}
+		if (done < (ssize_t)n) {
+			if (done >= 0)
+				done = ERR_FAULT;
+			break;
+		}
+	}
+	if (total > 0)
+		inode_touch(inode, INODE_MTIME | INODE_CTIME);
+	return total > 0 ? total : done;
+}
+
+ssize_t
+data_write(struct file *f, struct uio *uio, loff_t *pos)
+{
+	ssize_t n;
+
+	mutex_lock(&f->inode->lock);
+	n = write_locked(f, uio, pos);
+	mutex_unlock(&f->inode->lock);
+	return n;
+}
+
+/* SEEK_DATA and SEEK_HOLE by the pages that are there; the end of the file is a hole. */
+static loff_t
+seek_data(struct inode *inode, loff_t offset, bool want_data)
+{
+	loff_t size = size_of(inode);
+	uint64_t index = (uint64_t)offset / PAGE_SIZE, next;
+
+	if (offset < 0 || offset >= size)
+		return ERR_NXIO;
+	next = page_cache_next(&inode->cache, index);
+	if (want_data) {
+		if (next == UINT64_MAX || (loff_t)(next * PAGE_SIZE) >= size)
+			return ERR_NXIO;
+		return MAX(offset, (loff_t)(next * PAGE_SIZE));
+	}
+	if (next != index)
+		return offset;
+	while (next == index && (loff_t)(index * PAGE_SIZE) < size)
+		next = page_cache_next(&inode->cache, ++index);
+	return MIN((loff_t)(index * PAGE_SIZE), size);
+}
+
+loff_t
+data_seek(struct file *f, loff_t offset, int whence)
+{
+	loff_t pos;
+
+	switch (whence) {
+	case SEEK_SET: pos = offset; break;
+	case SEEK_CUR:
+		if (__builtin_add_overflow(f->pos, offset, &pos))
+			return ERR_OVERFLOW;
+		break;
+	case SEEK_END:
+		if (__builtin_add_overflow(size_of(f->inode), offset, &pos))
+			return ERR_OVERFLOW;
+		break;
+	case SEEK_DATA: pos = seek_data(f->inode, offset, true); break;
+	case SEEK_HOLE: pos = seek_data(f->inode, offset, false); break;
+	default: return ERR_INVAL;
+	}
+	if (pos < 0)
+		return whence >= SEEK_DATA ? pos : ERR_INVAL;
+	f->pos = pos;
+	return pos;
+}
+
+enum err
+data_mmap(struct file *f, struct area *area)
+{
+	area->ops = &filemap_area_ops;
+	file_accessed(f);
+	return OK;
+}
+
+loff_t
+dir_seek(struct file *f, loff_t offset, int whence)
+{
+	if (whence == SEEK_CUR)
+		offset += f->pos;
+	else if (whence != SEEK_SET)
+		return ERR_INVAL;
+	if (offset < 0)
+		return ERR_INVAL;
+	f->pos = offset;
+	return offset;
+}
+
+static ssize_t
+dir_read(struct file *f, struct uio *uio, loff_t *pos)
+{
+	return ERR_ISDIR;
+}
+
+static enum err
+dir_readdir(struct file *f, struct dir_sink *sink)
+{
+	struct inode *dir = f->inode;
+	enum err err = ERR_NOENT;
+
+	if (!dir->ops->readdir)
+		return ERR_NOTDIR;
+	mutex_lock(&dir->lock);
+	if (!(dir->flags & INODE_DEAD))
+		err = dir->ops->readdir(dir, sink);
+	mutex_unlock(&dir->lock);
+	file_accessed(f);
+	return err;
+}
+
+static enum err
+dir_fsync(struct file *f, bool data_only)
+{
+	return OK;
+}
+
+const struct file_ops dir_file_ops = {
+	.read = dir_read,
+	.seek = dir_seek,
+	.readdir = dir_readdir,
+	.fsync = dir_fsync,
+};

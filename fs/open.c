@@ -1,0 +1,413 @@
+/* Opening: from a path or an inode to a struct file, with every check open(2) has. */
+#include "fs/device.h"
+#include "fs/namei.h"
+#include "kernel/ipc/pipe.h"
+#include "kernel/proc/process.h"
+
+/* What O_PATH descriptors can do: nothing. */
+static const struct file_ops path_file_ops;
+
+static unsigned
+wanted_rights(uint32_t flags)
+{
+	switch (flags & O_ACCMODE) {
+	case O_RDONLY: return MAY_READ;
+	case O_WRONLY: return MAY_WRITE;
+	default: return MAY_READ | MAY_WRITE;
+	}
+}
+
+/* Counts `inode` as open for writing, unless a program runs from it. */
+static bool
+writer_begin(struct inode *inode)
+{
+	int32_t n = __atomic_load_n(&inode->num_writers, __ATOMIC_RELAXED);
+
+	while (n >= 0)
+		if (__atomic_compare_exchange_n(&inode->num_writers, &n, n + 1, true,
+			__ATOMIC_RELAXED, __ATOMIC_RELAXED))
+			return true;
+	return false;
+}
+
+static void
+writer_end(struct inode *inode)
+{
+	__atomic_sub_fetch(&inode->num_writers, 1, __ATOMIC_RELAXED);
+}
+
+static bool
+deny_writers(struct inode *inode)
+{
+	int32_t n = __atomic_load_n(&inode->num_writers, __ATOMIC_RELAXED);
+
+	while (n <= 0)
+		if (__atomic_compare_exchange_n(&inode->num_writers, &n, n - 1, true,
+			__ATOMIC_RELAXED, __ATOMIC_RELAXED))
+			return true;
+	return false;
+}
+
+void
+file_drop_path(struct file *f)
+{
+	locks_drop_file(f);
+	if (s_isreg(f->inode->mode) && (f->mode & FILE_WRITE))
+		writer_end(f->inode);
+	if (f->mode & FILE_DENIES_WRITE)
+		__atomic_add_fetch(&f->inode->num_writers, 1, __ATOMIC_RELAXED);
+	if (f->dentry)
+		dentry_put(f->dentry);
+	if (f->mount)
+		mount_put(f->mount);
+}
+
+/* Sets ops and private by the inode's type. */
+static enum err
+attach_ops(struct file *f)
+{
+	struct inode *inode = f->inode;
+
+	switch (inode->mode & S_IFMT) {
+	case S_IFREG:
+		if ((f->mode & FILE_WRITE) && !writer_begin(inode)) {
+			f->mode &= ~(uint32_t)FILE_WRITE;
+			return ERR_TXTBSY;
+		}
+		f->cache = &inode->cache;
+		f->ops = inode->file_ops;
+		break;
+	case S_IFDIR: f->ops = inode->file_ops; break;
+	case S_IFCHR:
+		if (f->mount->flags & MS_NODEV)
+			return ERR_ACCES;
+		return device_open(f, inode->rdev);
+	case S_IFIFO: return fifo_open(f, &inode->pipe, &inode->aux_lock);
+	default: return ERR_NXIO;
+	}
+	if (f->ops->seek)
+		f->mode |= FILE_SEEKABLE;
+	return inode->ops->open ? inode->ops->open(inode, f) : OK;
+}
+
+enum err
+path_open(const struct path *path, uint32_t flags, struct file **out)
+{
+	const uint32_t kept = ~(uint32_t)(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC);
+	unsigned rights = wanted_rights(flags);
+	struct file *f = file_alloc(&path_file_ops, flags, NULL);
+	enum err err = OK;
+
+	if (!f)
+		return ERR_NFILE;
+	f->inode = path->dentry->inode;
+	f->dentry = dentry_get(path->dentry);
+	f->mount = mount_get(path->mount);
+	if (flags & O_PATH) {
+		f->mode = FILE_PATH;
+	} else {
+		if ((flags & O_ACCMODE) != O_ACCMODE)
+			f->mode = (rights & MAY_READ ? FILE_READ : 0) |
+			    (rights & MAY_WRITE ? FILE_WRITE : 0);
+		err = attach_ops(f);
+	}
+	if (err) {
+		f->ops = &path_file_ops; /* so that nothing is released that was not opened */
+		file_put(f);
+		return err;
+	}
+	f->flags &= kept;
+	*out = f;
+	return OK;
+}
+
+/* Whether `path` may be opened with `flags`; not asked for what was just made. */
+static enum err
+may_open(const struct path *path, uint32_t flags, const struct cred *cred)
+{
+	struct inode *inode = path->dentry->inode;
+	unsigned rights = wanted_rights(flags);
+	bool is_file = s_isreg(inode->mode) || s_isdir(inode->mode);
+	enum err err;
+
+	if (flags & O_TRUNC)
+		rights |= MAY_WRITE;
+	if (s_islnk(inode->mode))
+		return ERR_LOOP;
+	if (s_isdir(inode->mode) && (rights & MAY_WRITE))
+		return ERR_ISDIR;
+	if ((rights & MAY_WRITE) && is_file && mount_is_readonly(path->mount))
+		return ERR_ROFS;
+	err = inode_permission(cred, inode, rights);
+	if (err)
+		return err;
+	if ((flags & O_NOATIME) && !inode_owner_or_capable(cred, inode))
+		return ERR_PERM;
+	return OK;
+}
+
+static enum err
+open_checked(const struct path *path, uint32_t flags, const struct cred *cred, struct file **out)
+{
+	enum err err;
+
+	if ((flags & O_DIRECTORY) && !s_isdir(path->dentry->inode->mode))
+		return ERR_NOTDIR;
+	if (flags & O_PATH)
+		return path_open(path, flags, out);
+	err = may_open(path, flags, cred);
+	if (!err)
+		err = path_open(path, flags, out);
+	if (!err && (flags & O_TRUNC) && s_isreg(path->dentry->inode->mode)) {
+		err = path_truncate(path, 0);
+		if (err)
+			file_put(*out);
+	}
+	return err;
+}
+
+/* Makes the file w->last in w->cur, whose lock is held; `d` is its negative dentry. */
+static enum err
+create_locked(struct walk *w, struct dentry *d, uint32_t mode)
+{
+	struct inode *dir = w->cur.dentry->inode, *inode;
+	enum err err;
+
+	if (mount_is_readonly(w->cur.mount))
+		return ERR_ROFS;
+	err = dir_may_create(w->cred, dir);
+	if (err)
+		return err;
+	err = dir->ops->create
+	    ? dir->ops->create(dir, &w->last, S_IFREG | (mode & S_IALLUGO), 0, &inode)
+	    : ERR_PERM;
+	if (!err)
+		dentry_fill(d, inode);
+	return err;
+}
+
+/*
+ * The last component for O_CREAT: finds or makes it. *was_made: no further checks. *path gets
+ * references.
+ */
+static enum err
+find_or_create(
+    struct walk *w, uint32_t flags, uint32_t mode, struct path *path, bool *was_made)
+{
+	struct inode *dir = w->cur.dentry->inode;
+	struct dentry *d;
+	enum err err;
+
+	mutex_lock(&dir->lock);
+	err = dir_lookup_locked(w->cur.dentry, &w->last, &d);
+	if (err) {
+		mutex_unlock(&dir->lock);
+		return err;
+	}
+	*was_made = !d->inode;
+	if (*was_made)
+		err = create_locked(w, d, mode);
+	else if (flags & O_EXCL)
+		err = ERR_EXIST;
+	mutex_unlock(&dir->lock);
+	if (err) {
+		dentry_put(d);
+		return err;
+	}
+	*path = (struct path){ mount_get(w->cur.mount), d };
+	mount_cross_down(path);
+	return OK;
+}
+
+/* Walks to the end and opens, making the file if need be. */
+static enum err
+open_create(struct walk *w, uint32_t flags, uint32_t mode, struct file **out)
+{
+	for (;;) {
+		bool was_made;
+		struct path path;
+		enum err err = walk_to_parent(w);
+
+		if (err)
+			return err;
+		if (w->last_kind != LAST_NAME || w->has_slash)
+			return ERR_ISDIR;
+		err = find_or_create(w, flags, mode, &path, &was_made);
+		if (err)
+			return err;
+		if (s_islnk(path.dentry->inode->mode) && !(flags & O_NOFOLLOW)) {
+			err = walk_follow(w, &path);
+			if (err)
+				return err;
+			if (*w->rest)
+				continue;
+			/* A magic link: it led to the file itself. */
+			return open_checked(&w->cur, flags, w->cred, out);
+		}
+		if (was_made)
+			err = path_open(&path, flags & ~(uint32_t)O_TRUNC, out);
+		else if (s_isdir(path.dentry->inode->mode))
+			err = ERR_ISDIR;
+		else
+			err = open_checked(&path, flags, w->cred, out);
+		path_put(&path);
+		return err;
+	}
+}
+
+static enum err
+open_tmpfile(const struct path *dir_path, uint32_t flags, uint32_t mode, struct file **out)
+{
+	struct inode *dir = dir_path->dentry->inode, *inode;
+	const struct name name = { .text = "#tmpfile", .len = 8 };
+	struct path path;
+	enum err err;
+
+	if (!(flags & (O_WRONLY | O_RDWR)))
+		return ERR_INVAL;
+	if (mount_is_readonly(dir_path->mount))
+		return ERR_ROFS;
+	if (!dir->ops->tmpfile)
+		return ERR_OPNOTSUPP;
+	err = dir_may_create(current_cred(), dir);
+	if (!err)
+		err = dir->ops->tmpfile(dir, S_IFREG | (mode & S_IALLUGO), &inode);
+	if (err)
+		return err;
+	if (!(flags & O_EXCL))
+		inode->flags |= INODE_TMPFILE;
+	path = (struct path){ dir_path->mount, dentry_add(dir_path->dentry, &name, inode) };
+	if (!path.dentry)
+		return ERR_NOMEM;
+	dentry_drop(path.dentry);
+	err = path_open(&path, flags & ~(uint32_t)O_TRUNC, out);
+	dentry_put(path.dentry);
+	return err;
+}
+
+static unsigned
+resolve_flags(uint64_t resolve)
+{
+	enum { NO_XDEV = 1, NO_MAGIC = 2, NO_SYMLINKS = 4, BENEATH = 8, IN_ROOT = 16 };
+
+	return (resolve & NO_XDEV ? WALK_NO_XDEV : 0) | (resolve & NO_MAGIC ? WALK_NO_MAGIC : 0) |
+	    (resolve & NO_SYMLINKS ? WALK_NO_SYMLINKS | WALK_NO_MAGIC : 0) |
+	    (resolve & BENEATH ? WALK_BENEATH : 0) | (resolve & IN_ROOT ? WALK_IN_ROOT : 0);
+}
+
+/* The umask is the process's; the kernel itself has none. */
+static uint32_t
+masked(uint32_t mode, unsigned walk_flags)
+{
+	return walk_flags & WALK_KERNEL ? mode : mode & ~current_fs()->umask;
+}
+
+enum err
+file_openat(int dirfd, const char *text, const struct open_how *how, unsigned walk_flags,
+    struct file **out)
+{
+	uint32_t flags = how->flags, mode = masked(how->mode, walk_flags);
+	struct path path;
+	enum err err;
+
+	walk_flags |= resolve_flags(how->resolve);
+	if (flags & O_PATH)
+		flags &= O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+	if ((flags & O_CREAT) && (flags & O_EXCL))
+		flags |= O_NOFOLLOW; /* an existing link is an error, wherever it leads */
+	if (!(flags & O_NOFOLLOW))
+		walk_flags |= WALK_FOLLOW;
+	if (flags & O_DIRECTORY)
+		walk_flags |= WALK_DIRECTORY;
+	if ((flags & O_CREAT) && (flags & O_TMPFILE) != O_TMPFILE) {
+		struct walk w;
+
+		if (!*text)
+			return ERR_NOENT;
+		if (flags & O_DIRECTORY)
+			return ERR_INVAL;
+		err = walk_begin(&w, dirfd, text, walk_flags);
+		if (!err)
+			err = open_create(&w, flags, mode, out);
+		walk_end(&w);
+		return err;
+	}
+	err = path_lookup(dirfd, text, walk_flags, &path);
+	if (err)
+		return err;
+	if ((flags & O_TMPFILE) == O_TMPFILE)
+		err = open_tmpfile(&path, flags, mode, out);
+	else
+		err = open_checked(&path, flags, current_cred(), out);
+	path_put(&path);
+	return err;
+}
+
+enum err
+file_open(const char *path, int flags, uint32_t mode, struct file **out)
+{
+	const struct open_how how = { .flags = (uint32_t)flags, .mode = mode };
+
+	return file_openat(AT_FDCWD, path, &how, WALK_KERNEL, out);
+}
+
+/* A program: a regular file with execute permission on a mount that allows it. */
+static enum err
+open_exec_checked(const struct path *path, struct file **out)
+{
+	struct inode *inode = path->dentry->inode;
+	enum err err;
+
+	if (!s_isreg(inode->mode) || (path->mount->flags & MS_NOEXEC))
+		return ERR_ACCES;
+	err = inode_permission(current_cred(), inode, MAY_EXEC);
+	if (err)
+		return err;
+	if (!deny_writers(inode))
+		return ERR_TXTBSY;
+	err = path_open(path, O_RDONLY, out);
+	if (err)
+		__atomic_add_fetch(&inode->num_writers, 1, __ATOMIC_RELAXED);
+	else
+		(*out)->mode |= FILE_DENIES_WRITE;
+	return err;
+}
+
+enum err
+file_open_exec_at(int dirfd, const char *text, int flags, struct file **out)
+{
+	struct path path;
+	enum err err;
+
+	if (flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
+		return ERR_INVAL;
+	err = path_lookup(dirfd, text,
+	    (flags & AT_SYMLINK_NOFOLLOW ? 0 : WALK_FOLLOW) |
+		(flags & AT_EMPTY_PATH ? WALK_EMPTY : 0),
+	    &path);
+	if (err)
+		return err;
+	err = s_islnk(path.dentry->inode->mode) ? ERR_LOOP : open_exec_checked(&path, out);
+	path_put(&path);
+	return err;
+}
+
+enum err
+file_open_exec(const char *text, struct file **out)
+{
+	return file_open_exec_at(AT_FDCWD, text, 0, out);
+}
+
+void
+file_exec_ids(const struct file *f, uint32_t *euid, uint32_t *egid)
+{
+	const struct inode *inode = f->inode;
+
+	if (f->mount->flags & MS_NOSUID)
+		return;
+	if (inode->mode & S_ISUID)
+		*euid = inode->uid;
+	/* Without the execute bit the set-group-id bit means mandatory locking, which nobody has. */
+	if ((inode->mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP))
+		*egid = inode->gid;
+}

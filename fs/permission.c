@@ -1,0 +1,51 @@
+/* Who may do what with an inode: mode bits and capabilities (path_resolution(7), capabilities(7)). */
+#include "fs/vfs.h"
+#include "kernel/proc/cred.h"
+
+bool
+cred_capable(const struct cred *cred, unsigned capability)
+{
+	return cred->cap_effective >> capability & 1;
+}
+
+bool
+inode_owner_or_capable(const struct cred *cred, const struct inode *inode)
+{
+	return cred->fsuid == inode->uid || cred_capable(cred, CAP_FOWNER);
+}
+
+enum err
+inode_permission(const struct cred *cred, const struct inode *inode, unsigned may)
+{
+	uint32_t mode = inode->mode;
+	unsigned granted = mode;
+
+	if (cred->fsuid == inode->uid)
+		granted = mode >> 6;
+	else if ((mode >> 3 & 7) != (mode & 7) && cred_in_group(cred, inode->gid))
+		granted = mode >> 3;
+	if ((may & ~granted & 7) == 0)
+		return OK;
+
+	/* Override: execution needs at least one x bit, except on directories (search). */
+	if (cred_capable(cred, CAP_DAC_OVERRIDE) &&
+	    (s_isdir(mode) || !(may & MAY_EXEC) || (mode & S_IXUGO)))
+		return OK;
+	if (cred_capable(cred, CAP_DAC_READ_SEARCH) &&
+	    (s_isdir(mode) ? !(may & MAY_WRITE) : may == MAY_READ))
+		return OK;
+	return ERR_ACCES;
+}
+
+struct cred *
+cred_real_ids(const struct cred *cred)
+{
+	struct cred *c = cred_copy(cred);
+
+	if (!c)
+		return NULL;
+	c->fsuid = c->uid;
+	c->fsgid = c->gid;
+	c->cap_effective = c->uid == 0 ? c->cap_permitted : 0;
+	return c;
+}

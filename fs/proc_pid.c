@@ -1,0 +1,546 @@
+/*
+ * The directories of processes in /proc: PID/, PID/task/TID/, and what is in them by one table.
+ * An inode holds no process, only its number: a file of a process that is gone reads as empty, a
+ * link of it leads nowhere.
+ */
+#include "fs/procfs.h"
+
+#include "kernel/proc/process.h"
+#include "lib/fmt.h"
+#include "lib/string.h"
+#include "mm/aspace.h"
+#include "mm/slab.h"
+
+static const struct inode_ops pid_dir_ops, task_dir_ops, tid_dir_ops, self_ops, thread_self_ops,
+    mounts_ops, exe_ops, cwd_ops, root_ops;
+
+/* One name in the directory of a process or thread. */
+struct member {
+	const char *name;
+	uint32_t mode;
+	const struct inode_ops *ops;
+	void (*show)(struct seq *, const struct proc_id *);
+};
+
+struct process *
+proc_process(const struct proc_id *id)
+{
+	return process_find(id->pid);
+}
+
+struct thread *
+proc_thread(const struct proc_id *id)
+{
+	struct process *p;
+	struct thread *t;
+
+	if (id->tid)
+		return thread_find(id->tid);
+	p = process_find(id->pid);
+	if (!p)
+		return NULL;
+	t = process_leader(p);
+	process_put(p);
+	return t;
+}
+
+static struct aspace *
+aspace_of(const struct proc_id *id)
+{
+	struct process *p = proc_process(id);
+	struct aspace *as;
+
+	if (!p)
+		return NULL;
+	as = process_aspace(p);
+	process_put(p);
+	return as;
+}
+
+static struct fs_context *
+fs_of(const struct proc_id *id)
+{
+	struct process *p = proc_process(id);
+	struct fs_context *fs;
+
+	if (!p)
+		return NULL;
+	fs = process_fs(p);
+	process_put(p);
+	return fs;
+}
+
+/* ---- texts */
+
+static void
+show_comm(struct seq *s, const struct proc_id *id)
+{
+	struct thread *t = proc_thread(id);
+
+	if (!t)
+		return;
+	seq_printf(s, "%s\n", t->name);
+	thread_put(t);
+}
+
+/* [start, end) of the process's own memory. */
+static void
+show_memory(struct seq *s, struct aspace *as, vaddr_t start, vaddr_t end)
+{
+	enum { PIECE = 512, MOST = 1 << 20 };
+	char buf[PIECE];
+
+	end = MIN(end, start + MOST);
+	while (start < end) {
+		size_t want = MIN((size_t)(end - start), sizeof(buf));
+		size_t n = aspace_read(as, start, buf, want);
+
+		seq_write(s, buf, n);
+		start += n;
+		if (n < want)
+			break;
+	}
+}
+
+static void
+show_cmdline(struct seq *s, const struct proc_id *id)
+{
+	struct aspace *as = aspace_of(id);
+
+	if (!as)
+		return;
+	show_memory(s, as, as->arg_start, as->arg_end);
+	aspace_put(as);
+}
+
+static void
+show_environ(struct seq *s, const struct proc_id *id)
+{
+	struct aspace *as = aspace_of(id);
+
+	if (!as)
+		return;
+	show_memory(s, as, as->env_start, as->env_end);
+	aspace_put(as);
+}
+
+static void
+show_mounts_as(struct seq *s, const struct proc_id *id, enum mounts_style style)
+{
+	struct fs_context *fs = fs_of(id);
+	struct path root;
+
+	if (!fs)
+		return;
+	fs_context_root(fs, &root);
+	mounts_show(s, &root, style);
+	path_put(&root);
+	fs_context_put(fs);
+}
+
+static void
+show_mounts(struct seq *s, const struct proc_id *id)
+{
+	show_mounts_as(s, id, MOUNTS_FSTAB);
+}
+
+static void
+show_mountinfo(struct seq *s, const struct proc_id *id)
+{
+	show_mounts_as(s, id, MOUNTS_INFO);
+}
+
+static void
+show_mountstats(struct seq *s, const struct proc_id *id)
+{
+	show_mounts_as(s, id, MOUNTS_STATS);
+}
+
+static void
+show_zero(struct seq *s, const struct proc_id *id)
+{
+	seq_puts(s, "0\n");
+}
+
+static void
+show_cgroup(struct seq *s, const struct proc_id *id)
+{
+	seq_puts(s, "0::/\n");
+}
+
+static void
+show_personality(struct seq *s, const struct proc_id *id)
+{
+	seq_puts(s, "00000000\n");
+}
+
+static void
+show_wchan(struct seq *s, const struct proc_id *id)
+{
+	seq_putc(s, '0');
+}
+
+static const struct member members[] = {
+	{ "task", S_IFDIR | 0555, &task_dir_ops, NULL }, /* first: only of processes */
+	{ "cgroup", S_IFREG | 0444, &proc_plain_ops, show_cgroup },
+	{ "cmdline", S_IFREG | 0444, &proc_plain_ops, show_cmdline },
+	{ "comm", S_IFREG | 0444, &proc_plain_ops, show_comm },
+	{ "cwd", S_IFLNK | 0777, &cwd_ops, NULL },
+	{ "environ", S_IFREG | 0400, &proc_plain_ops, show_environ },
+	{ "exe", S_IFLNK | 0777, &exe_ops, NULL },
+	{ "fd", S_IFDIR | 0500, &proc_fd_dir_ops, NULL },
+	{ "fdinfo", S_IFDIR | 0500, &proc_fdinfo_dir_ops, NULL },
+	{ "limits", S_IFREG | 0444, &proc_plain_ops, proc_show_limits },
+	{ "loginuid", S_IFREG | 0444, &proc_plain_ops, show_zero },
+	{ "maps", S_IFREG | 0444, &proc_plain_ops, proc_show_maps },
+	{ "mountinfo", S_IFREG | 0444, &proc_plain_ops, show_mountinfo },
+	{ "mounts", S_IFREG | 0444, &proc_plain_ops, show_mounts },
+	{ "mountstats", S_IFREG | 0444, &proc_plain_ops, show_mountstats },
+	{ "oom_score", S_IFREG | 0444, &proc_plain_ops, show_zero },
+	{ "oom_score_adj", S_IFREG | 0444, &proc_plain_ops, show_zero },
+	{ "personality", S_IFREG | 0400, &proc_plain_ops, show_personality },
+	{ "root", S_IFLNK | 0777, &root_ops, NULL },
+	{ "stat", S_IFREG | 0444, &proc_plain_ops, proc_show_stat },
+	{ "statm", S_IFREG | 0444, &proc_plain_ops, proc_show_statm },
+	{ "status", S_IFREG | 0444, &proc_plain_ops, proc_show_status },
+	{ "wchan", S_IFREG | 0444, &proc_plain_ops, show_wchan },
+};
+
+enum { INO_DIR = 0, INO_SELF = 1, INO_THREAD_SELF = 2, INO_MOUNTS = 3, INO_MEMBERS = 4 };
+
+/* ---- inodes */
+
+uint64_t
+proc_pid_ino(uint32_t pid, unsigned number)
+{
+	return (uint64_t)1 << 32 | (uint64_t)pid << 20 | number;
+}
+
+/* An inode of a process, owned by its effective user. ERR_NOENT: it is gone. */
+static enum err
+create(struct super *super, const struct inode_ops *ops, uint32_t mode, unsigned number,
+    const struct proc_id *id, struct proc_inode **out)
+{
+	struct process *p = proc_process(id);
+	struct cred *cred;
+
+	if (!p)
+		return ERR_NOENT;
+	*out = proc_inode_create(
+	    super, ops, mode, proc_pid_ino(id->tid ? id->tid : id->pid, number), id);
+	cred = *out ? process_cred(p) : NULL;
+	process_put(p);
+	if (!*out)
+		return ERR_NOMEM;
+	if (cred) {
+		(*out)->inode.uid = cred->euid;
+		(*out)->inode.gid = cred->egid;
+		cred_put(cred);
+	}
+	return OK;
+}
+
+static enum err
+member_lookup(struct inode *dir, const struct name *name, struct inode **out)
+{
+	const struct proc_id *id = &proc_inode_of(dir)->id;
+
+	for (unsigned i = id->tid ? 1 : 0; i < ARRAY_SIZE(members); i++) {
+		const struct member *m = &members[i];
+		struct proc_inode *p;
+		enum err err;
+
+		if (strlen(m->name) != name->len || memcmp(m->name, name->text, name->len))
+			continue;
+		err = create(dir->super, m->ops, m->mode, INO_MEMBERS + i, id, &p);
+		if (err)
+			return err;
+		p->show = m->show;
+		if (s_isreg(m->mode))
+			p->inode.file_ops = &proc_text_file_ops;
+		*out = &p->inode;
+		return OK;
+	}
+	return ERR_NOENT;
+}
+
+static enum err
+member_readdir(struct inode *dir, struct dir_sink *sink)
+{
+	const struct proc_id *id = &proc_inode_of(dir)->id;
+	unsigned skip = id->tid ? 1 : 0;
+
+	if (!proc_emit_dots(sink, dir->ino, 1))
+		return OK;
+	while (sink->pos - 2 + skip < (loff_t)ARRAY_SIZE(members)) {
+		unsigned i = sink->pos - 2 + skip;
+
+		if (!sink->emit(sink, members[i].name, strlen(members[i].name),
+			proc_pid_ino(id->tid ? id->tid : id->pid, INO_MEMBERS + i),
+			members[i].mode, sink->pos + 1))
+			return OK;
+		sink->pos++;
+	}
+	return OK;
+}
+
+static enum err
+pid_dir(struct super *super, const struct proc_id *id, struct inode **out)
+{
+	struct proc_inode *p;
+	enum err err = create(
+	    super, id->tid ? &tid_dir_ops : &pid_dir_ops, S_IFDIR | 0555, INO_DIR, id, &p);
+
+	if (!err)
+		*out = &p->inode;
+	return err;
+}
+
+/* ---- task/ */
+
+static enum err
+task_lookup(struct inode *dir, const struct name *name, struct inode **out)
+{
+	struct proc_id id = proc_inode_of(dir)->id;
+	struct thread *t;
+	bool is_ours;
+
+	if (!proc_parse_number(name, &id.tid) || id.tid == 0)
+		return ERR_NOENT;
+	t = thread_find(id.tid);
+	if (!t)
+		return ERR_NOENT;
+	is_ours = t->process && t->process->pid == id.pid;
+	thread_put(t);
+	return is_ours ? pid_dir(dir->super, &id, out) : ERR_NOENT;
+}
+
+/* The smallest thread number of `p` that is >= tid, or 0. */
+static uint32_t
+next_tid(struct process *p, uint32_t tid)
+{
+	struct thread *t;
+	uint32_t found = 0;
+
+	spin_lock(&p->lock);
+	list_for_each(t, &p->threads, process_link)
+		if (t->tid >= tid && (!found || t->tid < found))
+			found = t->tid;
+	spin_unlock(&p->lock);
+	return found;
+}
+
+static bool
+emit_number(struct dir_sink *sink, uint32_t number, uint64_t ino, uint32_t mode, loff_t next_pos)
+{
+	char text[12];
+	size_t n = scnprintf(text, sizeof(text), "%u", number);
+
+	return sink->emit(sink, text, n, ino, mode, next_pos);
+}
+
+static enum err
+task_readdir(struct inode *dir, struct dir_sink *sink)
+{
+	const struct proc_id *id = &proc_inode_of(dir)->id;
+	struct process *p = proc_process(id);
+	uint32_t tid;
+
+	if (!p)
+		return ERR_NOENT;
+	if (proc_emit_dots(sink, dir->ino, proc_pid_ino(id->pid, INO_DIR))) {
+		while ((tid = next_tid(p, sink->pos - 1))) {
+			if (!emit_number(sink, tid, proc_pid_ino(tid, INO_DIR), S_IFDIR, tid + 2))
+				break;
+			sink->pos = (loff_t)tid + 2;
+		}
+	}
+	process_put(p);
+	return OK;
+}
+
+/* ---- links */
+
+static enum err
+context_follow(struct inode *inode, struct path *out,
+    void (*get)(struct fs_context *, struct path *))
+{
+	struct fs_context *fs = fs_of(&proc_inode_of(inode)->id);
+
+	if (!fs)
+		return ERR_NOENT;
+	get(fs, out);
+	fs_context_put(fs);
+	return OK;
+}
+
+static enum err
+cwd_follow(struct inode *inode, struct path *out)
+{
+	return context_follow(inode, out, fs_context_cwd);
+}
+
+static enum err
+root_follow(struct inode *inode, struct path *out)
+{
+	return context_follow(inode, out, fs_context_root);
+}
+
+static enum err
+exe_follow(struct inode *inode, struct path *out)
+{
+	struct aspace *as = aspace_of(&proc_inode_of(inode)->id);
+	enum err err = ERR_NOENT;
+
+	if (!as)
+		return err;
+	if (as->exe && as->exe->dentry) {
+		*out = (struct path){ as->exe->mount, as->exe->dentry };
+		path_get(out);
+		err = OK;
+	}
+	aspace_put(as);
+	return err;
+}
+
+/* The text of a magic link is the path it leads to, as the caller sees it. */
+long
+proc_magic_readlink(struct inode *inode, char *buf, size_t size)
+{
+	struct path target, root;
+	bool is_reachable;
+	char *text;
+	size_t n = 0;
+	enum err err = inode->ops->follow(inode, &target);
+
+	if (err)
+		return err;
+	fs_context_root(current_fs(), &root);
+	text = path_text(&target, &root, buf, size, &is_reachable);
+	path_put(&root);
+	path_put(&target);
+	if (!text)
+		return ERR_NAMETOOLONG;
+	n = strlen(text);
+	memmove(buf, text, n);
+	return n;
+}
+
+static long
+self_readlink(struct inode *inode, char *buf, size_t size)
+{
+	struct process *p = current_process();
+
+	return p ? scnprintf(buf, size, "%u", p->pid) : ERR_NOENT;
+}
+
+static long
+thread_self_readlink(struct inode *inode, char *buf, size_t size)
+{
+	struct process *p = current_process();
+
+	return p ? scnprintf(buf, size, "%u/task/%u", p->pid, current_thread()->tid) : ERR_NOENT;
+}
+
+static long
+mounts_readlink(struct inode *inode, char *buf, size_t size)
+{
+	return scnprintf(buf, size, "self/mounts");
+}
+
+static const struct inode_ops pid_dir_ops = {
+	.lookup = member_lookup, .readdir = member_readdir, .free = proc_inode_free };
+static const struct inode_ops tid_dir_ops = {
+	.lookup = member_lookup, .readdir = member_readdir, .free = proc_inode_free };
+static const struct inode_ops task_dir_ops = {
+	.lookup = task_lookup, .readdir = task_readdir, .free = proc_inode_free };
+static const struct inode_ops self_ops = {
+	.readlink = self_readlink, .free = proc_inode_free };
+static const struct inode_ops thread_self_ops = {
+	.readlink = thread_self_readlink, .free = proc_inode_free };
+static const struct inode_ops mounts_ops = {
+	.readlink = mounts_readlink, .free = proc_inode_free };
+static const struct inode_ops exe_ops = {
+	.follow = exe_follow, .readlink = proc_magic_readlink, .free = proc_inode_free };
+static const struct inode_ops cwd_ops = {
+	.follow = cwd_follow, .readlink = proc_magic_readlink, .free = proc_inode_free };
+static const struct inode_ops root_ops = {
+	.follow = root_follow, .readlink = proc_magic_readlink, .free = proc_inode_free };
+
+/* ---- in the root directory */
+
+static bool
+is_name(const struct name *name, const char *text)
+{
+	return name->len == strlen(text) && !memcmp(name->text, text, name->len);
+}
+
+enum err
+proc_pid_lookup(struct super *super, const struct name *name, struct inode **out)
+{
+	struct proc_id id = { .pid = 0 };
+	struct proc_inode *p = NULL;
+
+	if (is_name(name, "self"))
+		p = proc_inode_create(
+		    super, &self_ops, S_IFLNK | 0777, proc_pid_ino(0, INO_SELF), &id);
+	else if (is_name(name, "thread-self"))
+		p = proc_inode_create(super, &thread_self_ops, S_IFLNK | 0777,
+		    proc_pid_ino(0, INO_THREAD_SELF), &id);
+	else if (is_name(name, "mounts"))
+		p = proc_inode_create(
+		    super, &mounts_ops, S_IFLNK | 0777, proc_pid_ino(0, INO_MOUNTS), &id);
+	else if (proc_parse_number(name, &id.pid) && id.pid)
+		return pid_dir(super, &id, out);
+	else
+		return ERR_NOENT;
+	if (!p)
+		return ERR_NOMEM;
+	*out = &p->inode;
+	return OK;
+}
+
+struct next_pid {
+	uint32_t from, found;
+};
+
+static bool
+find_next(struct process *p, void *arg)
+{
+	struct next_pid *n = arg;
+
+	if (p->pid < n->from)
+		return true;
+	n->found = p->pid;
+	return false; /* they come in order */
+}
+
+/* Positions from PROC_FIRST_PID: self, thread-self, mounts, then 3 + pid. */
+void
+proc_pid_readdir(struct dir_sink *sink)
+{
+	static const char *const links[] = { "self", "thread-self", "mounts" };
+	struct next_pid next;
+
+	if (sink->pos < PROC_FIRST_PID)
+		sink->pos = PROC_FIRST_PID;
+	while (sink->pos < PROC_FIRST_PID + (loff_t)ARRAY_SIZE(links)) {
+		unsigned i = sink->pos - PROC_FIRST_PID;
+
+		if (!sink->emit(sink, links[i], strlen(links[i]), proc_pid_ino(0, i + 1), S_IFLNK,
+			sink->pos + 1))
+			return;
+		sink->pos++;
+	}
+	for (;;) {
+		next.from = sink->pos - PROC_FIRST_PID - ARRAY_SIZE(links);
+		next.found = 0;
+		process_for_each(find_next, &next);
+		if (!next.found)
+			return;
+		if (!emit_number(sink, next.found, proc_pid_ino(next.found, INO_DIR), S_IFDIR,
+			PROC_FIRST_PID + ARRAY_SIZE(links) + next.found + 1))
+			return;
+		sink->pos = PROC_FIRST_PID + ARRAY_SIZE(links) + next.found + 1;
+	}
+}

@@ -1,0 +1,355 @@
+/* /proc/PID/stat, statm, status, limits and maps: what ps, top and debuggers read (proc(5)). */
+#include "fs/procfs.h"
+
+#include "kernel/proc/process.h"
+#include "kernel/sched/sched.h"
+#include "kernel/x86/percpu.h"
+#include "lib/string.h"
+#include "mm/aspace.h"
+#include "mm/slab.h"
+
+enum { TICK_NS = 10000000 };
+
+/* What the texts tell, gathered once. Zeros where the process has nothing (any more). */
+struct facts {
+	struct process *process;
+	struct thread *thread;
+	struct aspace *as; /* or NULL */
+	char name[THREAD_NAME_LEN];
+	char state;
+	nsec_t utime_ns, stime_ns;
+	int nice, priority;
+	unsigned rt_priority, policy, cpu;
+	uint64_t pending, shared_pending, blocked, ignored, caught; /* signals */
+};
+
+static void
+signal_facts(struct facts *f)
+{
+	for (int sig = 1; sig <= NSIG && f->as; sig++) {
+		uintptr_t handler = (uintptr_t)signal_action_of(f->process, sig).handler;
+
+		if (handler == SIG_IGN)
+			f->ignored |= SIGMASK(sig);
+		else if (handler != SIG_DFL)
+			f->caught |= SIGMASK(sig);
+	}
+	f->shared_pending = f->process->shared_pending.pending;
+	if (f->thread) {
+		f->pending = f->thread->sig_pending;
+		f->blocked = f->thread->sig_blocked;
+	}
+}
+
+static bool
+facts_get(struct facts *f, const struct proc_id *id)
+{
+	struct process *p = proc_process(id);
+	struct thread *t = p ? proc_thread(id) : NULL;
+
+	memset(f, 0, sizeof(*f));
+	if (!p)
+		return false;
+	f->process = p;
+	f->thread = t;
+	f->as = process_aspace(p);
+	f->state = process_state_letter(p);
+	process_times(p, &f->utime_ns, &f->stime_ns);
+	signal_facts(f);
+	if (t) {
+		memcpy(f->name, t->name, sizeof(f->name));
+		f->nice = t->sched.nice;
+		f->rt_priority = t->sched.rt_priority;
+		f->policy = t->sched.policy;
+		f->cpu = t->sched.cpu ? t->sched.cpu->id : 0;
+		if (id->tid)
+			thread_times(t, &f->utime_ns, &f->stime_ns);
+	}
+	f->priority = f->rt_priority ? -1 - (int)f->rt_priority : 20 + f->nice;
+	return true;
+}
+
+static void
+facts_put(struct facts *f)
+{
+	if (f->as)
+		aspace_put(f->as);
+	if (f->thread)
+		thread_put(f->thread);
+	process_put(f->process);
+}
+
+void
+proc_show_stat(struct seq *s, const struct proc_id *id)
+{
+	static const struct aspace no_aspace;
+	const struct aspace *as;
+	struct process *p;
+	struct facts f;
+
+	if (!facts_get(&f, id))
+		return;
+	p = f.process;
+	as = f.as ? f.as : &no_aspace;
+	seq_printf(s, "%u (%s) %c %u %u %u %u %d %u", id->tid ? id->tid : p->pid, f.name, f.state,
+	    process_parent_pid(p), process_pgid(p), process_sid(p), 0u, -1, f.as ? 0x400000u : 0u);
+	seq_printf(s, " %lu %lu %lu %lu %lu %lu %lu %lu", p->min_faults, p->child_min_faults,
+	    p->maj_faults, p->child_maj_faults, f.utime_ns / TICK_NS, f.stime_ns / TICK_NS,
+	    p->child_utime_ns / TICK_NS, p->child_stime_ns / TICK_NS);
+	seq_printf(s, " %d %d %u 0 %lu %lu %lu %lu", f.priority, f.nice, p->num_threads,
+	    p->start_ns / TICK_NS, as->num_pages * PAGE_SIZE, as->resident,
+	    p->rlimits[RLIMIT_RSS].cur);
+	seq_printf(s, " %lu %lu %lu 0 0", as->code_start, as->code_end, as->stack_top);
+	/* The four signal sets are cut to 31 bits, as on Linux; status has them whole. */
+	seq_printf(s, " %lu %lu %lu %lu", f.pending & INT32_MAX, f.blocked & INT32_MAX,
+	    f.ignored & INT32_MAX, f.caught & INT32_MAX);
+	seq_printf(s, " 0 0 0 %u %u %u %u 0 0 0", p->exit_signal, f.cpu, f.rt_priority, f.policy);
+	seq_printf(s, " %lu %lu %lu %lu %lu %lu %lu %d\n", as->data_start, as->data_end,
+	    as->brk_start, as->arg_start, as->arg_end, as->env_start, as->env_end, p->exit_status);
+	facts_put(&f);
+}
+
+static uint64_t
+pages_of(vaddr_t start, vaddr_t end)
+{
+	return (ALIGN_UP(end, PAGE_SIZE) - ALIGN_DOWN(start, PAGE_SIZE)) / PAGE_SIZE;
+}
+
+void
+proc_show_statm(struct seq *s, const struct proc_id *id)
+{
+	struct facts f;
+
+	if (!facts_get(&f, id))
+		return;
+	if (f.as)
+		seq_printf(s, "%lu %lu %lu %lu 0 %lu 0\n", f.as->num_pages, f.as->resident,
+		    f.as->resident - MIN(f.as->resident_anon, f.as->resident),
+		    pages_of(f.as->code_start, f.as->code_end), f.as->data_pages);
+	else
+		seq_puts(s, "0 0 0 0 0 0 0\n");
+	facts_put(&f);
+}
+
+static const char *
+state_name(char letter)
+{
+	switch (letter) {
+	case 'R': return "running";
+	case 'S': return "sleeping";
+	case 'D': return "disk sleep";
+	case 'T': return "stopped";
+	case 'Z': return "zombie";
+	default: return "dead";
+	}
+}
+
+static void
+show_ids(struct seq *s, struct process *p)
+{
+	struct cred *c = process_cred(p);
+
+	if (!c)
+		return;
+	seq_printf(s, "Uid:\t%u\t%u\t%u\t%u\nGid:\t%u\t%u\t%u\t%u\nFDSize:\t64\nGroups:\t", c->uid,
+	    c->euid, c->suid, c->fsuid, c->gid, c->egid, c->sgid, c->fsgid);
+	for (uint32_t i = 0; i < c->num_groups; i++)
+		seq_printf(s, "%u ", c->groups[i]);
+	seq_putc(s, '\n');
+	cred_put(c);
+}
+
+static void
+show_memory(struct seq *s, const struct aspace *as)
+{
+	const struct {
+		const char *name;
+		uint64_t pages;
+	} lines[] = {
+		{ "VmPeak", as->num_pages },
+		{ "VmSize", as->num_pages },
+		{ "VmHWM", MAX(as->peak_resident, as->resident) },
+		{ "VmRSS", as->resident },
+		{ "RssAnon", as->resident_anon },
+		{ "RssFile", as->resident - MIN(as->resident, as->resident_anon) },
+		{ "VmData", as->data_pages },
+		{ "VmStk", 33 },
+		{ "VmExe", pages_of(as->code_start, as->code_end) },
+		{ "VmLib", 0 },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(lines); i++)
+		seq_printf(s, "%s:\t%8lu kB\n", lines[i].name, lines[i].pages * (PAGE_SIZE / 1024));
+}
+
+static void
+show_capabilities(struct seq *s, struct process *p)
+{
+	struct cred *c = process_cred(p);
+
+	if (!c)
+		return;
+	seq_printf(s, "CapInh:\t%016lx\nCapPrm:\t%016lx\nCapEff:\t%016lx\n", c->cap_inheritable,
+	    c->cap_permitted, c->cap_effective);
+	seq_printf(s, "CapBnd:\t%016lx\nCapAmb:\t%016lx\nNoNewPrivs:\t%u\nSeccomp:\t0\n",
+	    c->cap_bounding, c->cap_ambient, p->no_new_privs);
+	cred_put(c);
+}
+
+static bool
+is_allowed(unsigned cpu, const void *thread)
+{
+	return cpumask_test(&((const struct thread *)thread)->sched.affinity, cpu);
+}
+
+static void
+show_cpus_allowed(struct seq *s, const struct thread *t)
+{
+	seq_puts(s, "Cpus_allowed_list:\t");
+	proc_show_ranges(s, is_allowed, t);
+}
+
+void
+proc_show_status(struct seq *s, const struct proc_id *id)
+{
+	struct process *p;
+	struct facts f;
+
+	if (!facts_get(&f, id))
+		return;
+	p = f.process;
+	seq_puts(s, "Name:\t");
+	seq_escape(s, f.name, "\n\\");
+	seq_printf(s, "\nUmask:\t%04o\nState:\t%c (%s)\nTgid:\t%u\nNgid:\t0\nPid:\t%u\n", 022u,
+	    f.state, state_name(f.state), p->pid, id->tid ? id->tid : p->pid);
+	seq_printf(s, "PPid:\t%u\nTracerPid:\t0\n", process_parent_pid(p));
+	show_ids(s, p);
+	if (f.as)
+		show_memory(s, f.as);
+	seq_printf(s, "Threads:\t%u\nSigQ:\t%u/%lu\n", p->num_threads, p->num_queued_signals,
+	    p->rlimits[RLIMIT_SIGPENDING].cur);
+	seq_printf(s, "SigPnd:\t%016lx\nShdPnd:\t%016lx\nSigBlk:\t%016lx\n", f.pending,
+	    f.shared_pending, f.blocked);
+	seq_printf(s, "SigIgn:\t%016lx\nSigCgt:\t%016lx\n", f.ignored, f.caught);
+	show_capabilities(s, p);
+	if (f.thread) {
+		show_cpus_allowed(s, f.thread);
+		seq_printf(s, "voluntary_ctxt_switches:\t%lu\nnonvoluntary_ctxt_switches:\t%lu\n",
+		    f.thread->nvcsw, f.thread->nivcsw);
+	}
+	facts_put(&f);
+}
+
+static void
+show_limit_value(struct seq *s, uint64_t v)
+{
+	if (v == RLIM_INFINITY)
+		seq_printf(s, "%-20s ", "unlimited");
+	else
+		seq_printf(s, "%-20lu ", v);
+}
+
+void
+proc_show_limits(struct seq *s, const struct proc_id *id)
+{
+	static const struct {
+		const char *name, *unit;
+	} names[RLIMITS] = {
+		[RLIMIT_CPU] = { "Max cpu time", "seconds" },
+		[RLIMIT_FSIZE] = { "Max file size", "bytes" },
+		[RLIMIT_DATA] = { "Max data size", "bytes" },
+		[RLIMIT_STACK] = { "Max stack size", "bytes" },
+		[RLIMIT_CORE] = { "Max core file size", "bytes" },
+		[RLIMIT_RSS] = { "Max resident set", "bytes" },
+		[RLIMIT_NPROC] = { "Max processes", "processes" },
+		[RLIMIT_NOFILE] = { "Max open files", "files" },
+		[RLIMIT_MEMLOCK] = { "Max locked memory", "bytes" },
+		[RLIMIT_AS] = { "Max address space", "bytes" },
+		[RLIMIT_LOCKS] = { "Max file locks", "locks" },
+		[RLIMIT_SIGPENDING] = { "Max pending signals", "signals" },
+		[RLIMIT_MSGQUEUE] = { "Max msgqueue size", "bytes" },
+		[RLIMIT_NICE] = { "Max nice priority", "" },
+		[RLIMIT_RTPRIO] = { "Max realtime priority", "" },
+		[RLIMIT_RTTIME] = { "Max realtime timeout", "us" },
+	};
+	struct process *p = proc_process(id);
+
+	if (!p)
+		return;
+	seq_printf(s, "%-25s %-20s %-20s %-10s\n", "Limit", "Soft Limit", "Hard Limit", "Units");
+	for (unsigned i = 0; i < RLIMITS; i++) {
+		seq_printf(s, "%-25s ", names[i].name);
+		show_limit_value(s, p->rlimits[i].cur);
+		show_limit_value(s, p->rlimits[i].max);
+		seq_printf(s, "%-10s\n", names[i].unit);
+	}
+	process_put(p);
+}
+
+/* ---- maps */
+
+static void
+show_area_name(struct seq *s, const struct area *a, const struct path *root, char *buf)
+{
+	bool is_reachable;
+	const char *name = NULL;
+
+	if (a->file && a->file->dentry) {
+		const struct path path = { a->file->mount, a->file->dentry };
+
+		name = path_text(&path, root, buf, PATH_MAX, &is_reachable);
+	} else if (a->file) {
+		name = a->file->ops->anon_name;
+	} else if (a->flags & AREA_HEAP) {
+		name = "[heap]";
+	} else if (a->flags & AREA_STACK) {
+		name = "[stack]";
+	} else if (a->ops->name && a->ops->name[0] == '[') {
+		name = a->ops->name;
+	}
+	if (name) {
+		seq_puts(s, " ");
+		seq_escape(s, name, "\n");
+	}
+	seq_putc(s, '\n');
+}
+
+static void
+show_area(struct seq *s, const struct area *a, const struct path *root, char *buf)
+{
+	const struct inode *inode = a->file ? a->file->inode : NULL;
+	uint64_t dev = inode ? inode->super->dev : 0;
+	size_t start = s->len;
+
+	seq_printf(s, "%08lx-%08lx %c%c%c%c %08lx %02x:%02x %lu ", a->start, a->end,
+	    a->flags & AREA_READ ? 'r' : '-', a->flags & AREA_WRITE ? 'w' : '-',
+	    a->flags & AREA_EXEC ? 'x' : '-', a->flags & AREA_SHARED ? 's' : 'p',
+	    a->file ? a->file_page * PAGE_SIZE : 0, dev_major(dev), dev_minor(dev),
+	    inode ? inode->ino : 0);
+	while (s->len - start < 72 && !s->is_full)
+		seq_putc(s, ' ');
+	show_area_name(s, a, root, buf);
+}
+
+void
+proc_show_maps(struct seq *s, const struct proc_id *id)
+{
+	struct process *p = proc_process(id);
+	struct aspace *as = p ? process_aspace(p) : NULL;
+	char *buf = kmalloc(PATH_MAX);
+	struct path root;
+
+	if (as && buf) {
+		fs_context_root(current_fs(), &root);
+		rwsem_lock_shared(&as->lock);
+		for (struct area *a = area_find_from(as, 0); a; a = area_next(a))
+			show_area(s, a, &root, buf);
+		rwsem_unlock_shared(&as->lock);
+		path_put(&root);
+	}
+	kfree(buf);
+	if (as)
+		aspace_put(as);
+	if (p)
+		process_put(p);
+}

@@ -1,0 +1,400 @@
+/*
+ * System calls that move bytes: read, write and their variants, lseek, sendfile, copy_file_range,
+ * splice. Each becomes one uio and one call of the file.
+ */
+#include "kernel/file.h"
+#include "kernel/fcntl.h"
+#include "kernel/proc/signal.h"
+#include "kernel/sched/thread.h"
+#include "fs/vfs.h"
+#include "mm/slab.h"
+#include "mm/uio.h"
+#include "mm/usercopy.h"
+#include "syscalls.h"
+
+enum {
+	MAX_TRANSFER = 0x7ffff000, /* Linux's MAX_RW_COUNT: one call moves at most this */
+	MAX_IOV = 1024,
+	FAST_IOV = 8,
+	RWF_HIPRI = 1, RWF_DSYNC = 2, RWF_SYNC = 4, RWF_NOWAIT = 8, RWF_APPEND = 16,
+};
+
+/* The position a transfer uses: the file's own, or one given with the call. */
+static ssize_t
+transfer(struct file *f, struct uio *uio, loff_t *pos)
+{
+	ssize_t (*op)(struct file *, struct uio *, loff_t *) =
+	    uio->is_write ? f->ops->write : f->ops->read;
+	bool use_own = !pos && (f->mode & FILE_SEEKABLE);
+	loff_t none = 0;
+	ssize_t n;
+
+	if (!(f->mode & (uio->is_write ? FILE_WRITE : FILE_READ)))
+		return ERR_BADF;
+	if (!op)
+		return ERR_INVAL;
+	if (use_own) {
+		mutex_lock(&f->pos_lock);
+		n = op(f, uio, &f->pos);
+		mutex_unlock(&f->pos_lock);
+		return n;
+	}
+	return op(f, uio, pos ? pos : &none);
+}
+
+static long
+rw_user(int fd, void USER *buf, size_t count, bool is_write, loff_t *pos)
+{
+	struct file *f = fd_get(fd);
+	struct uio uio;
+	long n;
+
+	if (!f)
+		return ERR_BADF;
+	if (pos && (*pos < 0 || !(f->mode & FILE_SEEKABLE)))
+		n = *pos < 0 ? ERR_INVAL : ERR_SPIPE;
+	else if (!user_range_ok(buf, count))
+		n = ERR_FAULT;
+	else {
+		uio_init_user(&uio, buf, MIN(count, (size_t)MAX_TRANSFER), is_write);
+		n = transfer(f, &uio, pos);
+	}
+	file_put(f);
+	return n;
+}
+
+long
+sys_read(int fd, char USER *buf, size_t count)
+{
+	return rw_user(fd, buf, count, false, NULL);
+}
+
+long
+sys_write(int fd, const char USER *buf, size_t count)
+{
+	return rw_user(fd, (void USER *)buf, count, true, NULL);
+}
+
+long
+sys_pread64(int fd, char USER *buf, size_t count, loff_t offset)
+{
+	return rw_user(fd, buf, count, false, &offset);
+}
+
+long
+sys_pwrite64(int fd, const char USER *buf, size_t count, loff_t offset)
+{
+	return rw_user(fd, (void USER *)buf, count, true, &offset);
+}
+
+/* Fetches and checks the pieces; *iov is `fast` or allocated. Returns the bytes in all, or an err. */
+static ssize_t
+fetch_iov(const struct iovec USER *user, int n, struct iovec *fast, struct iovec **iov)
+{
+	ssize_t total = 0;
+	enum err err;
+
+	*iov = fast;
+	if (n < 0 || n > MAX_IOV)
+		return ERR_INVAL;
+	if (n > FAST_IOV) {
+		*iov = kcalloc(n, sizeof(**iov));
+		if (!*iov)
+			return ERR_NOMEM;
+	}
+	err = copy_from_user(*iov, user, n * sizeof(**iov));
+	if (err)
+		return err;
+	for (int i = 0; i < n; i++) {
+		struct iovec *v = &(*iov)[i];
+
+		if ((ssize_t)v->len < 0)
+			return ERR_INVAL;
+		if (!user_range_ok(v->base, v->len))
+			return ERR_FAULT;
+		v->len = MIN(v->len, (size_t)(MAX_TRANSFER - total));
+		total += v->len;
+	}
+	return total;
+}
+
+static long
+rw_vector(int fd, const struct iovec USER *user, int iovcnt, bool is_write, loff_t *pos)
+{
+	struct iovec fast[FAST_IOV], *iov;
+	struct file *f = fd_get(fd);
+	struct uio uio;
+	long n;
+
+	if (!f)
+		return ERR_BADF;
+	n = fetch_iov(user, iovcnt, fast, &iov);
+	if (n >= 0 && pos && (*pos < 0 || !(f->mode & FILE_SEEKABLE)))
+		n = *pos < 0 ? ERR_INVAL : ERR_SPIPE;
+	if (n >= 0) {
+		uio_init_vector(&uio, iov, iovcnt, is_write);
+		n = transfer(f, &uio, pos);
+	}
+	if (iov != fast)
+		kfree(iov);
+	file_put(f);
+	return n;
+}
+
+long
+sys_readv(int fd, const struct iovec USER *iov, int iovcnt)
+{
+	return rw_vector(fd, iov, iovcnt, false, NULL);
+}
+
+long
+sys_writev(int fd, const struct iovec USER *iov, int iovcnt)
+{
+	return rw_vector(fd, iov, iovcnt, true, NULL);
+}
+
+/* On x86-64 pos_low holds the whole position. */
+long
+sys_preadv(int fd, const struct iovec USER *iov, int iovcnt, uint64_t pos_low, uint64_t pos_high)
+{
+	loff_t pos = pos_low;
+
+	return rw_vector(fd, iov, iovcnt, false, &pos);
+}
+
+long
+sys_pwritev(int fd, const struct iovec USER *iov, int iovcnt, uint64_t pos_low, uint64_t pos_high)
+{
+	loff_t pos = pos_low;
+
+	return rw_vector(fd, iov, iovcnt, true, &pos);
+}
+
+/* Position -1 means the file's own. Flags that only ask for more durability hold anyway. */
+static long
+rw_vector2(int fd, const struct iovec USER *iov, int iovcnt, bool is_write, uint64_t pos_low,
+    int flags)
+{
+	loff_t pos = pos_low;
+
+	if (flags & ~(RWF_HIPRI | RWF_DSYNC | RWF_SYNC))
+		return ERR_OPNOTSUPP;
+	return rw_vector(fd, iov, iovcnt, is_write, pos == -1 ? NULL : &pos);
+}
+
+long
+sys_preadv2(int fd, const struct iovec USER *iov, int iovcnt, uint64_t pos_low,
+    uint64_t pos_high, int flags)
+{
+	return rw_vector2(fd, iov, iovcnt, false, pos_low, flags);
+}
+
+long
+sys_pwritev2(int fd, const struct iovec USER *iov, int iovcnt, uint64_t pos_low,
+    uint64_t pos_high, int flags)
+{
+	return rw_vector2(fd, iov, iovcnt, true, pos_low, flags);
+}
+
+long
+sys_lseek(int fd, loff_t offset, int whence)
+{
+	struct file *f = fd_get(fd);
+	loff_t pos;
+
+	if (!f)
+		return ERR_BADF;
+	if (f->mode & FILE_PATH) {
+		pos = ERR_BADF;
+	} else if (!f->ops->seek) {
+		pos = ERR_SPIPE;
+	} else {
+		mutex_lock(&f->pos_lock);
+		pos = f->ops->seek(f, offset, whence);
+		mutex_unlock(&f->pos_lock);
+	}
+	file_put(f);
+	return pos;
+}
+
+/* ---- from file to file */
+
+/* One side of a copy: a file and where in it. */
+struct side {
+	struct file *file;
+	loff_t pos;
+	bool has_pos; /* the caller's offset, not the file's */
+	loff_t USER *user;
+};
+
+static enum err
+side_open(struct side *s, int fd, loff_t USER *user)
+{
+	enum err err = OK;
+
+	*s = (struct side){ .file = fd_get(fd), .user = user };
+	if (!s->file)
+		return ERR_BADF;
+	if (!user)
+		return OK;
+	s->has_pos = true;
+	err = get_user(s->pos, user);
+	if (!err && s->pos < 0)
+		err = ERR_INVAL;
+	if (!err && !(s->file->mode & FILE_SEEKABLE))
+		err = ERR_SPIPE;
+	return err;
+}
+
+static void
+side_close(struct side *s, bool has_moved)
+{
+	if (s->has_pos && has_moved)
+		(void)put_user(s->pos, s->user); /* the data has moved: too late to fail */
+	if (s->file)
+		file_put(s->file);
+}
+
+/* Gives back what was read and could not be written. */
+static void
+unread(struct side *in, ssize_t n)
+{
+	if (in->has_pos)
+		in->pos -= n;
+	else if (in->file->mode & FILE_SEEKABLE) {
+		mutex_lock(&in->file->pos_lock);
+		in->file->pos -= n;
+		mutex_unlock(&in->file->pos_lock);
+	}
+}
+
+/* One buffer's worth. *is_short: there is no more for now. */
+static ssize_t
+copy_piece(struct side *in, struct side *out, void *buf, size_t n, bool *is_short)
+{
+	struct uio uio;
+	ssize_t got, put, done = 0;
+
+	uio_init_kernel(&uio, buf, n, false);
+	got = transfer(in->file, &uio, in->has_pos ? &in->pos : NULL);
+	*is_short = got < (ssize_t)n;
+	if (got <= 0)
+		return got;
+	while (done < got) {
+		uio_init_kernel(&uio, (char *)buf + done, got - done, true);
+		put = transfer(out->file, &uio, out->has_pos ? &out->pos : NULL);
+		if (put <= 0) {
+			unread(in, got - done);
+			*is_short = true;
+			return done > 0 ? done : put;
+		}
+		done += put;
+	}
+	return done;
+}
+
+static ssize_t
+copy_between(struct side *in, struct side *out, size_t count)
+{
+	enum { PIECE = 65536 };
+	size_t piece = MIN(count, (size_t)PIECE);
+	void *buf = kmalloc(piece ? piece : 1);
+	ssize_t total = 0, n = 0;
+	bool is_short = false;
+
+	if (!buf)
+		return ERR_NOMEM;
+	count = MIN(count, (size_t)MAX_TRANSFER);
+	while (!is_short && (size_t)total < count && !signal_is_pending(current_thread())) {
+		n = copy_piece(in, out, buf, MIN(piece, count - total), &is_short);
+		if (n <= 0)
+			break;
+		total += n;
+	}
+	kfree(buf);
+	return total > 0 ? total : n;
+}
+
+static bool
+is_regular(const struct file *f)
+{
+	return f->inode && s_isreg(f->inode->mode);
+}
+
+static bool
+is_pipe(const struct file *f)
+{
+	return f->inode ? (f->inode->mode & S_IFMT) == S_IFIFO
+			: (f->ops->anon_mode & S_IFMT) == S_IFIFO;
+}
+
+long
+sys_sendfile(int out_fd, int in_fd, loff_t USER *offset, size_t count)
+{
+	struct side in, out = { .file = NULL };
+	long n = side_open(&in, in_fd, offset);
+
+	if (!n)
+		n = side_open(&out, out_fd, NULL);
+	if (!n && (!(in.file->mode & FILE_SEEKABLE) || (out.file->flags & O_APPEND)))
+		n = ERR_INVAL;
+	if (!n)
+		n = copy_between(&in, &out, count);
+	side_close(&in, n > 0);
+	side_close(&out, n > 0);
+	return n;
+}
+
+static bool
+ranges_overlap(const struct side *in, const struct side *out, size_t len)
+{
+	loff_t a = in->has_pos ? in->pos : in->file->pos;
+	loff_t b = out->has_pos ? out->pos : out->file->pos;
+
+	return in->file->inode == out->file->inode && a < b + (loff_t)len && b < a + (loff_t)len;
+}
+
+long
+sys_copy_file_range(int fd_in, loff_t USER *off_in, int fd_out, loff_t USER *off_out, size_t len,
+    unsigned flags)
+{
+	struct side in, out = { .file = NULL };
+	long n = side_open(&in, fd_in, off_in);
+
+	if (!n)
+		n = side_open(&out, fd_out, off_out);
+	len = MIN(len, (size_t)MAX_TRANSFER);
+	if (!n && (in.file->mode & out.file->mode & FILE_PATH))
+		n = ERR_BADF;
+	else if (!n && (flags || !is_regular(in.file) || !is_regular(out.file)))
+		n = in.file->inode && s_isdir(in.file->inode->mode) ? ERR_ISDIR : ERR_INVAL;
+	else if (!n && (out.file->flags & O_APPEND))
+		n = ERR_BADF;
+	else if (!n && ranges_overlap(&in, &out, len))
+		n = ERR_INVAL;
+	if (!n)
+		n = copy_between(&in, &out, len);
+	side_close(&in, n > 0);
+	side_close(&out, n > 0);
+	return n;
+}
+
+long
+sys_splice(int fd_in, loff_t USER *off_in, int fd_out, loff_t USER *off_out, size_t len,
+    unsigned flags)
+{
+	enum { MOVE = 1, NONBLOCK = 2, MORE = 4, GIFT = 8 };
+	struct side in, out = { .file = NULL };
+	long n = side_open(&in, fd_in, off_in);
+
+	if (!n)
+		n = side_open(&out, fd_out, off_out);
+	if (!n && ((flags & ~(MOVE | NONBLOCK | MORE | GIFT)) ||
+		    (!is_pipe(in.file) && !is_pipe(out.file))))
+		n = ERR_INVAL;
+	if (!n)
+		n = copy_between(&in, &out, MIN(len, (size_t)65536)); /* at most a pipe full */
+	side_close(&in, n > 0);
+	side_close(&out, n > 0);
+	return n;
+}
