@@ -243,6 +243,11 @@ fs_mount(const char *type_name, const char *source, const struct path *at, uint3
 	err = type->mount(type, source, data, &super);
 	if (err)
 		return err;
+	/* The same file system twice on top of itself is a mistake (mount(2), EBUSY). */
+	if (at && at->dentry == at->mount->root && at->mount->super == super) {
+		super_put(super);
+		return ERR_BUSY;
+	}
 	m = mount_create(super, dentry_get(super->root_dentry), flags, source);
 	if (!m)
 		return ERR_NOMEM;

@@ -4,6 +4,7 @@
  */
 #include "acpi/acpi.h"
 #include "drivers/char/serial.h"
+#include "fs/vfs.h"
 #include "kernel/boot.h"
 #include "kernel/cmdline.h"
 #include "kernel/file.h"
@@ -88,6 +89,9 @@ kernel_main(const struct boot_info *boot)
 	futex_init();
 	syscall_init();
 	smp_start();			/* the other processors */
+	fs_init();			/* the root file system, empty */
+	initramfs_unpack(boot);		/* the initial file system goes there */
+	fs_mount_standard();		/* /dev, /proc, /sys */
 	if (CONFIG_DEBUG)
 		selftest_run(); /* selftest=NAME: tests inside the kernel */
 	thread_exit();
