@@ -3,7 +3,11 @@
  * core that may include all the others.
  */
 #include "acpi/acpi.h"
+#include "drivers/char/console.h"
+#include "drivers/char/fbcon.h"
+#include "drivers/char/keyboard.h"
 #include "drivers/char/serial.h"
+#include "drivers/char/tty.h"
 #include "fs/vfs.h"
 #include "kernel/boot.h"
 #include "kernel/cmdline.h"
@@ -11,6 +15,7 @@
 #include "kernel/ipc/futex.h"
 #include "kernel/irq/irq.h"
 #include "kernel/log.h"
+#include "kernel/panic.h"
 #include "kernel/platform.h"
 #include "kernel/power.h"
 #include "kernel/proc/process.h"
@@ -26,6 +31,7 @@
 #include "lib/fmt.h"
 #include "mm/aspace.h"
 #include "mm/kva.h"
+#include "mm/mem_proc.h"
 #include "mm/page.h"
 #include "mm/slab.h"
 
@@ -55,6 +61,35 @@ say_hello(const struct boot_info *boot)
 	serial_early_write(line, (size_t)n);
 	log_notice("Keel %s, started through %s by %s", KEEL_VERSION, boot_path_name(boot),
 	    boot->loader_name);
+}
+
+/* The first program: rdinit= or init= of the command line, else where it is looked for by custom. */
+static void
+start_init(void)
+{
+	enum { MAX_WORDS = 32 };
+	static const char *argv[MAX_WORDS + 2], *envp[MAX_WORDS + 3] = { "HOME=/", "TERM=linux" };
+	const char *asked = cmdline_get("rdinit", 0);
+	const char *const paths[] = { asked ? asked : cmdline_get("init", 0), "/init", "/sbin/init",
+		"/bin/init", "/bin/sh" };
+
+	cmdline_init_args(argv + 1, MAX_WORDS);
+	cmdline_init_env(envp + 2, MAX_WORDS);
+	for (unsigned i = 0; i < ARRAY_SIZE(paths); i++) {
+		enum err err;
+
+		if (!paths[i])
+			continue;
+		argv[0] = paths[i];
+		err = process_start_init(paths[i], argv, envp);
+		if (err == OK) {
+			log_info("init: %s", paths[i]);
+			return;
+		}
+		if (i == 0 || err != ERR_NOENT)
+			log_err("init: %s cannot be started (error %d)", paths[i], -err);
+	}
+	panic("no init found: is there an initrd with /init, or try init=PATH");
 }
 
 /* Entered by _start (kernel/x86/entry.asm) on a boot stack; see kernel/boot.h. */
@@ -90,9 +125,17 @@ kernel_main(const struct boot_info *boot)
 	syscall_init();
 	smp_start();			/* the other processors */
 	fs_init();			/* the root file system, empty */
-	initramfs_unpack(boot);		/* the initial file system goes there */
+	mem_proc_init();		/* files in /proc */
+	irq_proc_init();
+	tty_init();			/* terminals, and which is the console */
+	console_init();
+	serial_init();
+	fbcon_init(&boot->fb);
+	keyboard_init(fbcon_tty());
+	initramfs_unpack(boot);		/* the initial file system */
 	fs_mount_standard();		/* /dev, /proc, /sys */
 	if (CONFIG_DEBUG)
 		selftest_run(); /* selftest=NAME: tests inside the kernel */
+	start_init();
 	thread_exit();
 }

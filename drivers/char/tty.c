@@ -349,13 +349,14 @@ tty_poll(struct file *f, struct poll_table *pt)
 enum err
 tty_become_controlling(struct tty *tty, bool steal)
 {
-	uint32_t old_sid;
+	/* Asked before: job control's locks come before the terminal's. */
+	uint32_t sid = session_current_sid(), pgid = session_current_pgid(), old_sid;
 	enum err err;
 
 	spin_lock(&tty->lock);
 	old_sid = tty->sid;
 	spin_unlock(&tty->lock);
-	if (old_sid == session_current_sid())
+	if (old_sid == sid)
 		return OK;
 	if (old_sid && !steal)
 		return ERR_PERM;
@@ -365,8 +366,8 @@ tty_become_controlling(struct tty *tty, bool steal)
 	if (err != OK)
 		return err;
 	spin_lock(&tty->lock);
-	tty->sid = session_current_sid();
-	tty->fg_pgid = session_current_pgid();
+	tty->sid = sid;
+	tty->fg_pgid = pgid;
 	spin_unlock(&tty->lock);
 	return OK;
 }
