@@ -1,6 +1,6 @@
 /*
- * The few processor instructions a loader needs, for the EFI application and the 32-bit doors
- * alike. Names as in the Intel SDM volume 2.
+ * The few processor instructions a loader needs, for the EFI application and the 32-bit
+ * doors alike. Names as in the Intel SDM volume 2.
  */
 #pragma once
 
@@ -26,21 +26,23 @@ arch_cpuid(uint32_t leaf)
 	struct cpuid r;
 
 	__asm__ volatile("cpuid"
-			 : "=a"(r.eax), "=b"(r.ebx), "=c"(r.ecx), "=d"(r.edx)
-			 : "a"(leaf), "c"(0));
+	                 : "=a"(r.eax), "=b"(r.ebx), "=c"(r.ecx), "=d"(r.edx)
+	                 : "a"(leaf), "c"(0));
 	return r;
 }
 
 static inline bool
 arch_has_nx(void)
 {
-	return arch_cpuid(0x80000000).eax >= 0x80000001 && (arch_cpuid(0x80000001).edx >> 20 & 1);
+	return arch_cpuid(0x80000000).eax >= 0x80000001 &&
+	       (arch_cpuid(0x80000001).edx >> 20 & 1);
 }
 
 static inline bool
 arch_has_1g_pages(void)
 {
-	return arch_cpuid(0x80000000).eax >= 0x80000001 && (arch_cpuid(0x80000001).edx >> 26 & 1);
+	return arch_cpuid(0x80000000).eax >= 0x80000001 &&
+	       (arch_cpuid(0x80000001).edx >> 26 & 1);
 }
 
 static inline bool
@@ -80,7 +82,9 @@ arch_read_cr4(void)
 static inline void
 arch_wrmsr(uint32_t msr, uint64_t value)
 {
-	__asm__ volatile("wrmsr" : : "c"(msr), "a"((uint32_t)value), "d"((uint32_t)(value >> 32)));
+	__asm__ volatile("wrmsr"
+	                 :
+	                 : "c"(msr), "a"((uint32_t)value), "d"((uint32_t)(value >> 32)));
 }
 
 static inline void

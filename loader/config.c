@@ -1,4 +1,4 @@
-/* keel.conf, see config.h. A line is cut into key and value, the key's function takes the value. */
+/* keel.conf, see config.h: a line is cut in key and value, the key's function takes it. */
 #include "loader/config.h"
 
 #include "lib/string.h"
@@ -136,7 +136,8 @@ read_size(const struct line *l, uint32_t *width, uint32_t *height)
 
 	if (!take_text(text, sizeof(text), l->value, l->len) ||
 	    !parse_u64(text, &end, 10, &w) || *end != 'x' ||
-	    !parse_u64(end + 1, &end, 10, &h) || *end || !w || !h || w > 65535 || h > 65535)
+	    !parse_u64(end + 1, &end, 10, &h) || *end || !w || !h || w > 65535 ||
+	    h > 65535)
 		return false;
 	*width = (uint32_t)w;
 	*height = (uint32_t)h;
@@ -155,14 +156,15 @@ set_video(struct config *c, const struct line *l)
 	else if (read_size(l, &c->width, &c->height))
 		c->video = VIDEO_SIZE;
 	else
-		problem(l, "video is auto, keep, none or WIDTHxHEIGHT, not", l->value, l->len);
+		problem(l, "video is auto, keep, none or WIDTHxHEIGHT, not", l->value,
+		    l->len);
 }
 
 static const struct key keys[] = {
-	{ "kernel", set_kernel },
-	{ "initrd", set_initrd },
-	{ "cmdline", set_cmdline },
-	{ "video", set_video },
+    {"kernel", set_kernel},
+    {"initrd", set_initrd},
+    {"cmdline", set_cmdline},
+    {"video", set_video},
 };
 
 static void
@@ -186,7 +188,8 @@ parse_line(struct config *c, struct line *l, const char *s, size_t len)
 	trim(&s, &key_len);
 
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
-		if (key_len == strlen(keys[i].name) && !memcmp(s, keys[i].name, key_len)) {
+		if (key_len == strlen(keys[i].name) &&
+		    !memcmp(s, keys[i].name, key_len)) {
 			keys[i].set(c, l);
 			return;
 		}
@@ -205,9 +208,10 @@ config_defaults(struct config *c)
 }
 
 void
-config_parse(struct config *c, const char *text, size_t len, const struct config_report *report)
+config_parse(
+    struct config *c, const char *text, size_t len, const struct config_report *report)
 {
-	struct line l = { .report = report };
+	struct line l = {.report = report};
 
 	if (len >= 3 && !memcmp(text, "\xef\xbb\xbf", 3)) /* editors' byte order mark */
 		text += 3, len -= 3;

@@ -1,6 +1,6 @@
 /*
- * keel.conf: lines "key = value". Blanks round key and value do not count; a line that is empty or
- * begins with # is skipped. Keys:
+ * keel.conf: lines "key = value". Blanks round key and value do not count; a line that is
+ * empty or begins with # is skipped. Keys:
  *
  *	kernel = PATH		default kernel.elf
  *	initrd = PATH, PATH..	default initrd.cpio.gz; empty: none

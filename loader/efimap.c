@@ -18,8 +18,8 @@ enum {
 	EFI_MMIO = 11,
 	EFI_MMIO_PORT = 12,
 };
-#define EFI_ATTR_NV	 0x8000ull /* persistent */
-#define EFI_ATTR_SP	 0x40000ull /* set aside for special purposes */
+#define EFI_ATTR_NV      0x8000ull  /* persistent */
+#define EFI_ATTR_SP      0x40000ull /* set aside for special purposes */
 #define EFI_ATTR_RUNTIME (1ull << 63)
 
 enum { MAX_DESC_SIZE = 4096, MAX_DESCRIPTORS = 1 << 16 };
@@ -36,7 +36,7 @@ type_of(const struct efimap_desc *d)
 		if (d->attr & EFI_ATTR_RUNTIME)
 			return BOOT_MEM_EFI_RUNTIME;
 		return d->attr & (EFI_ATTR_NV | EFI_ATTR_SP) ? BOOT_MEM_RESERVED
-							     : BOOT_MEM_USABLE;
+		                                             : BOOT_MEM_USABLE;
 	case EFI_RUNTIME_CODE:
 	case EFI_RUNTIME_DATA: return BOOT_MEM_EFI_RUNTIME;
 	case EFI_UNUSABLE: return BOOT_MEM_UNUSABLE;
@@ -75,16 +75,17 @@ efimap_translate(const struct efimap *m, struct boot_mem *raw, uint32_t cap)
 		uint32_t type = type_of(&d);
 		bool is_usable = type == BOOT_MEM_USABLE;
 
-		/* Pages that reach past the end of the address space: the map is wrong there. */
+		/* Pages that reach past the end of the address space: the map is wrong
+		 * there. */
 		if (!d.pages || d.pages > (UINT64_MAX - d.phys) / 4096)
 			continue;
 		/* Usable is usable: one kind, so that neighbours join. */
 		raw[n++] = (struct boot_mem){
-			.base = d.phys,
-			.size = d.pages * 4096,
-			.type = type,
-			.efi_type = is_usable ? EFI_CONVENTIONAL : d.type,
-			.efi_attr = is_usable ? 0 : d.attr,
+		    .base = d.phys,
+		    .size = d.pages * 4096,
+		    .type = type,
+		    .efi_type = is_usable ? EFI_CONVENTIONAL : d.type,
+		    .efi_attr = is_usable ? 0 : d.attr,
 		};
 	}
 	return n;
@@ -99,7 +100,8 @@ efimap_keep_runtime(const struct efimap *m, void *out)
 		if (!(descriptor(m, i).attr & EFI_ATTR_RUNTIME))
 			continue;
 		memmove((char *)out + (size_t)n++ * m->desc_size,
-		    (const char *)m->descriptors + (size_t)i * m->desc_size, m->desc_size);
+		    (const char *)m->descriptors + (size_t)i * m->desc_size,
+		    m->desc_size);
 	}
 	return n;
 }

@@ -1,8 +1,8 @@
 /*
- * ELF64 (System V gABI chapters 4 and 5, x86-64 psABI 4.4). The kernel has only relocations that
- * need no symbol: R_X86_64_RELATIVE in .rela.dyn, and .relr.dyn, a compact list of places that
- * hold an address (gABI, "SHT_RELR": an even word is an address, an odd one a bit map of the
- * 63 words after the last).
+ * ELF64 (System V gABI chapters 4 and 5, x86-64 psABI 4.4). The kernel has only
+ * relocations that need no symbol: R_X86_64_RELATIVE in .rela.dyn, and .relr.dyn, a
+ * compact list of places that hold an address (gABI, "SHT_RELR": an even word is an
+ * address, an odd one a bit map of the 63 words after the last).
  */
 #include "loader/elf.h"
 
@@ -62,11 +62,12 @@ struct reloc {
 static const char *
 check_header(const struct elf_header *h, uint64_t size)
 {
-	static const uint8_t magic[4] = { 0x7f, 'E', 'L', 'F' };
+	static const uint8_t magic[4] = {0x7f, 'E', 'L', 'F'};
 
 	if (size < sizeof(*h) || memcmp(h->ident, magic, sizeof(magic)))
 		return "not an ELF file";
-	if (h->ident[4] != ELFCLASS64 || h->ident[5] != ELFDATA2LSB || h->machine != EM_X86_64)
+	if (h->ident[4] != ELFCLASS64 || h->ident[5] != ELFDATA2LSB ||
+	    h->machine != EM_X86_64)
 		return "an ELF file, but not for x86-64";
 	if (h->type != ET_DYN)
 		return "an ELF file, but not a position-independent program";
@@ -106,7 +107,8 @@ add_segment(struct elf_image *e, const struct program_header *p, uint64_t size)
 	s->file_size = p->filesz;
 	s->place.offset = p->vaddr - e->link_base;
 	s->place.size = ALIGN_UP(p->memsz, 4096ull);
-	s->place.rights = (p->flags & PF_W ? BOOT_PT_WRITE : 0) | (p->flags & PF_X ? BOOT_PT_EXEC : 0);
+	s->place.rights =
+	    (p->flags & PF_W ? BOOT_PT_WRITE : 0) | (p->flags & PF_X ? BOOT_PT_EXEC : 0);
 	e->size = s->place.offset + s->place.size;
 	e->nsegments++;
 	return NULL;
@@ -163,12 +165,12 @@ elf_load(const void *file, const struct elf_image *e, void *image)
 	for (unsigned i = 0; i < e->nsegments; i++) {
 		const struct elf_segment *s = &e->segments[i];
 
-		memcpy((char *)image + s->place.offset, (const char *)file + s->file_offset,
-		    s->file_size);
+		memcpy((char *)image + s->place.offset,
+		    (const char *)file + s->file_offset, s->file_size);
 	}
 }
 
-/* The word at link address `at`, of any alignment; NULL when it does not lie in the image. */
+/* The word at link address `at`, of any alignment; NULL when outside the image. */
 static void *
 word_at(const struct reloc *r, uint64_t at)
 {
@@ -177,7 +179,7 @@ word_at(const struct reloc *r, uint64_t at)
 	return offset > r->size - sizeof(uint64_t) ? NULL : r->image + offset;
 }
 
-/* Stores link address `target` as it will be; it must point into the image or just past it. */
+/* Stores link address `target` as it will be; it must lie in the image or just behind. */
 static bool
 put_address(const struct reloc *r, uint64_t at, uint64_t target)
 {
@@ -234,7 +236,7 @@ apply_relr(const struct reloc *r, const uint64_t *table, uint64_t n)
 	return true;
 }
 
-/* A table named by the dynamic section, as a pointer into the image; NULL when outside. */
+/* A table of the dynamic section, as a pointer into the image; NULL when outside. */
 static const void *
 table_at(const struct reloc *r, uint64_t at, uint64_t size)
 {
@@ -248,19 +250,22 @@ table_at(const struct reloc *r, uint64_t at, uint64_t size)
 const char *
 elf_relocate(void *image, const struct elf_image *e, uint64_t virt)
 {
-	struct reloc r = { image, e->size, e->link_base, virt };
+	struct reloc r = {image, e->size, e->link_base, virt};
 	const struct dynamic *d = (const void *)((char *)image + e->dynamic);
-	uint64_t value[DT_RELRENT + 1] = { 0 };
+	uint64_t value[DT_RELRENT + 1] = {0};
 	const void *rela, *relr;
 
 	if (!IS_ALIGNED(e->dynamic, 8ull))
 		return "bad relocation: the dynamic section lies odd";
-	for (uint64_t i = 0; i < e->dynamic_size / sizeof(*d) && d[i].tag != DT_NULL; i++) {
+	for (uint64_t i = 0; i < e->dynamic_size / sizeof(*d) && d[i].tag != DT_NULL;
+	     i++) {
 		if (d[i].tag > 0 && (uint64_t)d[i].tag < ARRAY_SIZE(value))
 			value[d[i].tag] = d[i].value;
 	}
-	rela = table_at(&r, value[DT_RELA] ? value[DT_RELA] : r.link_base, value[DT_RELASZ]);
-	relr = table_at(&r, value[DT_RELR] ? value[DT_RELR] : r.link_base, value[DT_RELRSZ]);
+	rela =
+	    table_at(&r, value[DT_RELA] ? value[DT_RELA] : r.link_base, value[DT_RELASZ]);
+	relr =
+	    table_at(&r, value[DT_RELR] ? value[DT_RELR] : r.link_base, value[DT_RELRSZ]);
 	if (!rela || !relr)
 		return "bad relocation: a table lies outside the kernel";
 	if ((value[DT_RELASZ] && value[DT_RELAENT] != sizeof(struct rela)) ||

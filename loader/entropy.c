@@ -1,6 +1,6 @@
 /*
- * A sponge over the ChaCha20 permutation (RFC 8439, 2.3, without the feed-forward): words go
- * into the first 8 of 16 state words, output comes from them; the other 8 never leave.
+ * A sponge over the ChaCha20 permutation (RFC 8439, 2.3, without the feed-forward): words
+ * go into the first 8 of 16 state words, output comes from them; the other 8 never leave.
  */
 #include "loader/entropy.h"
 
@@ -78,7 +78,8 @@ entropy_add_cpu(struct entropy *e)
 				entropy_add(e, v, 32);
 		}
 	}
-	/* CPUID serialises and, under a hypervisor, traps: its time wavers. A bit for each 4. */
+	/* CPUID serialises and, under a hypervisor, traps: its time wavers. A bit for
+	 * each 4. */
 	for (unsigned i = 0; i < 64; i++) {
 		(void)arch_cpuid(0);
 		v = arch_rdtsc();

@@ -1,6 +1,7 @@
 /*
- * The loader's randomness: a pool of 64 bytes that stirs in whatever the machine offers. What is
- * drawn for the loader's own choices (KASLR) tells nothing about what the kernel gets.
+ * The loader's randomness: a pool of 64 bytes that stirs in whatever the machine offers.
+ * What is drawn for the loader's own choices (KASLR) tells nothing about what the kernel
+ * gets.
  */
 #pragma once
 

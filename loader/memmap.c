@@ -9,9 +9,13 @@
 
 /* Lowest first: later ones overwrite earlier ones. */
 static const uint8_t priority[] = {
-	BOOT_MEM_USABLE,      BOOT_MEM_ACPI_RECLAIM, BOOT_MEM_ACPI_NVS,
-	BOOT_MEM_EFI_RUNTIME, BOOT_MEM_RESERVED,     BOOT_MEM_MMIO,
-	BOOT_MEM_UNUSABLE,
+    BOOT_MEM_USABLE,
+    BOOT_MEM_ACPI_RECLAIM,
+    BOOT_MEM_ACPI_NVS,
+    BOOT_MEM_EFI_RUNTIME,
+    BOOT_MEM_RESERVED,
+    BOOT_MEM_MMIO,
+    BOOT_MEM_UNUSABLE,
 };
 
 uint32_t
@@ -55,7 +59,7 @@ page_align(struct boot_mem *r)
 	} else {
 		r->base = ALIGN_DOWN(r->base, 4096ull);
 		end = end > UINT64_MAX - 4095 ? ALIGN_DOWN(UINT64_MAX, 4096ull)
-					      : ALIGN_UP(end, 4096ull);
+		                              : ALIGN_UP(end, 4096ull);
 	}
 	if (end <= r->base)
 		return false;
@@ -71,7 +75,8 @@ end_of(const struct boot_mem *e)
 
 /* Replaces entries [at, at+remove) by the `n` of `with`. The room was checked. */
 static void
-splice(struct memmap *m, uint32_t at, uint32_t remove, const struct boot_mem *with, uint32_t n)
+splice(struct memmap *m, uint32_t at, uint32_t remove, const struct boot_mem *with,
+    uint32_t n)
 {
 	memmove(m->entries + at + n, m->entries + at + remove,
 	    (m->len - at - remove) * sizeof(*with));
@@ -82,7 +87,8 @@ splice(struct memmap *m, uint32_t at, uint32_t remove, const struct boot_mem *wi
 static bool
 is_same_kind(const struct boot_mem *a, const struct boot_mem *b)
 {
-	return a->type == b->type && a->efi_type == b->efi_type && a->efi_attr == b->efi_attr;
+	return a->type == b->type && a->efi_type == b->efi_type &&
+	       a->efi_attr == b->efi_attr;
 }
 
 /* Joins entry i with the next when they touch and are of one kind. */
@@ -164,7 +170,8 @@ memmap_is(const struct memmap *m, paddr_t base, uint64_t size, uint32_t type)
 }
 
 paddr_t
-memmap_find(const struct memmap *m, uint64_t size, uint64_t align, paddr_t min, paddr_t max)
+memmap_find(
+    const struct memmap *m, uint64_t size, uint64_t align, paddr_t min, paddr_t max)
 {
 	for (uint32_t i = m->len; i-- > 0;) {
 		const struct boot_mem *e = &m->entries[i];

@@ -1,10 +1,11 @@
 /*
- * Page tables for the hand-over (Intel SDM 3, 4.5). The direct map is made of runs of RAM: map
- * entries that touch are one run, so that large pages cross their borders. Reserved ranges
- * that touch RAM are taken along: firmware keeps its tables there (SeaBIOS reports its ACPI
- * tables so), and the first MiB always, for the RSDP and SMBIOS anchors and the option ROMs. The
- * memory types of such ranges are the MTRRs' business; the first 2 MiB therefore get 4 KiB
- * pages (SDM 3, 12.11.9: no large page across ranges of different type).
+ * Page tables for the hand-over (Intel SDM 3, 4.5). The direct map is made of runs of
+ * RAM: map entries that touch are one run, so that large pages cross their borders.
+ * Reserved ranges that touch RAM are taken along: firmware keeps its tables there
+ * (SeaBIOS reports its ACPI tables so), and the first MiB always, for the RSDP and SMBIOS
+ * anchors and the option ROMs. The memory types of such ranges are the MTRRs' business;
+ * the first 2 MiB therefore get 4 KiB pages (SDM 3, 12.11.9: no large page across ranges
+ * of different type).
  */
 #include "loader/pagetable.h"
 
@@ -18,7 +19,7 @@ enum {
 	PTE_PS = 1 << 7,
 	PTE_G = 1 << 8,
 };
-#define PTE_NX	 (1ull << 63)
+#define PTE_NX   (1ull << 63)
 #define PTE_ADDR 0x000ffffffffff000ull
 
 enum { RESERVED_NEAR_RAM_MAX = 64 << 20 };
@@ -39,7 +40,8 @@ leaf_bits(const struct boot_pt *pt, unsigned rights)
 
 /* The level (1: 4 KiB, 2: 2 MiB, 3: 1 GiB) of the largest page to use here. */
 static unsigned
-leaf_level(const struct boot_pt *pt, vaddr_t va, paddr_t pa, uint64_t size, unsigned rights)
+leaf_level(
+    const struct boot_pt *pt, vaddr_t va, paddr_t pa, uint64_t size, unsigned rights)
 {
 	if (rights & BOOT_PT_SMALL)
 		return 1;
@@ -57,7 +59,8 @@ walk(struct boot_pt *pt, vaddr_t va, unsigned level, uint64_t **entry)
 	paddr_t table = pt->root;
 
 	for (unsigned l = 4;; l--) {
-		uint64_t *e = pt->access(pt->ctx, table) + (va >> (12 + 9 * (l - 1)) & 511);
+		uint64_t *e =
+		    pt->access(pt->ctx, table) + (va >> (12 + 9 * (l - 1)) & 511);
 
 		*entry = e;
 		if (l == level)
@@ -100,7 +103,7 @@ boot_pt_map(struct boot_pt *pt, vaddr_t va, paddr_t pa, uint64_t size, unsigned 
 	return OK;
 }
 
-/* The direct map: where, and the ranges of physical memory in it that are read-only or screen. */
+/* The direct map: where, and the physical ranges in it that are read-only or screen. */
 struct direct {
 	vaddr_t base;
 	struct boot_range fixed, screen;
@@ -116,19 +119,22 @@ is_direct(const struct memmap *map, uint32_t i)
 		return true;
 	if (e->type != BOOT_MEM_RESERVED || e->size > RESERVED_NEAR_RAM_MAX)
 		return false;
-	return (i > 0 && e[-1].base + e[-1].size == e->base && memmap_is_ram(e[-1].type)) ||
-	    (i + 1 < map->len && e->base + e->size == e[1].base && memmap_is_ram(e[1].type));
+	return (i > 0 && e[-1].base + e[-1].size == e->base &&
+	           memmap_is_ram(e[-1].type)) ||
+	       (i + 1 < map->len && e->base + e->size == e[1].base &&
+	           memmap_is_ram(e[1].type));
 }
 
 /*
- * The next run of the direct map from entry *i on. The first MiB is a run of its own. False
- * at the end of the map.
+ * The next run of the direct map from entry *i on. The first MiB is a run of its own.
+ * False at the end of the map.
  */
 static bool
 next_run(const struct memmap *map, uint32_t *i, struct boot_range *run)
 {
-	while (*i < map->len && (!is_direct(map, *i) ||
-	    map->entries[*i].base + map->entries[*i].size <= MIB(1)))
+	while (
+	    *i < map->len && (!is_direct(map, *i) ||
+	                         map->entries[*i].base + map->entries[*i].size <= MIB(1)))
 		++*i;
 	if (*i >= map->len)
 		return false;
@@ -150,12 +156,13 @@ is_within(const struct boot_range *r, paddr_t p)
 	return p >= r->base && p - r->base < r->size;
 }
 
-/* The next place after `at` where the treatment of the direct map changes, at most `end`. */
+/* The next place after `at` where the treatment of the direct map changes, at most `end`.
+ */
 static paddr_t
 next_change(const struct direct *d, paddr_t at, paddr_t end)
 {
-	const paddr_t changes[] = { MIB(2), d->fixed.base, d->fixed.base + d->fixed.size,
-		d->screen.base, d->screen.base + d->screen.size };
+	const paddr_t changes[] = {MIB(2), d->fixed.base, d->fixed.base + d->fixed.size,
+	    d->screen.base, d->screen.base + d->screen.size};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(changes); i++) {
 		if (changes[i] > at && changes[i] < end)
@@ -165,8 +172,8 @@ next_change(const struct direct *d, paddr_t at, paddr_t end)
 }
 
 /*
- * One run: 4 KiB pages below 2 MiB, large ones above; the kernel's constant part read-only. A
- * framebuffer in RAM (integrated graphics, QEMU's ramfb) is left out here.
+ * One run: 4 KiB pages below 2 MiB, large ones above; the kernel's constant part
+ * read-only. A framebuffer in RAM (integrated graphics, QEMU's ramfb) is left out here.
  */
 static enum err
 map_run(struct boot_pt *pt, const struct direct *d, const struct boot_range *run)
@@ -192,7 +199,7 @@ map_run(struct boot_pt *pt, const struct direct *d, const struct boot_range *run
 static struct boot_range
 constant_part(const struct boot_info *boot, const struct boot_segment *s, unsigned n)
 {
-	struct boot_range r = { boot->kernel_phys, 0 };
+	struct boot_range r = {boot->kernel_phys, 0};
 
 	for (unsigned i = 0; i < n && !(s[i].rights & BOOT_PT_WRITE); i++)
 		r.size = s[i].offset + s[i].size;
@@ -203,7 +210,7 @@ constant_part(const struct boot_info *boot, const struct boot_segment *s, unsign
 static struct boot_range
 screen_of(const struct boot_framebuffer *fb)
 {
-	struct boot_range r = { 0, 0 };
+	struct boot_range r = {0, 0};
 
 	if (fb->format != BOOT_FB_NONE) {
 		r.base = ALIGN_DOWN(fb->base, 4096ull);
@@ -216,9 +223,9 @@ enum err
 boot_pt_build(struct boot_pt *pt, struct boot_info *boot, const struct memmap *map,
     const struct boot_segment *segments, unsigned nsegments)
 {
-	const struct direct d = { boot->direct_map_base,
-		constant_part(boot, segments, nsegments), screen_of(&boot->fb) };
-	struct boot_range run = { 0, MIB(1) };
+	const struct direct d = {boot->direct_map_base,
+	    constant_part(boot, segments, nsegments), screen_of(&boot->fb)};
+	struct boot_range run = {0, MIB(1)};
 	uint32_t i = 0;
 	enum err err;
 
@@ -244,7 +251,8 @@ boot_pt_build(struct boot_pt *pt, struct boot_info *boot, const struct memmap *m
 uint64_t
 boot_pt_pages_needed(const struct memmap *map, bool has_1g)
 {
-	/* The root, the image's tables and the framebuffer's, and 3 for each end of a run. */
+	/* The root, the image's tables and the framebuffer's, and 3 for each end of a
+	 * run. */
 	uint64_t pages = 1 + 2 + 512 + 2 + 16 + 3 + 14;
 	struct boot_range run;
 

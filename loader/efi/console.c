@@ -1,6 +1,6 @@
 /*
- * Messages by the firmware's console (UEFI 2.10, 12.4): the screen, and the serial line where
- * the firmware redirects to one.
+ * Messages by the firmware's console (UEFI 2.10, 12.4): the screen, and the serial line
+ * where the firmware redirects to one.
  */
 #include "loader/efi/loader.h"
 

@@ -1,6 +1,6 @@
 /*
- * Files of the volume the loader came from (UEFI 2.10, 13.4 and 13.5). Read whole, in pieces that
- * every firmware's drivers manage.
+ * Files of the volume the loader came from (UEFI 2.10, 13.4 and 13.5). Read whole, in
+ * pieces that every firmware's drivers manage.
  */
 #include "loader/efi/loader.h"
 
@@ -114,8 +114,9 @@ read_open_file(struct loader *l, EFI_FILE_HANDLE file, const char *path, uint32_
 	status = read_all(file, b->base, b->size);
 	if (EFI_ERROR(status)) {
 		pages_free(l, b->base, b->size);
-		return status == EFI_END_OF_FILE ? fail("%s: shorter than its folder says", path)
-						 : fail("%s: %s", path, status_text(status));
+		return status == EFI_END_OF_FILE
+		           ? fail("%s: shorter than its folder says", path)
+		           : fail("%s: %s", path, status_text(status));
 	}
 	return true;
 }
@@ -152,7 +153,7 @@ config_problem(void *ctx, unsigned line, const char *what, const char *name)
 void
 config_read(struct loader *l)
 {
-	static const struct config_report report = { .problem = config_problem };
+	static const struct config_report report = {.problem = config_problem};
 	EFI_FILE_HANDLE file;
 	struct blob b;
 	EFI_STATUS status;

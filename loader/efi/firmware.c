@@ -1,6 +1,6 @@
 /*
- * What the firmware knows and the kernel wants: ACPI and SMBIOS tables, randomness, the time
- * and the device we came from. Nothing here is necessary: what is missing stays 0.
+ * What the firmware knows and the kernel wants: ACPI and SMBIOS tables, randomness, the
+ * time and the device we came from. Nothing here is necessary: what is missing stays 0.
  */
 #include "loader/efi/loader.h"
 
@@ -10,10 +10,20 @@
 
 /* UEFI 2.10, 37.5 */
 #define RNG_GUID \
-	{ 0x3152bca5, 0xeade, 0x433d, { 0x86, 0x2e, 0xc0, 0x1c, 0xdc, 0x29, 0x1f, 0x44 } }
+	{ \
+		0x3152bca5, 0xeade, 0x433d, \
+		{ \
+			0x86, 0x2e, 0xc0, 0x1c, 0xdc, 0x29, 0x1f, 0x44 \
+		} \
+	}
 /* SMBIOS 3 entry point: UEFI 2.10, 4.6 */
 #define SMBIOS3_GUID \
-	{ 0xf2fd1544, 0x9794, 0x4a2c, { 0x99, 0x2e, 0xe5, 0xbb, 0xcf, 0x20, 0xe3, 0x94 } }
+	{ \
+		0xf2fd1544, 0x9794, 0x4a2c, \
+		{ \
+			0x99, 0x2e, 0xe5, 0xbb, 0xcf, 0x20, 0xe3, 0x94 \
+		} \
+	}
 
 struct rng {
 	EFI_STATUS(EFIAPI *get_info)(struct rng *, UINTN *, EFI_GUID *);
@@ -78,12 +88,13 @@ find_acpi(struct loader *l)
 		l->boot->acpi_rsdp = v1;
 	if (!l->boot->acpi_rsdp) {
 		say(v1 || v2 ? "the ACPI root pointer is damaged: starting without ACPI"
-			     : "the firmware has no ACPI tables");
+		             : "the firmware has no ACPI tables");
 		return;
 	}
 	if (!memory_map_alloc(l, &m))
 		return;
-	l->boot->mcfg = rsdp_find_table((const void *)l->boot->acpi_rsdp, "MCFG", reach, &m);
+	l->boot->mcfg =
+	    rsdp_find_table((const void *)l->boot->acpi_rsdp, "MCFG", reach, &m);
 	pages_free(l, m.buffer, m.capacity);
 }
 
@@ -94,8 +105,8 @@ days_to(int64_t year, unsigned month, unsigned day)
 	unsigned from_march = (month + 9) % 12;
 
 	year -= month <= 2;
-	return year * 365 + year / 4 - year / 100 + year / 400 + (from_march * 153 + 2) / 5 + day -
-	    1 - 719468;
+	return year * 365 + year / 4 - year / 100 + year / 400 +
+	       (from_march * 153 + 2) / 5 + day - 1 - 719468;
 }
 
 static void
@@ -108,7 +119,8 @@ read_time(struct loader *l)
 	    t.Month < 1 || t.Month > 12 || t.Day < 1 || t.Day > 31)
 		return;
 	l->boot->boot_time_tsc = arch_rdtsc();
-	seconds = days_to(t.Year, t.Month, t.Day) * 86400 + t.Hour * 3600 + t.Minute * 60 + t.Second;
+	seconds = days_to(t.Year, t.Month, t.Day) * 86400 + t.Hour * 3600 +
+	          t.Minute * 60 + t.Second;
 	/* UTC = local time + TimeZone minutes (UEFI 2.10, 8.3). */
 	if (t.TimeZone != EFI_UNSPECIFIED_TIMEZONE)
 		seconds += t.TimeZone * 60;
@@ -144,7 +156,8 @@ find_boot_device(struct loader *l)
 	CHAR16 *text;
 	size_t i;
 
-	if (EFI_ERROR(l->bs->HandleProtocol(l->loaded->DeviceHandle, &path_guid, (void **)&path)))
+	if (EFI_ERROR(l->bs->HandleProtocol(
+	        l->loaded->DeviceHandle, &path_guid, (void **)&path)))
 		return;
 	find_partition(l, path);
 	if (EFI_ERROR(l->bs->LocateProtocol(&text_guid, NULL, (void **)&to_text)))

@@ -1,9 +1,9 @@
 /*
  * The way out: page tables, the end of boot services, the jump.
  *
- * Everything that can fail for want of memory comes first: the tables are built from the map as it
- * is now. Between this and the last map only boot services' own allocations change, and those are
- * RAM before and after, so the direct map stays right.
+ * Everything that can fail for want of memory comes first: the tables are built from the
+ * map as it is now. Between this and the last map only boot services' own allocations
+ * change, and those are RAM before and after, so the direct map stays right.
  */
 #include "loader/efi/loader.h"
 
@@ -59,10 +59,13 @@ take_buffers(struct loader *l, struct plan *p)
 
 	if (!memory_map_alloc(l, &p->efi))
 		return false;
-	/* Laying a range over another may cut it in two, and each owned range once more. */
-	p->cap = (uint32_t)(2 * (p->efi.capacity / p->efi.desc_size) + 2 * LOADER_MAX_OWNED);
+	/* Laying a range over another may cut it in two, and each owned range once more.
+	 */
+	p->cap =
+	    (uint32_t)(2 * (p->efi.capacity / p->efi.desc_size) + 2 * LOADER_MAX_OWNED);
 	raw = pages_alloc(l, p->cap * sizeof(struct boot_mem), ANYWHERE, BOOT_MEM_LOADER);
-	entries = pages_alloc(l, p->cap * sizeof(struct boot_mem), ANYWHERE, BOOT_MEM_LOADER);
+	entries =
+	    pages_alloc(l, p->cap * sizeof(struct boot_mem), ANYWHERE, BOOT_MEM_LOADER);
 	if (!raw || !entries)
 		return fail("no memory for the memory map");
 	p->raw = (struct boot_mem *)raw;
@@ -75,14 +78,15 @@ take_buffers(struct loader *l, struct plan *p)
 static void
 translate(const struct loader *l, struct plan *p)
 {
-	struct efimap efi = { (const void *)p->efi.buffer, p->efi.size, (uint32_t)p->efi.desc_size };
+	struct efimap efi = {
+	    (const void *)p->efi.buffer, p->efi.size, (uint32_t)p->efi.desc_size};
 	uint32_t n = efimap_translate(&efi, p->raw, p->cap);
 
 	p->map.len = 0;
 	(void)memmap_build(&p->map, p->raw, n); /* cannot be too many: see take_buffers */
 	for (unsigned i = 0; i < l->nowned; i++) {
-		struct boot_mem r = { l->owned[i].base, l->owned[i].size, l->owned[i].type,
-			EfiLoaderData, 0 };
+		struct boot_mem r = {l->owned[i].base, l->owned[i].size, l->owned[i].type,
+		    EfiLoaderData, 0};
 
 		(void)memmap_set(&p->map, &r);
 	}
@@ -102,17 +106,21 @@ build_tables(struct loader *l, struct plan *p)
 	if (!p->arena)
 		return fail("no memory for page tables");
 	p->arena_end = p->arena + size;
-	p->pt = (struct boot_pt){ .has_1g = arch_has_1g_pages(), .has_nx = true, .ctx = p,
-		.alloc = arena_alloc, .access = arena_access };
+	p->pt = (struct boot_pt){.has_1g = arch_has_1g_pages(),
+	    .has_nx = true,
+	    .ctx = p,
+	    .alloc = arena_alloc,
+	    .access = arena_access};
 	err = boot_pt_build(&p->pt, l->boot, &p->map, segments, l->elf.nsegments);
 	if (err != OK)
 		return fail("the page tables cannot be built (%d)", err);
 
-	/* A second root: the kernel's half, and one page of the lower half for the jump. */
+	/* A second root: the kernel's half, and one page of the lower half for the jump.
+	 */
 	p->jump_pt = p->pt;
 	p->jump_pt.root = 0;
-	err = boot_pt_map(&p->jump_pt, p->jump_page, p->jump_page, 4096,
-	    BOOT_PT_WRITE | BOOT_PT_EXEC);
+	err = boot_pt_map(
+	    &p->jump_pt, p->jump_page, p->jump_page, 4096, BOOT_PT_WRITE | BOOT_PT_EXEC);
 	if (err != OK)
 		return fail("the page tables cannot be built (%d)", err);
 	memcpy((char *)p->jump_pt.root + 2048, (const char *)p->pt.root + 2048, 2048);
@@ -136,7 +144,8 @@ end_boot_services(struct loader *l, struct plan *p)
 static void
 finish_boot_info(struct loader *l, struct plan *p)
 {
-	struct efimap efi = { (const void *)p->efi.buffer, p->efi.size, (uint32_t)p->efi.desc_size };
+	struct efimap efi = {
+	    (const void *)p->efi.buffer, p->efi.size, (uint32_t)p->efi.desc_size};
 	struct boot_info *boot = l->boot;
 
 	translate(l, p);
@@ -158,10 +167,10 @@ jump(const struct loader *l, const struct plan *p, paddr_t stack)
 	void(EFIAPI * start)(struct jump_args *);
 
 	*args = (struct jump_args){
-		.tables = p->jump_pt.root,
-		.entry = boot->kernel_virt + l->elf.entry,
-		.boot = boot->direct_map_base + (paddr_t)boot,
-		.stack = boot->direct_map_base + stack + LOADER_STACK_SIZE,
+	    .tables = p->jump_pt.root,
+	    .entry = boot->kernel_virt + l->elf.entry,
+	    .boot = boot->direct_map_base + (paddr_t)boot,
+	    .stack = boot->direct_map_base + stack + LOADER_STACK_SIZE,
 	};
 	start = (void(EFIAPI *)(struct jump_args *))p->jump_page;
 	start(args);
@@ -184,13 +193,15 @@ handover(struct loader *l)
 		return false;
 	translate(l, &plan);
 	boot->direct_map_base = handover_pick_direct_map(&l->entropy,
-	    MAX(memmap_ram_end(&plan.map), boot->fb.base + boot->fb.size), l->config.cmdline);
+	    MAX(memmap_ram_end(&plan.map), boot->fb.base + boot->fb.size),
+	    l->config.cmdline);
 	if (!build_tables(l, &plan))
 		return false;
 
 	status = end_boot_services(l, &plan);
 	if (EFI_ERROR(status))
-		return fail("the firmware does not end its boot services: %s", status_text(status));
+		return fail("the firmware does not end its boot services: %s",
+		    status_text(status));
 	pci_stop_dma();
 	finish_boot_info(l, &plan);
 	jump(l, &plan, stack);

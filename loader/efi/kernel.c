@@ -7,7 +7,7 @@
 #include "loader/efimap.h"
 #include "loader/handover.h"
 
-#define LOW_LIMIT MIB(16) /* below is left to devices with short addresses */
+#define LOW_LIMIT    MIB(16) /* below is left to devices with short addresses */
 #define NOT_ORDINARY (0x8000 | 0x40000) /* persistent, or for special purposes */
 
 /* How many places of `size` bytes at 2 MiB steps a descriptor has. */
@@ -17,12 +17,14 @@ slots_in(const struct efimap_desc *d, uint64_t size, paddr_t *first)
 	paddr_t end = d->phys + d->pages * 4096;
 
 	*first = ALIGN_UP(MAX(d->phys, LOW_LIMIT), MIB(2));
-	if (d->type != EfiConventionalMemory || d->attr & (EFI_MEMORY_RUNTIME | NOT_ORDINARY))
+	if (d->type != EfiConventionalMemory ||
+	    d->attr & (EFI_MEMORY_RUNTIME | NOT_ORDINARY))
 		return 0;
-	return *first < end && end - *first >= size ? (end - *first - size) / MIB(2) + 1 : 0;
+	return *first < end && end - *first >= size ? (end - *first - size) / MIB(2) + 1
+	                                            : 0;
 }
 
-/* The number of all places in free memory; *place is the n-th of them when there are so many. */
+/* The number of all places in free memory; *place is the n-th, if there are so many. */
 static uint64_t
 nth_slot(const struct efi_memory *m, uint64_t size, uint64_t n, paddr_t *place)
 {
@@ -51,7 +53,8 @@ place_physical(struct loader *l, bool random)
 	if (!memory_map_alloc(l, &m))
 		return false;
 	slots = nth_slot(&m, size, UINT64_MAX, &place);
-	/* A place can be refused: the map changes with every allocation. Try some more. */
+	/* A place can be refused: the map changes with every allocation. Try some more.
+	 */
 	for (unsigned i = 0; slots && i < 32 && !boot->kernel_phys; i++) {
 		uint64_t n = random ? entropy_draw(&l->entropy) % slots : i;
 

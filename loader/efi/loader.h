@@ -1,9 +1,10 @@
 /*
- * The EFI loader's own state and the calls between its files. It runs single-threaded under boot
- * services, where memory is mapped one to one, so physical addresses are pointers here.
+ * The EFI loader's own state and the calls between its files. It runs single-threaded
+ * under boot services, where memory is mapped one to one, so physical addresses are
+ * pointers here.
  *
- * Calls that can fail say what is wrong on the firmware's console and return false; main.c then
- * waits for a key and goes back to the firmware.
+ * Calls that can fail say what is wrong on the firmware's console and return false;
+ * main.c then waits for a key and goes back to the firmware.
  */
 #pragma once
 
@@ -48,7 +49,7 @@ struct blob {
 void console_init(EFI_SYSTEM_TABLE *);
 void say(const char *fmt, ...) PRINTF(1, 2);
 bool fail(const char *fmt, ...) PRINTF(1, 2); /* the same with "error:"; returns false */
-void console_wait(unsigned seconds);	      /* until a key or the time has passed */
+void console_wait(unsigned seconds);          /* until a key or the time has passed */
 /* Turns a status to words for a message. */
 const char *status_text(EFI_STATUS);
 

@@ -1,7 +1,8 @@
 /*
- * \EFI\BOOT\BOOTX64.EFI: started by the firmware, starts the kernel. Top to bottom: find our
- * volume, read keel.conf, load kernel and initial file systems, ask the firmware for what it
- * knows, and leave it. Until the last step every mistake is told on the screen and we go back.
+ * \EFI\BOOT\BOOTX64.EFI: started by the firmware, starts the kernel. Top to bottom: find
+ * our volume, read keel.conf, load kernel and initial file systems, ask the firmware for
+ * what it knows, and leave it. Until the last step every mistake is told on the screen
+ * and we go back.
  */
 #include "loader/efi/loader.h"
 
@@ -50,11 +51,15 @@ make_boot_info(struct loader *l)
 	boot->path = BOOT_PATH_EFI;
 	strlcpy((char *)cmdline, l->config.cmdline, BOOT_CMDLINE_MAX);
 	boot->cmdline = cmdline;
-	for (i = 0; i < sizeof(vendor) - 1 && l->st->FirmwareVendor && l->st->FirmwareVendor[i]; i++)
-		vendor[i] = l->st->FirmwareVendor[i] < 0x80 ? (char)l->st->FirmwareVendor[i] : '?';
+	for (i = 0;
+	     i < sizeof(vendor) - 1 && l->st->FirmwareVendor && l->st->FirmwareVendor[i];
+	     i++)
+		vendor[i] = l->st->FirmwareVendor[i] < 0x80
+		                ? (char)l->st->FirmwareVendor[i]
+		                : '?';
 	vendor[i] = '\0';
-	snprintf(boot->loader_name, sizeof(boot->loader_name), "its EFI loader, %s %u.%u", vendor,
-	    l->st->FirmwareRevision >> 16, l->st->FirmwareRevision & 0xffff);
+	snprintf(boot->loader_name, sizeof(boot->loader_name), "its EFI loader, %s %u.%u",
+	    vendor, l->st->FirmwareRevision >> 16, l->st->FirmwareRevision & 0xffff);
 	return true;
 }
 
@@ -66,7 +71,7 @@ load_initrds(struct loader *l)
 	for (uint32_t i = 0; i < l->config.num_initrds; i++) {
 		if (!file_read(l, l->config.initrd[i], BOOT_MEM_INITRD, &b))
 			return false;
-		l->boot->initrd[i] = (struct boot_range){ b.base, b.size };
+		l->boot->initrd[i] = (struct boot_range){b.base, b.size};
 		l->boot->num_initrds = i + 1;
 	}
 	return true;

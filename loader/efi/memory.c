@@ -1,6 +1,7 @@
 /*
- * Memory under boot services. All the loader takes is EfiLoaderData; what the kernel shall find
- * under a type of its own is remembered in loader.owned and laid over the final map.
+ * Memory under boot services. All the loader takes is EfiLoaderData; what the kernel
+ * shall find under a type of its own is remembered in loader.owned and laid over the
+ * final map.
  */
 #include "loader/efi/loader.h"
 
@@ -13,7 +14,7 @@ remember(struct loader *l, paddr_t base, uint64_t size, uint32_t type)
 {
 	if (l->nowned == LOADER_MAX_OWNED)
 		return false;
-	l->owned[l->nowned++] = (struct owned){ base, size, type };
+	l->owned[l->nowned++] = (struct owned){base, size, type};
 	return true;
 }
 
@@ -71,7 +72,8 @@ memory_map_read(struct loader *l, struct efi_memory *m)
 bool
 memory_map_alloc(struct loader *l, struct efi_memory *m)
 {
-	/* The first call tells the size; making room may make it grow again, hence the loop. */
+	/* The first call tells the size; making room may make it grow again, hence the
+	 * loop. */
 	m->capacity = 0;
 	m->buffer = 0;
 	for (unsigned i = 0; i < 8; i++) {

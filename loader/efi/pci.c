@@ -1,7 +1,8 @@
 /*
- * Stops the DMA that firmware drivers left going (network receive rings, USB schedules): it would
- * write into memory that is the kernel's now. Runs after ExitBootServices, so nobody turns it
- * on again. Configuration mechanism #1 (PCI Local Bus 3.0, 3.2.2.3.2) reaches segment 0.
+ * Stops the DMA that firmware drivers left going (network receive rings, USB schedules):
+ * it would write into memory that is the kernel's now. Runs after ExitBootServices, so
+ * nobody turns it on again. Configuration mechanism #1 (PCI Local Bus 3.0, 3.2.2.3.2)
+ * reaches segment 0.
  *
  * Bridges stay on, they forward; so do displays, whose picture may lie in memory.
  */
@@ -43,7 +44,8 @@ stop_function(unsigned bus, unsigned dev, unsigned fn)
 	unsigned class = config_read32(bus, dev, fn, REG_CLASS) >> 24;
 	uint32_t command = config_read32(bus, dev, fn, REG_COMMAND) & 0xffff;
 
-	if (class != CLASS_DISPLAY && class != CLASS_BRIDGE && command & COMMAND_BUS_MASTER)
+	if (class != CLASS_DISPLAY && class != CLASS_BRIDGE &&
+	    command & COMMAND_BUS_MASTER)
 		config_write32(bus, dev, fn, REG_COMMAND,
 		    (command & ~(uint32_t)COMMAND_BUS_MASTER) | COMMAND_INTX_OFF);
 }

@@ -1,6 +1,7 @@
 /*
- * The framebuffer (UEFI 2.10, 12.9). `video = auto` takes the largest mode up to Full HD that has a
- * framebuffer in memory, unless the firmware has set a larger one: then that is the screen's own.
+ * The framebuffer (UEFI 2.10, 12.9). `video = auto` takes the largest mode up to Full HD
+ * that has a framebuffer in memory, unless the firmware has set a larger one: then that
+ * is the screen's own.
  */
 #include "loader/efi/loader.h"
 
@@ -17,8 +18,8 @@ static bool
 has_framebuffer(const EFI_GRAPHICS_OUTPUT_MODE_INFORMATION *info)
 {
 	return info->PixelFormat == PixelRedGreenBlueReserved8BitPerColor ||
-	    info->PixelFormat == PixelBlueGreenRedReserved8BitPerColor ||
-	    info->PixelFormat == PixelBitMask;
+	       info->PixelFormat == PixelBlueGreenRedReserved8BitPerColor ||
+	       info->PixelFormat == PixelBitMask;
 }
 
 static bool
@@ -65,7 +66,8 @@ choose_mode(struct loader *l, EFI_GRAPHICS_OUTPUT_PROTOCOL *gop)
 		l->bs->FreePool(info);
 	}
 	if (l->config.video == VIDEO_SIZE && !found)
-		say("video: the firmware has no mode %ux%u", l->config.width, l->config.height);
+		say("video: the firmware has no mode %ux%u", l->config.width,
+		    l->config.height);
 	return best;
 }
 
@@ -112,7 +114,8 @@ describe(struct loader *l, const EFI_GRAPHICS_OUTPUT_PROTOCOL *gop)
 	needed = (uint64_t)fb->pitch * fb->height;
 	/* Some firmware gives a size of 0 or of one line. */
 	fb->size = MAX((uint64_t)gop->Mode->FrameBufferSize, needed);
-	if (fb->bits_per_pixel >= 16 && fb->width && fb->pitch >= fb->width * (fb->bits_per_pixel / 8))
+	if (fb->bits_per_pixel >= 16 && fb->width &&
+	    fb->pitch >= fb->width * (fb->bits_per_pixel / 8))
 		fb->format = BOOT_FB_RGB;
 }
 
@@ -126,7 +129,9 @@ video_setup(struct loader *l)
 	if (l->config.video == VIDEO_NONE)
 		return;
 	/* The console's own first: with several cards it is the one people look at. */
-	if (EFI_ERROR(l->bs->HandleProtocol(l->st->ConsoleOutHandle, &guid, (void **)&gop)) || !gop) {
+	if (EFI_ERROR(
+	        l->bs->HandleProtocol(l->st->ConsoleOutHandle, &guid, (void **)&gop)) ||
+	    !gop) {
 		if (EFI_ERROR(l->bs->LocateProtocol(&guid, NULL, (void **)&gop)))
 			return;
 	}

@@ -1,10 +1,10 @@
 /*
- * The common part of the 32-bit doors: from what pvh.c or multiboot2.c read, makes memory map,
- * randomness and page tables, and enters the kernel where it was linked and loaded. The image
- * itself does not move here: only the direct map's place is random.
+ * The common part of the 32-bit doors: from what pvh.c or multiboot2.c read, makes memory
+ * map, randomness and page tables, and enters the kernel where it was linked and loaded.
+ * The image itself does not move here: only the direct map's place is random.
  *
- * Everything that must outlive this code lies in the image's .bss, but for the page tables,
- * which come from the top of the highest RAM below 4 GiB.
+ * Everything that must outlive this code lies in the image's .bss, but for the page
+ * tables, which come from the top of the highest RAM below 4 GiB.
  */
 #include "loader/multiboot2/door.h"
 
@@ -31,7 +31,7 @@ NORETURN void door_leave(const struct boot_info *boot, paddr_t root, vaddr_t ent
 
 static struct door door;
 static struct boot_mem map_entries[DOOR_MAX_MAP];
-static struct memmap map = { .entries = map_entries, .cap = DOOR_MAX_MAP };
+static struct memmap map = {.entries = map_entries, .cap = DOOR_MAX_MAP};
 static struct entropy entropy;
 static char cmdline[BOOT_CMDLINE_MAX];
 
@@ -71,7 +71,7 @@ door_add_memory(struct door *d, uint64_t base, uint64_t size, uint32_t type)
 {
 	if (d->nraw >= DOOR_MAX_RAW)
 		return false;
-	d->raw[d->nraw++] = (struct boot_mem){ base, size, type, BOOT_EFI_TYPE_NONE, 0 };
+	d->raw[d->nraw++] = (struct boot_mem){base, size, type, BOOT_EFI_TYPE_NONE, 0};
 	return true;
 }
 
@@ -80,7 +80,7 @@ door_add_initrd(struct door *d, uint64_t base, uint64_t size)
 {
 	if (d->boot.num_initrds >= BOOT_MAX_INITRDS || !size)
 		return false;
-	d->boot.initrd[d->boot.num_initrds++] = (struct boot_range){ base, size };
+	d->boot.initrd[d->boot.num_initrds++] = (struct boot_range){base, size};
 	return true;
 }
 
@@ -106,7 +106,7 @@ arena_access(void *ctx, paddr_t table)
 static void
 mark(paddr_t base, uint64_t size, uint32_t type)
 {
-	struct boot_mem r = { base, size, type, BOOT_EFI_TYPE_NONE, 0 };
+	struct boot_mem r = {base, size, type, BOOT_EFI_TYPE_NONE, 0};
 
 	if (memmap_set(&map, &r) != OK)
 		fail("the memory map has too many entries");
@@ -117,7 +117,8 @@ make_memory_map(void)
 {
 	if (memmap_build(&map, door.raw, door.nraw) != OK)
 		say("Keel: memory map cut: too many entries\r\n");
-	if (!memmap_is(&map, door.boot.kernel_phys, door.boot.kernel_size, BOOT_MEM_USABLE))
+	if (!memmap_is(
+	        &map, door.boot.kernel_phys, door.boot.kernel_size, BOOT_MEM_USABLE))
 		fail("the image does not lie in usable memory");
 	mark(door.boot.kernel_phys, door.boot.kernel_size, BOOT_MEM_KERNEL);
 	for (uint32_t i = 0; i < door.boot.num_initrds; i++)
@@ -133,10 +134,10 @@ make_page_tables(struct boot_pt *pt)
 	uint64_t text = (uint64_t)(text_end - text_start);
 	uint64_t data = (uint64_t)(symbols_start - text_end);
 	struct boot_segment segments[] = {
-		{ 0, head, BOOT_PT_READ },
-		{ head, text, BOOT_PT_EXEC },
-		{ head + text, data, BOOT_PT_WRITE },
-		{ head + text + data, (uint64_t)(kernel_end - symbols_start), BOOT_PT_READ },
+	    {0, head, BOOT_PT_READ},
+	    {head, text, BOOT_PT_EXEC},
+	    {head + text, data, BOOT_PT_WRITE},
+	    {head + text + data, (uint64_t)(kernel_end - symbols_start), BOOT_PT_READ},
 	};
 
 	arena.size = boot_pt_pages_needed(&map, pt->has_1g) * 4096;
@@ -172,7 +173,8 @@ fill_boot_info(struct boot_info *boot)
 	boot->kernel_size = (uint64_t)(kernel_end - kernel_start);
 	if (!boot->acpi_rsdp)
 		boot->acpi_rsdp = find_rsdp();
-	if (door.cmdline && strlcpy(cmdline, door.cmdline, sizeof(cmdline)) >= sizeof(cmdline))
+	if (door.cmdline &&
+	    strlcpy(cmdline, door.cmdline, sizeof(cmdline)) >= sizeof(cmdline))
 		say("Keel: command line cut\r\n");
 	boot->cmdline = image_phys(cmdline);
 	boot->mem_map = image_phys(map_entries);
@@ -182,7 +184,7 @@ void
 door_main(uint32_t magic, paddr_t info)
 {
 	struct boot_info *boot = &door.boot;
-	struct boot_pt pt = { .access = arena_access, .alloc = arena_alloc };
+	struct boot_pt pt = {.access = arena_access, .alloc = arena_alloc};
 	const char *wrong;
 
 	switch (magic) {
@@ -196,8 +198,8 @@ door_main(uint32_t magic, paddr_t info)
 	fill_boot_info(boot);
 	make_memory_map();
 	entropy_add_cpu(&entropy);
-	boot->direct_map_base = handover_pick_direct_map(&entropy,
-	    MAX(memmap_ram_end(&map), boot->fb.base + boot->fb.size), cmdline);
+	boot->direct_map_base = handover_pick_direct_map(
+	    &entropy, MAX(memmap_ram_end(&map), boot->fb.base + boot->fb.size), cmdline);
 	entropy_fill(&entropy, boot->entropy, sizeof(boot->entropy));
 	boot->entropy_bits = MIN(entropy.bits, 8 * BOOT_ENTROPY_SIZE);
 

@@ -1,7 +1,7 @@
 /*
- * The 32-bit doors: what their two formats are translated into before the common part makes a
- * boot_info of it. Runs at the link address with the temporary tables of entry.asm: physical
- * memory below 4 GiB is mapped one to one, nothing above it.
+ * The 32-bit doors: what their two formats are translated into before the common part
+ * makes a boot_info of it. Runs at the link address with the temporary tables of
+ * entry.asm: physical memory below 4 GiB is mapped one to one, nothing above it.
  */
 #pragma once
 
@@ -14,8 +14,8 @@ struct door {
 	struct boot_info boot;
 	struct boot_mem raw[DOOR_MAX_RAW]; /* the map as given: unsorted, overlapping */
 	uint32_t nraw;
-	struct boot_range info; /* the loader's structure when it must stay, else size 0 */
-	const char *cmdline;	/* where the loader left it, or NULL */
+	struct boot_range info; /* the loader's structure if it must stay, else size 0 */
+	const char *cmdline;    /* where the loader left it, or NULL */
 };
 
 /* Whether [base, base+size) can be read now. */
@@ -23,7 +23,7 @@ static inline bool
 door_can_reach(uint64_t base, uint64_t size)
 {
 	return base && size <= 1ull << DOOR_REACH_BITS &&
-	    base <= (1ull << DOOR_REACH_BITS) - size;
+	       base <= (1ull << DOOR_REACH_BITS) - size;
 }
 
 /* Adds a raw range; false when there is no room. */

@@ -1,7 +1,8 @@
 /*
- * Multiboot2 information (Multiboot2 Specification 2.0, 3.6): a list of tags, each 8-aligned, of
- * which we read those below. When GRUB was started by EFI its tag 17 is the EFI map, better than
- * tag 6: it tells runtime memory. The structure stays in memory until the kernel has read it.
+ * Multiboot2 information (Multiboot2 Specification 2.0, 3.6): a list of tags, each
+ * 8-aligned, of which we read those below. When GRUB was started by EFI its tag 17 is the
+ * EFI map, better than tag 6: it tells runtime memory. The structure stays in memory
+ * until the kernel has read it.
  */
 #include "lib/string.h"
 #include "loader/efimap.h"
@@ -101,16 +102,16 @@ read_framebuffer(struct boot_framebuffer *fb, const struct tag_framebuffer *t)
 	if (t->head.size < sizeof(*t) || t->kind != FRAMEBUFFER_DIRECT || !t->base)
 		return;
 	*fb = (struct boot_framebuffer){
-		.base = t->base,
-		.size = (uint64_t)t->pitch * t->height,
-		.format = BOOT_FB_RGB,
-		.width = t->width,
-		.height = t->height,
-		.pitch = t->pitch,
-		.bits_per_pixel = t->bits_per_pixel,
-		.red_mask = colour_mask(t->red_pos, t->red_size),
-		.green_mask = colour_mask(t->green_pos, t->green_size),
-		.blue_mask = colour_mask(t->blue_pos, t->blue_size),
+	    .base = t->base,
+	    .size = (uint64_t)t->pitch * t->height,
+	    .format = BOOT_FB_RGB,
+	    .width = t->width,
+	    .height = t->height,
+	    .pitch = t->pitch,
+	    .bits_per_pixel = t->bits_per_pixel,
+	    .red_mask = colour_mask(t->red_pos, t->red_size),
+	    .green_mask = colour_mask(t->green_pos, t->green_size),
+	    .blue_mask = colour_mask(t->blue_pos, t->blue_size),
 	};
 }
 
@@ -118,7 +119,8 @@ static void
 read_module(struct door *d, const struct tag_module *t)
 {
 	if (t->head.size >= sizeof(*t) && t->end > t->start)
-		(void)door_add_initrd(d, t->start, t->end - t->start); /* more than 16: left out */
+		/* More than BOOT_MAX_INITRDS are left out. */
+		(void)door_add_initrd(d, t->start, t->end - t->start);
 }
 
 static void
@@ -138,7 +140,8 @@ read_tag(struct door *d, struct tags *tags, const struct tag *t)
 	case TAG_FRAMEBUFFER: read_framebuffer(&d->boot.fb, (const void *)t); break;
 	case TAG_EFI64_SYSTEM_TABLE:
 		if (t->size >= sizeof(struct tag_pointer))
-			d->boot.efi_system_table = ((const struct tag_pointer *)t)->pointer;
+			d->boot.efi_system_table =
+			    ((const struct tag_pointer *)t)->pointer;
 		break;
 	case TAG_RSDP_V1: tags->rsdp_v1 = t; break;
 	case TAG_RSDP_V2: tags->rsdp_v2 = t; break;
@@ -155,12 +158,13 @@ use_efi_memmap(struct door *d, const struct tag_efi_memmap *t)
 
 	if (!t || t->head.size < sizeof(*t))
 		return false;
-	map = (struct efimap){ t->descriptors, t->head.size - sizeof(*t), t->desc_size };
+	map = (struct efimap){t->descriptors, t->head.size - sizeof(*t), t->desc_size};
 	d->nraw = efimap_translate(&map, d->raw, DOOR_MAX_RAW);
 	if (!d->nraw)
 		return false;
 	/* The same place: only the kernel needs it from here on. */
-	d->boot.efi_map_len = efimap_keep_runtime(&map, (void *)(uintptr_t)t->descriptors);
+	d->boot.efi_map_len =
+	    efimap_keep_runtime(&map, (void *)(uintptr_t)t->descriptors);
 	d->boot.efi_map = (paddr_t)t->descriptors;
 	d->boot.efi_desc_size = t->desc_size;
 	return true;
@@ -169,9 +173,11 @@ use_efi_memmap(struct door *d, const struct tag_efi_memmap *t)
 static bool
 use_memmap(struct door *d, const struct tag_memmap *t)
 {
-	if (!t || t->head.size < sizeof(*t) || t->entry_size < sizeof(struct memmap_entry))
+	if (!t || t->head.size < sizeof(*t) ||
+	    t->entry_size < sizeof(struct memmap_entry))
 		return false;
-	for (size_t off = sizeof(*t); off + t->entry_size <= t->head.size; off += t->entry_size) {
+	for (size_t off = sizeof(*t); off + t->entry_size <= t->head.size;
+	     off += t->entry_size) {
 		struct memmap_entry e;
 
 		memcpy(&e, (const char *)t + off, sizeof(e));
@@ -196,7 +202,7 @@ multiboot2_read(struct door *d, paddr_t info)
 	const struct {
 		uint32_t size, reserved;
 	} *head = (const void *)info;
-	struct tags tags = { 0 };
+	struct tags tags = {0};
 	uint32_t at = 8;
 
 	if (!door_can_reach(info, 8) || head->size < 8 || head->size > INFO_MAX ||
@@ -208,7 +214,8 @@ multiboot2_read(struct door *d, paddr_t info)
 	while (at + sizeof(struct tag) <= head->size) {
 		const struct tag *t = (const void *)(info + at);
 
-		if (t->type == TAG_END || t->size < sizeof(*t) || t->size > head->size - at)
+		if (t->type == TAG_END || t->size < sizeof(*t) ||
+		    t->size > head->size - at)
 			break;
 		read_tag(d, &tags, t);
 		at += ALIGN_UP(t->size, 8u);
@@ -218,6 +225,6 @@ multiboot2_read(struct door *d, paddr_t info)
 	if (!use_efi_memmap(d, tags.efi_memmap) && !use_memmap(d, tags.memmap))
 		return "Multiboot2 information has no memory map";
 	use_rsdp(d, tags.rsdp_v2 ? tags.rsdp_v2 : tags.rsdp_v1);
-	d->info = (struct boot_range){ info, head->size };
+	d->info = (struct boot_range){info, head->size};
 	return NULL;
 }

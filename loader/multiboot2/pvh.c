@@ -1,5 +1,6 @@
 /*
- * PVH start information (Xen, public/arch-x86/hvm/start_info.h), as QEMU's -kernel gives it.
+ * PVH start information (Xen, public/arch-x86/hvm/start_info.h), as QEMU's -kernel gives
+ * it.
  */
 #include "loader/memmap.h"
 #include "loader/multiboot2/door.h"
@@ -54,6 +55,7 @@ pvh_read(struct door *d, paddr_t info)
 		d->cmdline = (const char *)si->cmdline;
 	d->boot.acpi_rsdp = si->rsdp;
 	d->boot.path = BOOT_PATH_PVH;
-	strlcpy(d->boot.loader_name, "the machine's own PVH loader", sizeof(d->boot.loader_name));
+	strlcpy(d->boot.loader_name, "the machine's own PVH loader",
+	    sizeof(d->boot.loader_name));
 	return NULL;
 }

@@ -1,6 +1,6 @@
 /*
- * Makes firmware with 5-level paging out of one with 4-level paging: turns it on and starts
- * \EFI\BOOT\KEEL.EFI, the loader under another name.
+ * Makes firmware with 5-level paging out of one with 4-level paging: turns it on and
+ * starts \EFI\BOOT\KEEL.EFI, the loader under another name.
  */
 #include <efi.h>
 
@@ -62,10 +62,12 @@ efi_main(EFI_HANDLE handle, EFI_SYSTEM_TABLE *st)
 	st->BootServices->HandleProtocol(handle, &guid, (void **)&me);
 	turn_on(st->BootServices);
 	__asm__ volatile("mov %%cr4, %0" : "=r"(cr4));
-	st->ConOut->OutputString(st->ConOut,
-	    (CHAR16 *)(cr4 >> 12 & 1 ? L"5-level paging is on\r\n" : L"no 5-level paging\r\n"));
+	st->ConOut->OutputString(
+	    st->ConOut, (CHAR16 *)(cr4 >> 12 & 1 ? L"5-level paging is on\r\n"
+	                                         : L"no 5-level paging\r\n"));
 	status = st->BootServices->LoadImage(FALSE, handle,
-	    path_of(st->BootServices, me->DeviceHandle, name, sizeof(name)), NULL, 0, &child);
+	    path_of(st->BootServices, me->DeviceHandle, name, sizeof(name)), NULL, 0,
+	    &child);
 	if (!EFI_ERROR(status))
 		status = st->BootServices->StartImage(child, NULL, NULL);
 	return status;

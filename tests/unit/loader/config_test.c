@@ -1,4 +1,7 @@
-/* loader/config.c: keel.conf, good and bad. LINK: loader/config.c lib/string.c lib/fmt.c */
+/*
+ * loader/config.c: keel.conf, good and bad.
+ * LINK: loader/config.c lib/string.c lib/fmt.c
+ */
 #include "loader/config.h"
 
 #include <stdlib.h>
@@ -18,7 +21,7 @@ note(void *ctx, unsigned line, const char *what, const char *name)
 	scnprintf(reports + n, sizeof(reports) - n, "%u: %s: %s\n", line, what, name);
 }
 
-static const struct config_report report = { .problem = note };
+static const struct config_report report = {.problem = note};
 
 /* In memory of exactly its size, so that ASan sees a read too far. */
 static void
@@ -50,11 +53,11 @@ KTEST(config_of_nothing_is_the_defaults)
 KTEST(config_reads_all_keys)
 {
 	parse_text("# a comment\r\n"
-		   "kernel=new.elf\r\n"
-		   "\r\n"
-		   "  initrd =  base.gz ,more.cpio,\t/x/last  \r\n"
-		   "cmdline = console=ttyS0 init=/bin/sh # not a comment\r\n"
-		   "video = 1024x768");
+	           "kernel=new.elf\r\n"
+	           "\r\n"
+	           "  initrd =  base.gz ,more.cpio,\t/x/last  \r\n"
+	           "cmdline = console=ttyS0 init=/bin/sh # not a comment\r\n"
+	           "video = 1024x768");
 	CHECK(!strcmp(c.kernel, "new.elf"));
 	CHECK_EQ(c.num_initrds, 3);
 	CHECK(!strcmp(c.initrd[0], "base.gz") && !strcmp(c.initrd[1], "more.cpio"));
@@ -74,19 +77,20 @@ KTEST(config_empty_initrd_means_none)
 KTEST(config_names_the_line_and_keeps_the_default)
 {
 	parse_text("colour = green\n"
-		   "# fine\n"
-		   "kernel =\n"
-		   "nonsense\n"
-		   "video = 0x600\n"
-		   "video = big\n"
-		   "initrd = a,,b\n"
-		   "kernel = ok.elf\n");
-	CHECK(!strcmp(reports, "1: unknown key: colour\n"
-			       "3: bad path: \n"
-			       "4: no '=' in: nonsense\n"
-			       "5: video is auto, keep, none or WIDTHxHEIGHT, not: 0x600\n"
-			       "6: video is auto, keep, none or WIDTHxHEIGHT, not: big\n"
-			       "7: bad path: a,,b\n"));
+	           "# fine\n"
+	           "kernel =\n"
+	           "nonsense\n"
+	           "video = 0x600\n"
+	           "video = big\n"
+	           "initrd = a,,b\n"
+	           "kernel = ok.elf\n");
+	CHECK(
+	    !strcmp(reports, "1: unknown key: colour\n"
+	                     "3: bad path: \n"
+	                     "4: no '=' in: nonsense\n"
+	                     "5: video is auto, keep, none or WIDTHxHEIGHT, not: 0x600\n"
+	                     "6: video is auto, keep, none or WIDTHxHEIGHT, not: big\n"
+	                     "7: bad path: a,,b\n"));
 	CHECK(!strcmp(c.kernel, "ok.elf") && c.video == VIDEO_AUTO && c.num_initrds == 1);
 }
 
@@ -111,8 +115,9 @@ KTEST(config_takes_what_just_fits)
 
 KTEST(config_survives_any_bytes)
 {
-	static const char *const words[] = { "kernel", "initrd", "cmdline", "video", "=", "\n",
-		",", " ", "#", "1024x768", "auto", "\0", "\xff\xfe", "\xef\xbb\xbf", "x" };
+	static const char *const words[] = {"kernel", "initrd", "cmdline", "video", "=",
+	    "\n", ",", " ", "#", "1024x768", "auto", "\0", "\xff\xfe", "\xef\xbb\xbf",
+	    "x"};
 	uint64_t seed = 1;
 	char text[512];
 

@@ -1,4 +1,7 @@
-/* loader/elf.c on kernels made here: good ones, each kind of damage, and random damage. LINK: loader/elf.c lib/string.c */
+/*
+ * loader/elf.c on kernels made here: good ones, each kind of damage, and random damage.
+ * LINK: loader/elf.c lib/string.c
+ */
 #include "loader/elf.h"
 
 #include <stdlib.h>
@@ -31,7 +34,8 @@ put(size_t at, uint64_t value, size_t n)
 }
 
 static void
-put_phdr(unsigned i, uint32_t type, uint32_t flags, uint64_t offset, uint64_t filesz, uint64_t memsz)
+put_phdr(unsigned i, uint32_t type, uint32_t flags, uint64_t offset, uint64_t filesz,
+    uint64_t memsz)
 {
 	size_t at = PHDRS + i * PHDR_SIZE;
 
@@ -58,7 +62,10 @@ make_file(void)
 {
 	free(file);
 	file = calloc(1, FILE_SIZE);
-	memcpy(file, "\x7f" "ELF\x02\x01\x01", 7);
+	memcpy(file,
+	    "\x7f"
+	    "ELF\x02\x01\x01",
+	    7);
 	put(16, 3, 2);
 	put(18, 62, 2);
 	put(24, BASE + 0x1010, 8);
@@ -117,7 +124,8 @@ KTEST(elf_good_kernel_is_described)
 	CHECK_EQ(e.link_base, BASE);
 	CHECK_EQ(e.size, 0x5000);
 	CHECK_EQ(e.entry, 0x1010);
-	CHECK(e.segments[1].place.rights == BOOT_PT_EXEC && e.segments[2].place.rights == BOOT_PT_WRITE);
+	CHECK(e.segments[1].place.rights == BOOT_PT_EXEC &&
+	      e.segments[2].place.rights == BOOT_PT_WRITE);
 }
 
 KTEST(elf_load_and_relocate_move_every_address_and_nothing_else)
@@ -181,23 +189,23 @@ KTEST(elf_damaged_segments_are_refused)
 		size_t n;
 		const char *says;
 	} damage[] = {
-		{ PHDRS + 4, 7, 4, "writable and executable" },
-		{ PHDRS + 8, UINT64_MAX - 4, 8, "truncated" },
-		{ PHDRS + 16, MIB(2), 8, "address space" },
-		{ PHDRS + 16, 0xffffffffffe00000, 8, "address space" },
-		{ PHDRS + 32, 0x2000, 8, "damaged" },
-		{ PHDRS + 40, UINT64_MAX, 8, "address space" },
-		{ PHDRS + PHDR_SIZE + 16, BASE, 8, "overlap" },
-		{ PHDRS + PHDR_SIZE + 16, BASE + 0x1001, 8, "damaged" },
-		{ PHDRS + 2 * PHDR_SIZE + 40, GIB(1), 8, "address space" },
-		{ PHDRS + 3 * PHDR_SIZE + 16, BASE + 0x4ff8, 8, "dynamic" },
-		{ PHDRS + 3 * PHDR_SIZE, 4, 4, "relocations" },
-		{ 24, BASE + 0x2010, 8, "entry" },
-		{ 24, 0, 8, "entry" },
-		{ 32, UINT64_MAX, 8, "truncated" },
-		{ 54, 32, 2, "program headers" },
-		{ 56, 0, 2, "program headers" },
-		{ 56, 9999, 2, "program headers" },
+	    {PHDRS + 4, 7, 4, "writable and executable"},
+	    {PHDRS + 8, UINT64_MAX - 4, 8, "truncated"},
+	    {PHDRS + 16, MIB(2), 8, "address space"},
+	    {PHDRS + 16, 0xffffffffffe00000, 8, "address space"},
+	    {PHDRS + 32, 0x2000, 8, "damaged"},
+	    {PHDRS + 40, UINT64_MAX, 8, "address space"},
+	    {PHDRS + PHDR_SIZE + 16, BASE, 8, "overlap"},
+	    {PHDRS + PHDR_SIZE + 16, BASE + 0x1001, 8, "damaged"},
+	    {PHDRS + 2 * PHDR_SIZE + 40, GIB(1), 8, "address space"},
+	    {PHDRS + 3 * PHDR_SIZE + 16, BASE + 0x4ff8, 8, "dynamic"},
+	    {PHDRS + 3 * PHDR_SIZE, 4, 4, "relocations"},
+	    {24, BASE + 0x2010, 8, "entry"},
+	    {24, 0, 8, "entry"},
+	    {32, UINT64_MAX, 8, "truncated"},
+	    {54, 32, 2, "program headers"},
+	    {56, 0, 2, "program headers"},
+	    {56, 9999, 2, "program headers"},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(damage); i++) {
@@ -228,22 +236,22 @@ KTEST(elf_bad_relocations_are_refused)
 		size_t at;
 		uint64_t value;
 	} damage[] = {
-		{ RELA, BASE - 8 },	   /* place below */
-		{ RELA, BASE + 0x4ffc },   /* place half outside */
-		{ RELA, UINT64_MAX },	   /* far outside */
-		{ RELA + 8, 1 },	   /* R_X86_64_64 */
-		{ RELA + 8, 8 | 1ull << 32 }, /* wants a symbol */
-		{ RELA + 16, 0 },	   /* points to nothing */
-		{ RELA + 16, BASE + 0x5001 },
-		{ RELR, 0 },
-		{ RELR, 3 }, /* a bit map first */
-		{ RELR + 8, BASE + 0x5000 },
-		{ DATA, 0x1000 }, /* what RELR moves is no address */
-		{ DYNAMIC + 8, BASE + 0x4ff0 }, /* table outside */
-		{ DYNAMIC + 24, UINT64_MAX },	/* of such a size */
-		{ DYNAMIC + 40, 16 },		/* entry size */
-		{ DYNAMIC + 88, 4 },
-		{ DYNAMIC + 56, 0 - 1ull },
+	    {RELA, BASE - 8},           /* place below */
+	    {RELA, BASE + 0x4ffc},      /* place half outside */
+	    {RELA, UINT64_MAX},         /* far outside */
+	    {RELA + 8, 1},              /* R_X86_64_64 */
+	    {RELA + 8, 8 | 1ull << 32}, /* wants a symbol */
+	    {RELA + 16, 0},             /* points to nothing */
+	    {RELA + 16, BASE + 0x5001},
+	    {RELR, 0},
+	    {RELR, 3}, /* a bit map first */
+	    {RELR + 8, BASE + 0x5000},
+	    {DATA, 0x1000},               /* what RELR moves is no address */
+	    {DYNAMIC + 8, BASE + 0x4ff0}, /* table outside */
+	    {DYNAMIC + 24, UINT64_MAX},   /* of such a size */
+	    {DYNAMIC + 40, 16},           /* entry size */
+	    {DYNAMIC + 88, 4},
+	    {DYNAMIC + 56, 0 - 1ull},
 	};
 
 	make_file();
@@ -267,11 +275,11 @@ KTEST(elf_random_damage_never_leaves_the_buffers)
 			seed = seed * 6364136223846793005ull + 1442695040888963407ull;
 			where = (seed >> 33) % 5;
 			/* Headers and tables, where it matters. */
-			where = where == 0 ? (seed >> 20) % 64
-			    : where == 1   ? PHDRS + (seed >> 20) % (4 * PHDR_SIZE)
-			    : where == 2   ? DYNAMIC + (seed >> 20) % 112
-			    : where == 3   ? RELA + (seed >> 20) % 24
-					   : RELR + (seed >> 20) % 16;
+			where = where == 0   ? (seed >> 20) % 64
+			        : where == 1 ? PHDRS + (seed >> 20) % (4 * PHDR_SIZE)
+			        : where == 2 ? DYNAMIC + (seed >> 20) % 112
+			        : where == 3 ? RELA + (seed >> 20) % 24
+			                     : RELR + (seed >> 20) % 16;
 			file[where] = (uint8_t)(seed >> 56);
 		}
 		if (!check() && e.size < MIB(16))

@@ -1,4 +1,8 @@
-/* The loader's reading of firmware data: EFI map, RSDP, choices. LINK: loader/efimap.c loader/memmap.c loader/rsdp.c loader/handover.c loader/entropy.c lib/string.c */
+/*
+ * The loader's reading of firmware data: EFI map, RSDP, choices.
+ * LINK: loader/efimap.c loader/memmap.c loader/rsdp.c loader/handover.c
+ * LINK: loader/entropy.c lib/string.c
+ */
 #include <stdlib.h>
 
 #include "lib/string.h"
@@ -16,14 +20,14 @@ static char descs[1000 * DESC];
 static void
 put_desc(unsigned i, uint32_t type, uint64_t phys, uint64_t pages, uint64_t attr)
 {
-	struct efimap_desc d = { type, 0, phys, 0, pages, attr };
+	struct efimap_desc d = {type, 0, phys, 0, pages, attr};
 
 	memcpy(descs + i * DESC, &d, sizeof(d));
 }
 
 KTEST(efimap_translates_types_and_attributes)
 {
-	struct efimap m = { descs, 8 * DESC + 20, DESC };
+	struct efimap m = {descs, 8 * DESC + 20, DESC};
 	struct boot_mem raw[16];
 
 	put_desc(0, 7, 0, 16, 0xf);
@@ -31,8 +35,8 @@ KTEST(efimap_translates_types_and_attributes)
 	put_desc(2, 6, 0x11000, 1, 0xf | 1ull << 63);
 	put_desc(3, 9, 0x12000, 1, 0xf);
 	put_desc(4, 7, 0x13000, 1, 0x8000); /* persistent */
-	put_desc(5, 14, 0x14000, 1, 0);	    /* a type we do not know */
-	put_desc(6, 7, 0x15000, 0, 0);	    /* empty */
+	put_desc(5, 14, 0x14000, 1, 0);     /* a type we do not know */
+	put_desc(6, 7, 0x15000, 0, 0);      /* empty */
 	put_desc(7, 7, UINT64_MAX - 4095, 2, 0);
 	CHECK_EQ(efimap_count(&m), 8);
 	CHECK_EQ(efimap_translate(&m, raw, 16), 6);
@@ -47,8 +51,8 @@ KTEST(efimap_translates_types_and_attributes)
 KTEST(efimap_of_hundreds_of_entries_joins_what_touches)
 {
 	static struct boot_mem raw[1000], entries[2000];
-	struct efimap m = { descs, sizeof(descs), DESC };
-	struct memmap map = { entries, 0, 2000, 0 };
+	struct efimap m = {descs, sizeof(descs), DESC};
+	struct memmap map = {entries, 0, 2000, 0};
 
 	for (unsigned i = 0; i < 1000; i++) {
 		unsigned at = (i * 617) % 1000; /* unsorted */
@@ -63,7 +67,7 @@ KTEST(efimap_of_hundreds_of_entries_joins_what_touches)
 
 KTEST(efimap_nonsense_sizes_give_nothing)
 {
-	struct efimap m = { descs, sizeof(descs), 0 };
+	struct efimap m = {descs, sizeof(descs), 0};
 	struct boot_mem raw[4];
 
 	CHECK_EQ(efimap_count(&m), 0);
@@ -77,7 +81,7 @@ KTEST(efimap_nonsense_sizes_give_nothing)
 
 KTEST(efimap_keeps_runtime_descriptors_in_place)
 {
-	struct efimap m = { descs, 5 * DESC, DESC };
+	struct efimap m = {descs, 5 * DESC, DESC};
 	const struct efimap_desc *d = (const void *)descs;
 
 	for (unsigned i = 0; i < 5; i++)
@@ -110,7 +114,7 @@ fix_sum(uint8_t *p, size_t n, size_t at)
 static void
 make_tables(void)
 {
-	uint64_t xsdt = 0x1100, entries[3] = { 0x99999999, 0x1200, 0x1300 };
+	uint64_t xsdt = 0x1100, entries[3] = {0x99999999, 0x1200, 0x1300};
 	uint32_t len = 36 + 24;
 
 	memset(mem, 0, sizeof(mem));
@@ -160,17 +164,18 @@ KTEST(handover_cmdline_has_whole_words_before_the_dashes)
 
 KTEST(handover_places_are_aligned_fit_and_differ)
 {
-	struct entropy e = { .state = { 1 } };
+	struct entropy e = {.state = {1}};
 	uint64_t last = 0, same = 0;
 
 	for (unsigned i = 0; i < 1000; i++) {
-		uint64_t v = handover_pick_slot(&e, 0xffffffff80200000, 0xffffffffc0000000, MIB(3));
+		uint64_t v = handover_pick_slot(
+		    &e, 0xffffffff80200000, 0xffffffffc0000000, MIB(3));
 		uint64_t d = handover_pick_direct_map(&e, 0x200000000000, "");
 
 		CHECK(IS_ALIGNED(v, MIB(2)) && v >= 0xffffffff80200000 &&
-		    v <= 0xffffffffc0000000 - MIB(3));
+		      v <= 0xffffffffc0000000 - MIB(3));
 		CHECK(IS_ALIGNED(d, GIB(1)) && d >= 0xffff800000000000 &&
-		    d <= 0xffffc00000000000 - 0x200000000000);
+		      d <= 0xffffc00000000000 - 0x200000000000);
 		same += v == last;
 		last = v;
 	}
@@ -181,8 +186,8 @@ KTEST(handover_places_are_aligned_fit_and_differ)
 
 KTEST(entropy_draws_differ_by_what_was_added)
 {
-	struct entropy a = { 0 }, b = { 0 };
-	uint8_t buf[64], zero[64] = { 0 };
+	struct entropy a = {0}, b = {0};
+	uint8_t buf[64], zero[64] = {0};
 
 	entropy_add(&a, 1, 1);
 	entropy_add(&b, 2, 1);

@@ -11,13 +11,13 @@ static struct memmap map;
 static void
 reset(void)
 {
-	map = (struct memmap){ .entries = entries, .cap = CAP };
+	map = (struct memmap){.entries = entries, .cap = CAP};
 }
 
 static enum err
 set(uint64_t base, uint64_t size, uint32_t type)
 {
-	struct boot_mem r = { base, size, type, 0, 0 };
+	struct boot_mem r = {base, size, type, 0, 0};
 
 	return memmap_set(&map, &r);
 }
@@ -26,7 +26,7 @@ static bool
 is_entry(uint32_t i, uint64_t base, uint64_t size, uint32_t type)
 {
 	return i < map.len && entries[i].base == base && entries[i].size == size &&
-	    entries[i].type == type;
+	       entries[i].type == type;
 }
 
 KTEST(memmap_joins_neighbours_of_a_kind_only)
@@ -99,11 +99,11 @@ KTEST(memmap_full_array_changes_nothing)
 KTEST(memmap_build_lets_the_more_careful_type_win)
 {
 	const struct boot_mem raw[] = {
-		{ 0x5000, 0x1000, BOOT_MEM_UNUSABLE, 0, 0 },
-		{ 0x8000, 0x2000, BOOT_MEM_RESERVED, 0, 0 },
-		{ 0x0000, 0x10000, BOOT_MEM_USABLE, 0, 0 },
-		{ 0x4000, 0x4000, BOOT_MEM_ACPI_RECLAIM, 0, 0 },
-		{ 0x9000, 0x2000, BOOT_MEM_ACPI_NVS, 0, 0 },
+	    {0x5000, 0x1000, BOOT_MEM_UNUSABLE, 0, 0},
+	    {0x8000, 0x2000, BOOT_MEM_RESERVED, 0, 0},
+	    {0x0000, 0x10000, BOOT_MEM_USABLE, 0, 0},
+	    {0x4000, 0x4000, BOOT_MEM_ACPI_RECLAIM, 0, 0},
+	    {0x9000, 0x2000, BOOT_MEM_ACPI_NVS, 0, 0},
 	};
 
 	reset();
@@ -121,15 +121,15 @@ KTEST(memmap_build_lets_the_more_careful_type_win)
 /* Random raw maps against a page-by-page model. */
 KTEST(memmap_build_agrees_with_a_model)
 {
-	static const uint8_t order[] = { 0, BOOT_MEM_USABLE, BOOT_MEM_ACPI_RECLAIM,
-		BOOT_MEM_ACPI_NVS, BOOT_MEM_EFI_RUNTIME, BOOT_MEM_RESERVED, BOOT_MEM_MMIO,
-		BOOT_MEM_UNUSABLE };
+	static const uint8_t order[] = {0, BOOT_MEM_USABLE, BOOT_MEM_ACPI_RECLAIM,
+	    BOOT_MEM_ACPI_NVS, BOOT_MEM_EFI_RUNTIME, BOOT_MEM_RESERVED, BOOT_MEM_MMIO,
+	    BOOT_MEM_UNUSABLE};
 	enum { PAGES = 200, RAW = 24 };
 	uint64_t seed = 12345;
 
 	for (unsigned round = 0; round < 2000; round++) {
 		struct boot_mem raw[RAW];
-		uint8_t model[PAGES + 64] = { 0 };
+		uint8_t model[PAGES + 64] = {0};
 		uint64_t last_end = 0;
 
 		for (unsigned i = 0; i < RAW; i++) {
@@ -139,7 +139,8 @@ KTEST(memmap_build_agrees_with_a_model)
 			rank = 1 + (seed >> 60) % 7;
 			first = (seed >> 33) % PAGES;
 			n = 1 + (seed >> 20) % 40;
-			raw[i] = (struct boot_mem){ first * 4096, n * 4096, order[rank], 0, 0 };
+			raw[i] =
+			    (struct boot_mem){first * 4096, n * 4096, order[rank], 0, 0};
 			for (unsigned p = first; p < first + n; p++)
 				model[p] = MAX(model[p], rank);
 		}
@@ -148,7 +149,8 @@ KTEST(memmap_build_agrees_with_a_model)
 		for (uint32_t i = 0; i < map.len; i++) {
 			CHECK(entries[i].base >= last_end && entries[i].size);
 			last_end = entries[i].base + entries[i].size;
-			for (uint64_t p = entries[i].base / 4096; p < last_end / 4096; p++) {
+			for (uint64_t p = entries[i].base / 4096; p < last_end / 4096;
+			     p++) {
 				CHECK_EQ(order[model[p]], entries[i].type);
 				model[p] = 0;
 			}

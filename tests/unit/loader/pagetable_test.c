@@ -1,4 +1,7 @@
-/* loader/pagetable.c, looked at by a walker of its own. LINK: loader/pagetable.c loader/memmap.c lib/string.c */
+/*
+ * loader/pagetable.c, looked at by a walker of its own.
+ * LINK: loader/pagetable.c loader/memmap.c lib/string.c
+ */
 #include "loader/pagetable.h"
 
 #include "loader/memmap.h"
@@ -30,10 +33,12 @@ new_pt(bool has_1g)
 {
 	used = 0;
 	limit = MAX_TABLES;
-	return (struct boot_pt){ .has_1g = has_1g, .has_nx = true, .alloc = alloc, .access = access };
+	return (struct boot_pt){
+	    .has_1g = has_1g, .has_nx = true, .alloc = alloc, .access = access};
 }
 
-/* What the processor would do: the leaf for va with its size in *size, 0 when not mapped. */
+/* What the processor would do: the leaf for va with its size in *size, 0 when not mapped.
+ */
 static uint64_t
 leaf_of(const struct boot_pt *pt, vaddr_t va, uint64_t *size)
 {
@@ -67,10 +72,12 @@ KTEST(boot_pt_uses_the_largest_pages)
 	struct boot_pt pt = new_pt(true);
 	uint64_t size;
 
-	CHECK_EQ(boot_pt_map(&pt, 0xffff800000000000 + MIB(1022), MIB(1022), GIB(2), 1), OK);
+	CHECK_EQ(
+	    boot_pt_map(&pt, 0xffff800000000000 + MIB(1022), MIB(1022), GIB(2), 1), OK);
 	CHECK(leaf_of(&pt, 0xffff800000000000 + MIB(1023), &size) && size == MIB(2));
 	CHECK(leaf_of(&pt, 0xffff800000000000 + MIB(1500), &size) && size == GIB(1));
-	CHECK(leaf_of(&pt, 0xffff800000000000 + GIB(3) - MIB(3), &size) && size == MIB(2));
+	CHECK(
+	    leaf_of(&pt, 0xffff800000000000 + GIB(3) - MIB(3), &size) && size == MIB(2));
 	CHECK(!leaf_of(&pt, 0xffff800000000000 + GIB(3) - MIB(2), &size));
 
 	pt = new_pt(false);
@@ -96,28 +103,29 @@ KTEST(boot_pt_says_when_memory_runs_out_at_any_page)
 		struct boot_pt pt = new_pt(false);
 
 		limit = n;
-		CHECK_EQ(boot_pt_map(&pt, 0xffffffff80200000, MIB(2), 4096, 0), ERR_NOMEM);
+		CHECK_EQ(
+		    boot_pt_map(&pt, 0xffffffff80200000, MIB(2), 4096, 0), ERR_NOMEM);
 	}
 }
 
 static struct boot_mem entries[] = {
-	{ 0, 0x9f000, BOOT_MEM_USABLE, 0, 0 },
-	{ 0x9f000, 0x1000, BOOT_MEM_RESERVED, 0, 0 },
-	{ 0xf0000, 0x10000, BOOT_MEM_RESERVED, 0, 0 },
-	{ MIB(1), MIB(15), BOOT_MEM_USABLE, 0, 0 },
-	{ MIB(16), MIB(4), BOOT_MEM_KERNEL, 0, 0 },
-	{ MIB(20), MIB(107), BOOT_MEM_USABLE, 0, 0 },
-	{ MIB(127), MIB(1), BOOT_MEM_RESERVED, 0, 0 }, /* touches RAM: ACPI tables of SeaBIOS */
-	{ 0xb0000000, MIB(256), BOOT_MEM_RESERVED, 0, 0 }, /* ECAM */
-	{ 0xfe000000, MIB(1), BOOT_MEM_MMIO, 0, 0 },
-	{ GIB(4), GIB(2), BOOT_MEM_USABLE, 0, 0 },
+    {0, 0x9f000, BOOT_MEM_USABLE, 0, 0},
+    {0x9f000, 0x1000, BOOT_MEM_RESERVED, 0, 0},
+    {0xf0000, 0x10000, BOOT_MEM_RESERVED, 0, 0},
+    {MIB(1), MIB(15), BOOT_MEM_USABLE, 0, 0},
+    {MIB(16), MIB(4), BOOT_MEM_KERNEL, 0, 0},
+    {MIB(20), MIB(107), BOOT_MEM_USABLE, 0, 0},
+    {MIB(127), MIB(1), BOOT_MEM_RESERVED, 0, 0}, /* touches RAM: ACPI tables of SeaBIOS */
+    {0xb0000000, MIB(256), BOOT_MEM_RESERVED, 0, 0}, /* ECAM */
+    {0xfe000000, MIB(1), BOOT_MEM_MMIO, 0, 0},
+    {GIB(4), GIB(2), BOOT_MEM_USABLE, 0, 0},
 };
-static const struct memmap map = { entries, ARRAY_SIZE(entries), ARRAY_SIZE(entries), 0 };
+static const struct memmap map = {entries, ARRAY_SIZE(entries), ARRAY_SIZE(entries), 0};
 static const struct boot_segment segments[] = {
-	{ 0, 0x3000, BOOT_PT_READ },
-	{ 0x3000, 0x10000, BOOT_PT_EXEC },
-	{ 0x13000, 0x20000, BOOT_PT_WRITE },
-	{ 0x33000, 0x1000, BOOT_PT_READ },
+    {0, 0x3000, BOOT_PT_READ},
+    {0x3000, 0x10000, BOOT_PT_EXEC},
+    {0x13000, 0x20000, BOOT_PT_WRITE},
+    {0x33000, 0x1000, BOOT_PT_READ},
 };
 
 static struct boot_info boot;
@@ -126,10 +134,10 @@ static enum err
 build(struct boot_pt *pt)
 {
 	boot = (struct boot_info){
-		.kernel_phys = MIB(16),
-		.kernel_virt = 0xffffffff83600000,
-		.direct_map_base = 0xffff912340000000,
-		.fb = { .base = 0xd0000000, .size = 1920 * 1080 * 4, .format = BOOT_FB_RGB },
+	    .kernel_phys = MIB(16),
+	    .kernel_virt = 0xffffffff83600000,
+	    .direct_map_base = 0xffff912340000000,
+	    .fb = {.base = 0xd0000000, .size = 1920 * 1080 * 4, .format = BOOT_FB_RGB},
 	};
 	return boot_pt_build(pt, &boot, &map, segments, ARRAY_SIZE(segments));
 }
@@ -174,7 +182,8 @@ KTEST(boot_pt_build_maps_ram_and_firmware_tables_only)
 		CHECK(!leaf_of(&pt, d + 0xb0000000, &size));
 		CHECK(!leaf_of(&pt, d + 0xfe000000, &size));
 		CHECK(maps(&pt, d + GIB(6) - 1, GIB(6) - 1, NX | 2));
-		CHECK(leaf_of(&pt, d + GIB(5), &size) && size == (has_1g ? GIB(1) : MIB(2)));
+		CHECK(leaf_of(&pt, d + GIB(5), &size) &&
+		      size == (has_1g ? GIB(1) : MIB(2)));
 		CHECK(!leaf_of(&pt, d + GIB(6), &size));
 		CHECK(!leaf_of(&pt, MIB(2), &size)); /* no identity map */
 	}
@@ -201,7 +210,8 @@ KTEST(boot_pt_build_maps_a_framebuffer_in_ram_once)
 	CHECK_EQ(boot_pt_build(&pt, &boot, &map, segments, ARRAY_SIZE(segments)), OK);
 	CHECK(maps(&pt, boot.direct_map_base + fb - 1, fb - 1, NX | 2));
 	CHECK(maps(&pt, boot.direct_map_base + fb, fb, NX | 2 | 8));
-	CHECK(maps(&pt, boot.direct_map_base + fb + boot.fb.size, fb + boot.fb.size, NX | 2 | 8));
+	CHECK(maps(&pt, boot.direct_map_base + fb + boot.fb.size, fb + boot.fb.size,
+	    NX | 2 | 8));
 	CHECK(maps(&pt, boot.direct_map_base + fb + MIB(8), fb + MIB(8), NX | 2));
 }
 
@@ -219,12 +229,12 @@ KTEST(boot_pt_pages_needed_is_enough)
 KTEST(boot_pt_pages_needed_is_enough_for_a_ragged_map)
 {
 	static struct boot_mem many[600];
-	struct memmap m = { many, 600, 600, 0 };
+	struct memmap m = {many, 600, 600, 0};
 	struct boot_pt pt = new_pt(false);
 
 	for (unsigned i = 0; i < 600; i++)
-		many[i] = (struct boot_mem){ MIB(32) + i * MIB(5) + 0x3000, MIB(3) + 0x1000,
-			BOOT_MEM_USABLE, 0, 0 };
+		many[i] = (struct boot_mem){MIB(32) + i * MIB(5) + 0x3000,
+		    MIB(3) + 0x1000, BOOT_MEM_USABLE, 0, 0};
 	boot.fb.format = BOOT_FB_NONE;
 	CHECK_EQ(boot_pt_build(&pt, &boot, &m, segments, 0), OK);
 	CHECK(used <= boot_pt_pages_needed(&m, false));
