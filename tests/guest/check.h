@@ -1,0 +1,101 @@
+/*
+ * Tests that run inside: programs of the plain Linux ABI, so the same binary says on Linux what is
+ * right. Each test prints "T name", then "OK" or "FAIL file:line expression"; the exit status is the
+ * number of failed tests. A test runs in a child of its own, so it may crash or change anything.
+ */
+#pragma once
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define CHECK(x) \
+	do { \
+		if (!(x)) { \
+			printf("FAIL %s:%d %s (errno %d)\n", __FILE__, __LINE__, #x, errno); \
+			fflush(stdout); \
+			_exit(1); \
+		} \
+	} while (0)
+
+#define CHECK_EQ(a, b) \
+	do { \
+		long a_ = (long)(a), b_ = (long)(b); \
+		if (a_ != b_) { \
+			printf("FAIL %s:%d %s is %ld, not %s (%ld) (errno %d)\n", __FILE__, \
+			    __LINE__, #a, a_, #b, b_, errno); \
+			fflush(stdout); \
+			_exit(1); \
+		} \
+	} while (0)
+
+/* A call that must fail with one error. */
+#define CHECK_ERR(call, error) \
+	do { \
+		errno = 0; \
+		CHECK_EQ(call, -1); \
+		CHECK_EQ(errno, error); \
+	} while (0)
+
+struct test {
+	const char *name;
+	void (*fn)(void);
+};
+
+#define TEST(name) { #name, name }
+
+static inline int
+run_test(const struct test *t)
+{
+	int status;
+	pid_t pid;
+
+	printf("T %s\n", t->name);
+	fflush(stdout);
+	pid = fork();
+	if (pid == 0) {
+		alarm(30);
+		t->fn();
+		fflush(stdout);
+		_exit(0);
+	}
+	if (pid < 0 || waitpid(pid, &status, 0) != pid) {
+		printf("FAIL cannot run\n");
+		return 1;
+	}
+	if (WIFSIGNALED(status)) {
+		printf("FAIL killed by signal %d\n", WTERMSIG(status));
+		return 1;
+	}
+	if (WEXITSTATUS(status) == 0)
+		printf("OK\n");
+	fflush(stdout);
+	return WEXITSTATUS(status) != 0;
+}
+
+#define RUN_TESTS(tests) \
+	int main(int argc, char **argv) \
+	{ \
+		int failed = 0; \
+\
+		for (unsigned i = 0; i < sizeof(tests) / sizeof((tests)[0]); i++) \
+			if (argc < 2 || !strcmp(argv[1], (tests)[i].name)) \
+				failed += run_test(&(tests)[i]); \
+		return failed; \
+	}
+
+static inline void
+sleep_ms(int ms)
+{
+	struct timespec ts = { ms / 1000, ms % 1000 * 1000000L };
+
+	while (nanosleep(&ts, &ts) && errno == EINTR)
+		;
+}
