@@ -14,12 +14,12 @@ static const struct {
 	const char *signature;
 	void (*parse)(const struct acpi_table *, struct platform_info *);
 } parsers[] = {
-	{ "APIC", madt_parse },
-	{ "FACP", fadt_parse },
-	{ "SRAT", srat_parse }, /* after APIC: gives nodes to its CPUs */
-	{ "HPET", hpet_parse },
-	{ "SPCR", spcr_parse },
-	{ "MCFG", mcfg_parse },
+    {"APIC", madt_parse},
+    {"FACP", fadt_parse},
+    {"SRAT", srat_parse}, /* after APIC: gives nodes to its CPUs */
+    {"HPET", hpet_parse},
+    {"SPCR", spcr_parse},
+    {"MCFG", mcfg_parse},
 };
 
 static void

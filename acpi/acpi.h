@@ -10,7 +10,10 @@ struct acpi_table;
 struct boot_info;
 struct platform_info;
 
-/* Fills *out: defaults, then whatever the usable tables say. Never fails; logs what is odd. */
+/*
+ * Fills *out: defaults, then whatever the usable tables say. Never fails; logs what is
+ * odd.
+ */
 void acpi_describe(const struct boot_info *boot, struct platform_info *out);
 
 /* The parsers, one a table; each changes only its own fields of *out. */
@@ -22,7 +25,7 @@ void spcr_parse(const struct acpi_table *, struct platform_info *out);
 void mcfg_parse(const struct acpi_table *, struct platform_info *out);
 
 /*
- * Looks for the package \_S5_ in a block of AML (a DSDT or SSDT) and takes the two sleep types
- * from it. False when there is none, or its elements are not plain integers.
+ * Looks for the package \_S5_ in a block of AML (a DSDT or SSDT) and takes the two sleep
+ * types from it. False when there is none, or its elements are not plain integers.
  */
 bool s5_scan(const struct acpi_table *, uint8_t *type_a, uint8_t *type_b);

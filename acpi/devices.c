@@ -1,6 +1,7 @@
 /*
- * The small tables that name one device each: HPET (IA-PC HPET specification 1.0a section 3.2.4), SPCR
- * (the serial console of the firmware), MCFG (PCI Express configuration space).
+ * The small tables that name one device each: HPET (IA-PC HPET specification 1.0a
+ * section 3.2.4), SPCR (the serial console of the firmware), MCFG (PCI Express
+ * configuration space).
  */
 #define LOG_PREFIX "acpi: "
 #include "acpi/acpi.h"
@@ -51,27 +52,30 @@ spcr_parse(const struct acpi_table *t, struct platform_info *out)
 		log_warn("SPCR ignored: too short");
 		return;
 	}
-	out->serial = (struct platform_serial) {
-		.interface = (uint32_t)acpi_get(t, SPCR_INTERFACE, 1),
-		.base = {
-			.space = (uint8_t)acpi_get(t, SPCR_BASE, 1),
-			.bits = (uint8_t)acpi_get(t, SPCR_BASE + 1, 1),
-			.address = acpi_get(t, SPCR_BASE + 4, 8),
-		},
-		.gsi = acpi_get(t, SPCR_IRQ_TYPE, 1) & 2 ? (uint32_t)acpi_get(t, SPCR_GSI, 4) : 0,
-		.baud = baud_of(acpi_get(t, SPCR_BAUD, 1)),
+	out->serial = (struct platform_serial){
+	    .interface = (uint32_t)acpi_get(t, SPCR_INTERFACE, 1),
+	    .base =
+	        {
+	            .space = (uint8_t)acpi_get(t, SPCR_BASE, 1),
+	            .bits = (uint8_t)acpi_get(t, SPCR_BASE + 1, 1),
+	            .address = acpi_get(t, SPCR_BASE + 4, 8),
+	        },
+	    .gsi = acpi_get(t, SPCR_IRQ_TYPE, 1) & 2 ? (uint32_t)acpi_get(t, SPCR_GSI, 4)
+	                                             : 0,
+	    .baud = baud_of(acpi_get(t, SPCR_BAUD, 1)),
 	};
 }
 
 void
 mcfg_parse(const struct acpi_table *t, struct platform_info *out)
 {
-	for (uint32_t off = MCFG_ENTRIES; off + MCFG_ENTRY_SIZE <= t->len; off += MCFG_ENTRY_SIZE) {
+	for (uint32_t off = MCFG_ENTRIES; off + MCFG_ENTRY_SIZE <= t->len;
+	     off += MCFG_ENTRY_SIZE) {
 		struct platform_mcfg m = {
-			.base = acpi_get(t, off, 8),
-			.segment = (uint32_t)acpi_get(t, off + 8, 2),
-			.first_bus = (uint32_t)acpi_get(t, off + 10, 1),
-			.last_bus = (uint32_t)acpi_get(t, off + 11, 1),
+		    .base = acpi_get(t, off, 8),
+		    .segment = (uint32_t)acpi_get(t, off + 8, 2),
+		    .first_bus = (uint32_t)acpi_get(t, off + 10, 1),
+		    .last_bus = (uint32_t)acpi_get(t, off + 11, 1),
 		};
 
 		if (!m.base || m.last_bus < m.first_bus ||

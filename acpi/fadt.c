@@ -1,10 +1,12 @@
 /*
  * FADT: power and reset registers, the PM timer, and which legacy devices exist (ACPI 6.4
- * section 5.2.9). The table grew over the years; acpi_get gives 0 for fields a short one lacks.
+ * section 5.2.9). The table grew over the years; acpi_get gives 0 for fields a short one
+ * lacks.
  *
- * Also the scan for \_S5_, the one AML object needed to switch the machine off: until there
- * is an AML interpreter, its encoding (section 20.2) is recognised byte by byte. Every
- * firmware writes it as a package of constants, since power-off must not depend on methods.
+ * Also the scan for \_S5_, the one AML object needed to switch the machine off: until
+ * there is an AML interpreter, its encoding (section 20.2) is recognised byte by byte.
+ * Every firmware writes it as a package of constants, since power-off must not depend on
+ * methods.
  */
 #include "acpi/acpi.h"
 
@@ -45,24 +47,27 @@ enum fadt_boot_arch {
 static struct platform_reg
 get_reg(const struct acpi_table *t, uint32_t offset)
 {
-	return (struct platform_reg) {
-		.space = (uint8_t)acpi_get(t, offset, 1),
-		.bits = (uint8_t)acpi_get(t, offset + 1, 1),
-		.address = acpi_get(t, offset + 4, 8),
+	return (struct platform_reg){
+	    .space = (uint8_t)acpi_get(t, offset, 1),
+	    .bits = (uint8_t)acpi_get(t, offset + 1, 1),
+	    .address = acpi_get(t, offset + 4, 8),
 	};
 }
 
-/* A block that has a 64-bit description in newer tables and a bare port in all of them. */
+/*
+ * A block that has a 64-bit description in newer tables and a bare port in all of them.
+ */
 static struct platform_reg
-get_block(const struct acpi_table *t, uint32_t x_offset, uint32_t port_offset, uint8_t bits)
+get_block(
+    const struct acpi_table *t, uint32_t x_offset, uint32_t port_offset, uint8_t bits)
 {
 	struct platform_reg r = get_reg(t, x_offset);
 
 	if (!r.address || r.space > SPACE_IO)
-		r = (struct platform_reg) {
-			.space = SPACE_IO,
-			.bits = bits,
-			.address = acpi_get(t, port_offset, 4),
+		r = (struct platform_reg){
+		    .space = SPACE_IO,
+		    .bits = bits,
+		    .address = acpi_get(t, port_offset, 4),
 		};
 	r.bits = bits; /* some firmware writes nonsense here; the size is fixed anyway */
 	return r;
@@ -83,7 +88,7 @@ parse_power(const struct acpi_table *t, uint32_t flags, struct platform_power *p
 	power->reset = get_reg(t, FADT_RESET_REG);
 	power->reset_value = (uint8_t)acpi_get(t, FADT_RESET_VALUE, 1);
 	power->has_reset = flags & FADT_RESET_REG_SUP && power->reset.address &&
-	    power->reset.space <= SPACE_PCI;
+	                   power->reset.space <= SPACE_PCI;
 }
 
 void
@@ -125,7 +130,7 @@ enum aml_op {
 static bool
 read_integer(const struct acpi_table *t, uint32_t *pos, uint32_t *value)
 {
-	static const uint8_t width[] = { [AML_BYTE] = 1, [AML_WORD] = 2, [AML_DWORD] = 4 };
+	static const uint8_t width[] = {[AML_BYTE] = 1, [AML_WORD] = 2, [AML_DWORD] = 4};
 	uint8_t op;
 
 	if (*pos >= t->len)
@@ -144,7 +149,8 @@ read_integer(const struct acpi_table *t, uint32_t *pos, uint32_t *value)
 
 /* The package whose first byte after the name is at `pos`. */
 static bool
-read_s5_package(const struct acpi_table *t, uint32_t pos, uint8_t *type_a, uint8_t *type_b)
+read_s5_package(
+    const struct acpi_table *t, uint32_t pos, uint8_t *type_a, uint8_t *type_b)
 {
 	uint32_t a, b, num_elements, extra_length_bytes;
 

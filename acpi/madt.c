@@ -1,6 +1,7 @@
 /*
  * MADT: processors, I/O APICs, how ISA interrupts are wired, and where NMIs come in
- * (ACPI 6.4 section 5.2.12). Entries of unknown type are skipped, as the specification asks.
+ * (ACPI 6.4 section 5.2.12). Entries of unknown type are skipped, as the specification
+ * asks.
  */
 #define LOG_PREFIX "acpi: "
 #include "acpi/acpi.h"
@@ -48,10 +49,10 @@ add_cpu(struct platform_info *out, uint32_t apic_id, uint32_t uid, uint32_t flag
 		out->num_cpus_dropped++;
 		return;
 	}
-	out->cpus[out->num_cpus++] = (struct platform_cpu) {
-		.apic_id = apic_id,
-		.acpi_uid = uid,
-		.is_enabled = flags & CPU_FLAG_ENABLED,
+	out->cpus[out->num_cpus++] = (struct platform_cpu){
+	    .apic_id = apic_id,
+	    .acpi_uid = uid,
+	    .is_enabled = flags & CPU_FLAG_ENABLED,
 	};
 }
 
@@ -64,10 +65,10 @@ add_ioapic(struct platform_info *out, const struct acpi_entry *e)
 		log_warn("MADT: I/O APIC entry ignored");
 		return;
 	}
-	out->ioapics[out->num_ioapics++] = (struct platform_ioapic) {
-		.id = (uint32_t)acpi_entry_get(e, 2, 1),
-		.base = base,
-		.gsi_base = (uint32_t)acpi_entry_get(e, 8, 4),
+	out->ioapics[out->num_ioapics++] = (struct platform_ioapic){
+	    .id = (uint32_t)acpi_entry_get(e, 2, 1),
+	    .base = base,
+	    .gsi_base = (uint32_t)acpi_entry_get(e, 8, 4),
 	};
 }
 
@@ -80,10 +81,10 @@ add_override(struct platform_info *out, const struct acpi_entry *e)
 		log_warn("MADT: interrupt override ignored");
 		return;
 	}
-	out->overrides[out->num_overrides++] = (struct platform_override) {
-		.isa = isa,
-		.gsi = (uint32_t)acpi_entry_get(e, 4, 4),
-		.flags = (uint32_t)acpi_entry_get(e, 8, 2),
+	out->overrides[out->num_overrides++] = (struct platform_override){
+	    .isa = isa,
+	    .gsi = (uint32_t)acpi_entry_get(e, 4, 4),
+	    .flags = (uint32_t)acpi_entry_get(e, 8, 2),
 	};
 }
 
@@ -101,19 +102,20 @@ static void
 add_lint_nmi(struct platform_info *out, const struct acpi_entry *e)
 {
 	bool is_x2 = e->type == MADT_X2APIC_NMI;
-	uint32_t uid = (uint32_t)(is_x2 ? acpi_entry_get(e, 4, 4) : acpi_entry_get(e, 2, 1));
+	uint32_t uid =
+	    (uint32_t)(is_x2 ? acpi_entry_get(e, 4, 4) : acpi_entry_get(e, 2, 1));
 
 	if (e->len < (is_x2 ? 12 : 6))
 		return;
 	if (uid == (is_x2 ? MADT_ALL_UIDS : MADT_ALL_UIDS_8BIT))
 		uid = PLATFORM_ALL_CPUS;
-	add_nmi(out,
-	    (struct platform_nmi) {
-		.is_lint = true,
-		.acpi_uid = uid,
-		.lint = (uint32_t)acpi_entry_get(e, is_x2 ? 8 : 5, 1),
-		.flags = (uint32_t)(is_x2 ? acpi_entry_get(e, 2, 2) : acpi_entry_get(e, 3, 2)),
-	    });
+	add_nmi(out, (struct platform_nmi){
+	                 .is_lint = true,
+	                 .acpi_uid = uid,
+	                 .lint = (uint32_t)acpi_entry_get(e, is_x2 ? 8 : 5, 1),
+	                 .flags = (uint32_t)(is_x2 ? acpi_entry_get(e, 2, 2)
+	                                           : acpi_entry_get(e, 3, 2)),
+	             });
 }
 
 static void
@@ -134,24 +136,17 @@ parse_entry(struct platform_info *out, const struct acpi_entry *e)
 			add_cpu(out, id, (uint32_t)acpi_entry_get(e, 12, 4),
 			    (uint32_t)acpi_entry_get(e, 8, 4));
 		break;
-	case MADT_IOAPIC:
-		add_ioapic(out, e);
-		break;
-	case MADT_OVERRIDE:
-		add_override(out, e);
-		break;
+	case MADT_IOAPIC: add_ioapic(out, e); break;
+	case MADT_OVERRIDE: add_override(out, e); break;
 	case MADT_NMI_SOURCE:
 		if (e->len >= 8)
-			add_nmi(out,
-			    (struct platform_nmi) {
-				.gsi = (uint32_t)acpi_entry_get(e, 4, 4),
-				.flags = (uint32_t)acpi_entry_get(e, 2, 2),
-			    });
+			add_nmi(out, (struct platform_nmi){
+			                 .gsi = (uint32_t)acpi_entry_get(e, 4, 4),
+			                 .flags = (uint32_t)acpi_entry_get(e, 2, 2),
+			             });
 		break;
 	case MADT_LAPIC_NMI:
-	case MADT_X2APIC_NMI:
-		add_lint_nmi(out, e);
-		break;
+	case MADT_X2APIC_NMI: add_lint_nmi(out, e); break;
 	case MADT_LAPIC_OVERRIDE:
 		if (e->len >= 12 && acpi_entry_get(e, 4, 8))
 			out->lapic_base = acpi_entry_get(e, 4, 8);

@@ -1,7 +1,7 @@
 /*
- * Table memory is normally in the direct map. Some firmware keeps tables in reserved ranges
- * above the last RAM, which the direct map does not reach: those are mapped by ioremap. Any
- * other address is refused.
+ * Table memory is normally in the direct map. Some firmware keeps tables in reserved
+ * ranges above the last RAM, which the direct map does not reach: those are mapped by
+ * ioremap. Any other address is refused.
  */
 #include "acpi/map.h"
 
@@ -27,7 +27,8 @@ is_in_direct_map(paddr_t pa, size_t len)
 
 	for (paddr_t p = ALIGN_DOWN(pa, (paddr_t)PAGE_SIZE); p < end; p += PAGE_SIZE) {
 		unsigned level;
-		pte_t *pte = pt_walk(kernel_page_table, direct_map_base + p, false, &level);
+		pte_t *pte =
+		    pt_walk(kernel_page_table, direct_map_base + p, false, &level);
 
 		if (!pte || !(*pte & PTE_PRESENT))
 			return false;
@@ -44,7 +45,8 @@ is_firmware_memory(paddr_t pa, size_t len)
 		if (m->type != BOOT_MEM_ACPI_RECLAIM && m->type != BOOT_MEM_ACPI_NVS &&
 		    m->type != BOOT_MEM_RESERVED)
 			continue;
-		if (pa >= m->base && pa - m->base < m->size && len <= m->size - (pa - m->base))
+		if (pa >= m->base && pa - m->base < m->size &&
+		    len <= m->size - (pa - m->base))
 			return true;
 	}
 	return false;

@@ -9,7 +9,7 @@ struct boot_info;
 void acpi_map_init(const struct boot_info *);
 
 /*
- * A readable view of physical [pa, pa + len), valid forever, or NULL when the range is not
- * memory that firmware declared: a wild pointer in a table must not become a fault.
+ * A readable view of physical [pa, pa + len), valid forever, or NULL when the range is
+ * not memory that firmware declared: a wild pointer in a table must not become a fault.
  */
 const void *acpi_map(paddr_t pa, size_t len);

@@ -1,7 +1,7 @@
 /*
- * SRAT: which NUMA node (proximity domain) each processor and memory range belongs to (ACPI
- * 6.4 section 5.2.16). Domain numbers may be any 32-bit value; the core wants nodes numbered from
- * 0 without gaps, so they are renumbered in the order of appearance.
+ * SRAT: which NUMA node (proximity domain) each processor and memory range belongs to
+ * (ACPI 6.4 section 5.2.16). Domain numbers may be any 32-bit value; the core wants nodes
+ * numbered from 0 without gaps, so they are renumbered in the order of appearance.
  */
 #define LOG_PREFIX "acpi: "
 #include "acpi/acpi.h"
@@ -45,7 +45,8 @@ set_cpu_node(struct platform_info *out, uint32_t apic_id, uint32_t node)
 }
 
 static void
-add_memory(struct platform_info *out, const struct acpi_entry *e, struct node_names *names)
+add_memory(
+    struct platform_info *out, const struct acpi_entry *e, struct node_names *names)
 {
 	paddr_t base = acpi_entry_get(e, 8, 8);
 	uint64_t size = acpi_entry_get(e, 16, 8);
@@ -56,15 +57,16 @@ add_memory(struct platform_info *out, const struct acpi_entry *e, struct node_na
 		log_warn("SRAT: memory range at %#llx ignored", (unsigned long long)base);
 		return;
 	}
-	out->mem_nodes[out->num_mem_nodes++] = (struct platform_mem_node) {
-		.base = base,
-		.size = size,
-		.node = node_of(names, (uint32_t)acpi_entry_get(e, 2, 4)),
+	out->mem_nodes[out->num_mem_nodes++] = (struct platform_mem_node){
+	    .base = base,
+	    .size = size,
+	    .node = node_of(names, (uint32_t)acpi_entry_get(e, 2, 4)),
 	};
 }
 
 static void
-parse_entry(struct platform_info *out, const struct acpi_entry *e, struct node_names *names)
+parse_entry(
+    struct platform_info *out, const struct acpi_entry *e, struct node_names *names)
 {
 	uint32_t domain;
 
@@ -72,26 +74,30 @@ parse_entry(struct platform_info *out, const struct acpi_entry *e, struct node_n
 	case SRAT_LAPIC:
 		if (e->len < 16 || !(acpi_entry_get(e, 4, 4) & SRAT_FLAG_ENABLED))
 			return;
-		/* The domain's upper three bytes were added later, elsewhere in the entry. */
-		domain = (uint32_t)(acpi_entry_get(e, 2, 1) | acpi_entry_get(e, 9, 3) << 8);
-		set_cpu_node(out, (uint32_t)acpi_entry_get(e, 3, 1), node_of(names, domain));
+		/*
+		 * The domain's upper three bytes were added later, elsewhere in the
+		 * entry.
+		 */
+		domain =
+		    (uint32_t)(acpi_entry_get(e, 2, 1) | acpi_entry_get(e, 9, 3) << 8);
+		set_cpu_node(
+		    out, (uint32_t)acpi_entry_get(e, 3, 1), node_of(names, domain));
 		break;
 	case SRAT_X2APIC:
 		if (e->len < 24 || !(acpi_entry_get(e, 12, 4) & SRAT_FLAG_ENABLED))
 			return;
 		domain = (uint32_t)acpi_entry_get(e, 4, 4);
-		set_cpu_node(out, (uint32_t)acpi_entry_get(e, 8, 4), node_of(names, domain));
+		set_cpu_node(
+		    out, (uint32_t)acpi_entry_get(e, 8, 4), node_of(names, domain));
 		break;
-	case SRAT_MEMORY:
-		add_memory(out, e, names);
-		break;
+	case SRAT_MEMORY: add_memory(out, e, names); break;
 	}
 }
 
 void
 srat_parse(const struct acpi_table *t, struct platform_info *out)
 {
-	struct node_names names = { .count = 0 };
+	struct node_names names = {.count = 0};
 	uint32_t off = SRAT_ENTRIES;
 	struct acpi_entry e;
 

@@ -1,7 +1,7 @@
 /*
- * From the RSDP (ACPI 6.4 section 5.2.5) over the XSDT or RSDT (5.2.7, 5.2.8) to an array of
- * checked tables. Two checks of each table matter: its header must be readable before its
- * length is believed, and the whole length readable before the checksum is summed.
+ * From the RSDP (ACPI 6.4 section 5.2.5) over the XSDT or RSDT (5.2.7, 5.2.8) to an array
+ * of checked tables. Two checks of each table matter: its header must be readable before
+ * its length is believed, and the whole length readable before the checksum is summed.
  */
 #define LOG_PREFIX "acpi: "
 #include "acpi/tables.h"
@@ -132,7 +132,9 @@ open_root(paddr_t pa, struct acpi_table *root, unsigned *entry_size)
 	return rsdt && open_table(rsdt, "RSDT", root);
 }
 
-/* The DSDT hangs off the FADT, by a 64-bit field in newer tables, by a 32-bit one in old. */
+/*
+ * The DSDT hangs off the FADT, by a 64-bit field in newer tables, by a 32-bit one in old.
+ */
 static void
 add_dsdt(void)
 {
@@ -163,7 +165,8 @@ acpi_tables_init(paddr_t rsdp)
 		log_warn("no usable root table; booting one CPU with legacy devices");
 		return 0;
 	}
-	for (uint32_t off = ACPI_HEADER_SIZE; root.len - off >= entry_size; off += entry_size)
+	for (uint32_t off = ACPI_HEADER_SIZE; root.len - off >= entry_size;
+	     off += entry_size)
 		add_table(acpi_get(&root, off, entry_size), NULL);
 	add_dsdt();
 	return num_tables;

@@ -1,8 +1,9 @@
 /*
  * What the machine is made of, as far as firmware tables can say: processors, interrupt
- * controllers, timers, power registers. acpi/ fills it in once at boot (acpi_describe); the
- * core below it reads only this, so it never asks where a fact came from. Without usable
- * tables `platform` keeps the defaults of a plain PC: one CPU, legacy timers and ports.
+ * controllers, timers, power registers. acpi/ fills it in once at boot (acpi_describe);
+ * the core below it reads only this, so it never asks where a fact came from. Without
+ * usable tables `platform` keeps the defaults of a plain PC: one CPU, legacy timers and
+ * ports.
  */
 #pragma once
 
@@ -22,7 +23,7 @@ enum {
 struct platform_cpu {
 	uint32_t apic_id;
 	uint32_t acpi_uid; /* the name of the processor in ACPI's own tables */
-	uint32_t node;	   /* NUMA node, dense from 0 */
+	uint32_t node;     /* NUMA node, dense from 0 */
 	bool is_enabled;   /* false: an empty socket that may be filled while running */
 };
 
@@ -51,10 +52,10 @@ struct platform_override {
 };
 
 struct platform_nmi {
-	bool is_lint;	   /* at a local APIC pin, else at an I/O APIC input */
+	bool is_lint;      /* at a local APIC pin, else at an I/O APIC input */
 	uint32_t acpi_uid; /* lint: the CPU, or PLATFORM_ALL_CPUS */
-	uint32_t lint;	   /* lint: pin 0 or 1 */
-	uint32_t gsi;	   /* I/O APIC */
+	uint32_t lint;     /* lint: pin 0 or 1 */
+	uint32_t gsi;      /* I/O APIC */
 	uint32_t flags;
 };
 
@@ -63,8 +64,8 @@ enum platform_space { SPACE_MEMORY = 0, SPACE_IO = 1, SPACE_PCI = 2 };
 
 struct platform_reg {
 	uint64_t address; /* 0: there is no such register */
-	uint8_t space;	  /* enum platform_space */
-	uint8_t bits;	  /* width */
+	uint8_t space;    /* enum platform_space */
+	uint8_t bits;     /* width */
 };
 
 struct platform_mem_node {
@@ -96,16 +97,16 @@ struct platform_power {
 
 struct platform_serial {
 	struct platform_reg base; /* address 0: SPCR names no console */
-	uint32_t interface;	  /* SPCR interface type, 0 and 1 are 16550 compatible */
-	uint32_t gsi;		  /* 0: none */
-	uint32_t baud;		  /* 0: leave as firmware set it */
+	uint32_t interface;       /* SPCR interface type, 0 and 1 are 16550 compatible */
+	uint32_t gsi;             /* 0: none */
+	uint32_t baud;            /* 0: leave as firmware set it */
 };
 
 struct platform_info {
 	bool has_acpi;
 
 	struct platform_cpu cpus[PLATFORM_MAX_CPUS];
-	uint32_t num_cpus; /* 0: no table says; the boot CPU is all there is */
+	uint32_t num_cpus;         /* 0: no table says; the boot CPU is all there is */
 	uint32_t num_cpus_dropped; /* listed beyond PLATFORM_MAX_CPUS */
 	paddr_t lapic_base;
 
@@ -117,9 +118,9 @@ struct platform_info {
 	uint32_t num_nmis;
 	bool has_pic; /* dual 8259 */
 
-	paddr_t hpet_base;	       /* 0: none */
-	struct platform_reg pm_timer;  /* 3.579545 MHz counter */
-	bool is_pm_timer_32bit;	       /* else 24 */
+	paddr_t hpet_base;            /* 0: none */
+	struct platform_reg pm_timer; /* 3.579545 MHz counter */
+	bool is_pm_timer_32bit;       /* else 24 */
 	bool has_pit;
 	bool has_rtc;
 	uint8_t rtc_century; /* CMOS index of the century, 0: none */

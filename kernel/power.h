@@ -1,19 +1,25 @@
 /*
- * Ending: power off, restart, halt. The ways are found by power_init from what the firmware
- * tables say; each call tries them in order of politeness and cannot fail.
+ * Ending: power off, restart, halt. The ways are found by power_init from what the
+ * firmware tables say; each call tries them in order of politeness and cannot fail.
  */
 #pragma once
 
 #include "lib/list.h"
 #include "lib/types.h"
 
-/* Boot, after kva_init: maps the registers, so that ending needs neither memory nor locks. */
+/*
+ * Boot, after kva_init: maps the registers, so that ending needs neither memory nor
+ * locks.
+ */
 void power_init(void);
 
-/* Any context, no locks; for panic too. They do not call the hooks: power_quiesce does. */
+/*
+ * Any context, no locks; for panic too. They do not call the hooks: power_quiesce does.
+ */
 NORETURN void power_off(void); /* halts if the machine has no way */
 NORETURN void power_restart(void);
-NORETURN void power_halt(void); /* this CPU, for good; the others should be stopped before */
+NORETURN void power_halt(
+    void); /* this CPU, for good; the others should be stopped before */
 
 /*
  * Something that must stop before the machine ends (devices writing to memory, disks with

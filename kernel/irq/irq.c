@@ -1,10 +1,11 @@
 /*
- * From vector to handlers. Each CPU has a table from device vector to line; a line has a list of
- * handlers (more than one when shared). Both are read by the interrupt without a lock: interrupts
- * are off there, which RCU counts as a read section, and irq_release waits for RCU before it frees.
+ * From vector to handlers. Each CPU has a table from device vector to line; a line has a
+ * list of handlers (more than one when shared). Both are read by the interrupt without a
+ * lock: interrupts are off there, which RCU counts as a read section, and irq_release
+ * waits for RCU before it frees.
  *
- * A line that interrupts again and again while no handler claims it is masked, or it would
- * keep the CPU for ever.
+ * A line that interrupts again and again while no handler claims it is masked, or it
+ * would keep the CPU for ever.
  */
 #define LOG_PREFIX "irq: "
 #include "kernel/irq/irq.h"
@@ -40,15 +41,15 @@ struct irq {
 struct line_key {
 	const struct irq_chip *chip;
 	unsigned number; /* GSI or ISA line */
-	unsigned flags;	 /* IRQ_* */
+	unsigned flags;  /* IRQ_* */
 };
 
 struct irq_line {
 	struct list link;    /* [lock] in lines */
 	struct line_key key; /* [I] */
 	struct vector_place place;
-	struct irq *handlers;	/* [R] changed under lock */
-	unsigned num_unclaimed; /* [c] in a row, by the CPU of `place` */
+	struct irq *handlers;      /* [R] changed under lock */
+	unsigned num_unclaimed;    /* [c] in a row, by the CPU of `place` */
 	uint64_t counts[MAX_CPUS]; /* [c] */
 };
 
@@ -56,11 +57,11 @@ uint64_t irq_spurious, irq_unhandled;
 
 static struct spinlock lock = SPINLOCK_INIT("irq", RANK_IRQ);
 static struct list lines = LIST_INIT(lines); /* [lock] */
-static struct vector_map vectors;	     /* [lock] */
+static struct vector_map vectors;            /* [lock] */
 static unsigned num_ioapics;
 
 static PER_CPU(struct irq_line *[VECTORS_PER_CPU], vector_line); /* [R] */
-static PER_CPU(uint64_t[IRQ_SYS_KINDS], system_count);		 /* [c] */
+static PER_CPU(uint64_t[IRQ_SYS_KINDS], system_count);           /* [c] */
 
 /* ---- Chips ------------------------------------------------------------------------- */
 
@@ -74,7 +75,7 @@ static void
 ioapic_route_line(unsigned line, struct vector_place place, unsigned flags)
 {
 	unsigned f = (flags & IRQ_LEVEL ? IOAPIC_LEVEL : 0) |
-	    (flags & IRQ_ACTIVE_LOW ? IOAPIC_ACTIVE_LOW : 0);
+	             (flags & IRQ_ACTIVE_LOW ? IOAPIC_ACTIVE_LOW : 0);
 
 	ioapic_route(line, place.vector, cpus[place.cpu]->apic_id, f);
 }
@@ -86,11 +87,11 @@ eoi_apic(unsigned line)
 }
 
 static const struct irq_chip ioapic_chip = {
-	.name = "IO-APIC",
-	.fixed_vector = no_fixed_vector,
-	.route = ioapic_route_line,
-	.set_mask = ioapic_set_mask,
-	.eoi = eoi_apic,
+    .name = "IO-APIC",
+    .fixed_vector = no_fixed_vector,
+    .route = ioapic_route_line,
+    .set_mask = ioapic_set_mask,
+    .eoi = eoi_apic,
 };
 
 static unsigned
@@ -105,11 +106,11 @@ pic_route(unsigned line, struct vector_place place, unsigned flags)
 }
 
 static const struct irq_chip pic_chip = {
-	.name = "XT-PIC",
-	.fixed_vector = pic_vector,
-	.route = pic_route,
-	.set_mask = pic_set_mask,
-	.eoi = pic_eoi,
+    .name = "XT-PIC",
+    .fixed_vector = pic_vector,
+    .route = pic_route,
+    .set_mask = pic_set_mask,
+    .eoi = pic_eoi,
 };
 
 /* 8259 lines have vectors outside the device range and always come to the boot CPU. */
@@ -120,8 +121,8 @@ slot_of(const struct irq_line *l)
 {
 	if (l->key.chip == &pic_chip)
 		return &pic_line[l->key.number];
-	return &(*per_cpu_ptr(&vector_line, cpus[l->place.cpu]))[l->place.vector -
-	    VECTOR_DEVICE_FIRST];
+	return &(*per_cpu_ptr(
+	    &vector_line, cpus[l->place.cpu]))[l->place.vector - VECTOR_DEVICE_FIRST];
 }
 
 /* ---- Requests ---------------------------------------------------------------------- */
@@ -149,7 +150,8 @@ static enum err
 install_line(struct irq_line *l)
 {
 	l->place.vector = l->key.chip->fixed_vector(l->key.number);
-	if (!l->place.vector && !vector_alloc(&vectors, num_cpus, can_take_interrupts, &l->place))
+	if (!l->place.vector &&
+	    !vector_alloc(&vectors, num_cpus, can_take_interrupts, &l->place))
 		return ERR_NOSPC;
 	list_push_back(&lines, &l->link);
 	l->key.chip->route(l->key.number, l->place, l->key.flags);
@@ -157,7 +159,10 @@ install_line(struct irq_line *l)
 	return OK;
 }
 
-/* Adds handler `h` to its line, using `fresh` if the line is new. Locked; *used_fresh says so. */
+/*
+ * Adds handler `h` to its line, using `fresh` if the line is new. Locked; *used_fresh
+ * says so.
+ */
 static enum err
 add_handler(struct irq *h, struct irq_line *fresh, bool *used_fresh)
 {
@@ -171,7 +176,8 @@ add_handler(struct irq *h, struct irq_line *fresh, bool *used_fresh)
 			return err;
 		l = fresh;
 		*used_fresh = true;
-	} else if (!(l->key.flags & fresh->key.flags & IRQ_SHARED) || l->key.flags != fresh->key.flags) {
+	} else if (!(l->key.flags & fresh->key.flags & IRQ_SHARED) ||
+	           l->key.flags != fresh->key.flags) {
 		return ERR_BUSY;
 	}
 	h->line = l;
@@ -208,11 +214,11 @@ request(const struct line_key *key, const struct irq *handler, struct irq **out)
 }
 
 enum err
-irq_request_gsi(
-    unsigned gsi, unsigned flags, const char *name, irq_handler fn, void *arg, struct irq **out)
+irq_request_gsi(unsigned gsi, unsigned flags, const char *name, irq_handler fn, void *arg,
+    struct irq **out)
 {
-	struct line_key key = { .chip = &ioapic_chip, .number = gsi, .flags = flags };
-	struct irq handler = { .fn = fn, .arg = arg, .name = name };
+	struct line_key key = {.chip = &ioapic_chip, .number = gsi, .flags = flags};
+	struct irq handler = {.fn = fn, .arg = arg, .name = name};
 
 	if (!num_ioapics || !ioapic_has(gsi))
 		return ERR_NODEV;
@@ -220,10 +226,11 @@ irq_request_gsi(
 }
 
 enum err
-irq_request_isa(unsigned isa, const char *name, irq_handler fn, void *arg, struct irq **out)
+irq_request_isa(
+    unsigned isa, const char *name, irq_handler fn, void *arg, struct irq **out)
 {
-	struct line_key key = { .chip = &pic_chip, .number = isa };
-	struct irq handler = { .fn = fn, .arg = arg, .name = name };
+	struct line_key key = {.chip = &pic_chip, .number = isa};
+	struct irq handler = {.fn = fn, .arg = arg, .name = name};
 	unsigned gsi = isa, flags = 0; /* ISA: edge, active high */
 
 	if (isa >= ISA_LINES)
@@ -234,8 +241,11 @@ irq_request_isa(unsigned isa, const char *name, irq_handler fn, void *arg, struc
 		if (o->isa != isa)
 			continue;
 		gsi = o->gsi;
-		flags |= (o->flags & INTI_TRIGGER_MASK) == INTI_TRIGGER_LEVEL ? IRQ_LEVEL : 0;
-		flags |= (o->flags & INTI_POLARITY_MASK) == INTI_POLARITY_LOW ? IRQ_ACTIVE_LOW : 0;
+		flags |=
+		    (o->flags & INTI_TRIGGER_MASK) == INTI_TRIGGER_LEVEL ? IRQ_LEVEL : 0;
+		flags |= (o->flags & INTI_POLARITY_MASK) == INTI_POLARITY_LOW
+		             ? IRQ_ACTIVE_LOW
+		             : 0;
 	}
 	if (num_ioapics)
 		return irq_request_gsi(gsi, flags, name, fn, arg, out);
@@ -286,10 +296,10 @@ irq_for_each(void (*fn)(const struct irq_stats *, void *arg), void *arg)
 	list_for_each(l, &lines, link)
 		for (struct irq *h = l->handlers; h; h = h->next) {
 			struct irq_stats s = {
-				.name = h->name,
-				.chip = l->key.chip->name,
-				.line = l->key.number,
-				.per_cpu = l->counts,
+			    .name = h->name,
+			    .chip = l->key.chip->name,
+			    .line = l->key.number,
+			    .per_cpu = l->counts,
 			};
 
 			fn(&s, arg);
@@ -309,8 +319,8 @@ unclaimed(struct irq_line *l)
 	spin_lock(&lock);
 	l->key.chip->set_mask(l->key.number, true);
 	spin_unlock(&lock);
-	log_err("%s line %u: %u interrupts that nobody wanted, switched off", l->key.chip->name,
-	    l->key.number, (unsigned)MAX_UNCLAIMED);
+	log_err("%s line %u: %u interrupts that nobody wanted, switched off",
+	    l->key.chip->name, l->key.number, (unsigned)MAX_UNCLAIMED);
 }
 
 static void
@@ -319,7 +329,8 @@ run_line(struct irq_line *l)
 	bool is_handled = false;
 
 	l->counts[cpu_id()]++;
-	for (struct irq *h = rcu_dereference(l->handlers); h; h = rcu_dereference(h->next))
+	for (struct irq *h = rcu_dereference(l->handlers); h;
+	     h = rcu_dereference(h->next))
 		is_handled |= h->fn(h->arg) == IRQ_HANDLED;
 	if (is_handled)
 		l->num_unclaimed = 0;
@@ -351,7 +362,8 @@ pic_interrupt(unsigned isa)
 	if (!l || !pic_is_in_service(isa)) {
 		__atomic_fetch_add(&irq_spurious, 1, __ATOMIC_RELAXED);
 		if (isa >= 8)
-			pic_eoi(2); /* to the first controller, the spurious one was real */
+			pic_eoi(
+			    2); /* to the first controller, the spurious one was real */
 		return;
 	}
 	run_line(l);
@@ -394,9 +406,7 @@ system_interrupt(unsigned vector)
 		count(IRQ_SYS_SPURIOUS);
 		__atomic_fetch_add(&irq_spurious, 1, __ATOMIC_RELAXED);
 		return;
-	default:
-		__atomic_fetch_add(&irq_unhandled, 1, __ATOMIC_RELAXED);
-		break;
+	default: __atomic_fetch_add(&irq_unhandled, 1, __ATOMIC_RELAXED); break;
 	}
 	apic_eoi();
 }

@@ -1,6 +1,7 @@
 /*
- * Device interrupts. A line is a global interrupt number (GSI) of an I/O APIC or, later, an MSI.
- * A handler acknowledges its device, and wakes a thread: no allocation, no sleeping, no logging.
+ * Device interrupts. A line is a global interrupt number (GSI) of an I/O APIC or, later,
+ * an MSI. A handler acknowledges its device, and wakes a thread: no allocation, no
+ * sleeping, no logging.
  */
 #pragma once
 
@@ -12,7 +13,7 @@ struct irq; /* one installed handler */
 enum irq_result { IRQ_NONE, IRQ_HANDLED };
 
 enum {
-	IRQ_LEVEL = 1 << 0,	 /* level triggered (else edge) */
+	IRQ_LEVEL = 1 << 0,      /* level triggered (else edge) */
 	IRQ_ACTIVE_LOW = 1 << 1, /* else active high */
 	IRQ_SHARED = 1 << 2,
 };
@@ -20,19 +21,19 @@ enum {
 typedef enum irq_result (*irq_handler)(void *arg);
 
 /*
- * Boot CPU, after acpi: quiets the 8259s, starts the local APIC and the I/O APICs. Afterwards
- * interrupts may be turned on.
+ * Boot CPU, after acpi: quiets the 8259s, starts the local APIC and the I/O APICs.
+ * Afterwards interrupts may be turned on.
  */
 void irq_init(void);
 
 /*
- * Routes `gsi` to a vector and unmasks it. *out is for irq_release. irq_request_isa takes an ISA
- * interrupt 0..15 and applies the MADT's source overrides and the bus's default polarity.
- * ERR_NODEV: no controller has that input. ERR_BUSY: taken by someone who does not share, or shared in
- * another mode. ERR_NOSPC: no vector left. Thread context.
+ * Routes `gsi` to a vector and unmasks it. *out is for irq_release. irq_request_isa takes
+ * an ISA interrupt 0..15 and applies the MADT's source overrides and the bus's default
+ * polarity. ERR_NODEV: no controller has that input. ERR_BUSY: taken by someone who does
+ * not share, or shared in another mode. ERR_NOSPC: no vector left. Thread context.
  */
-enum err irq_request_gsi(
-    unsigned gsi, unsigned flags, const char *name, irq_handler fn, void *arg, struct irq **out);
+enum err irq_request_gsi(unsigned gsi, unsigned flags, const char *name, irq_handler fn,
+    void *arg, struct irq **out);
 enum err irq_request_isa(
     unsigned isa, const char *name, irq_handler fn, void *arg, struct irq **out);
 

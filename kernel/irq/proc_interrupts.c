@@ -19,11 +19,11 @@ static void
 show(struct seq *seq)
 {
 	static const char *const names[IRQ_SYS_KINDS][2] = {
-		[IRQ_SYS_TIMER] = { "LOC", "Local timer interrupts" },
-		[IRQ_SYS_RESCHEDULE] = { "RES", "Rescheduling interrupts" },
-		[IRQ_SYS_CALL] = { "CAL", "Function call interrupts" },
-		[IRQ_SYS_SPURIOUS] = { "SPU", "Spurious interrupts" },
-		[IRQ_SYS_APIC_ERROR] = { "ERR", "Local APIC errors" },
+	    [IRQ_SYS_TIMER] = {"LOC", "Local timer interrupts"},
+	    [IRQ_SYS_RESCHEDULE] = {"RES", "Rescheduling interrupts"},
+	    [IRQ_SYS_CALL] = {"CAL", "Function call interrupts"},
+	    [IRQ_SYS_SPURIOUS] = {"SPU", "Spurious interrupts"},
+	    [IRQ_SYS_APIC_ERROR] = {"ERR", "Local APIC errors"},
 	};
 	struct cpu *c;
 
@@ -35,7 +35,8 @@ show(struct seq *seq)
 	for (unsigned i = 0; i < IRQ_SYS_KINDS; i++) {
 		seq_printf(seq, "%s:", names[i][0]);
 		for_each_online_cpu(c)
-			seq_printf(seq, " %10lu", irq_system_count((enum irq_system)i, c->id));
+			seq_printf(
+			    seq, " %10lu", irq_system_count((enum irq_system)i, c->id));
 		seq_printf(seq, "  %s\n", names[i][1]);
 	}
 	seq_printf(seq, "MIS: %10lu  Interrupts without a handler\n", irq_unhandled);
@@ -44,5 +45,6 @@ show(struct seq *seq)
 void
 irq_proc_init(void)
 {
-	(void)proc_register("interrupts", show); /* without it only this file is missing */
+	(void)proc_register(
+	    "interrupts", show); /* without it only this file is missing */
 }

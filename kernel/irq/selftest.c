@@ -1,6 +1,6 @@
 /*
- * In-kernel tests of device interrupts, with the PIT as the device (through the I/O APIC, or the
- * 8259s with "noapic"), and of the ways to end.
+ * In-kernel tests of device interrupts, with the PIT as the device (through the I/O APIC,
+ * or the 8259s with "noapic"), and of the ways to end.
  */
 #include "kernel/irq/irq.h"
 #include "kernel/log.h"
@@ -15,7 +15,7 @@ enum {
 	PIT_COMMAND = 0x43,
 	PIT_CHANNEL0_RATE = 0x34,    /* mode 2: one interrupt a period */
 	PIT_CHANNEL0_STOPPED = 0x30, /* mode 0: waits for a count */
-	PIT_PERIOD = 1193,	     /* 1 ms */
+	PIT_PERIOD = 1193,           /* 1 ms */
 	PIT_LINE = 0,
 };
 
@@ -45,7 +45,8 @@ SELFTEST(irq_of_the_pit_comes_and_goes)
 	if (!platform.has_pit)
 		return;
 	SELFTEST_CHECK(irq_request_isa(PIT_LINE, "pit", pit_tick, NULL, &irq) == OK);
-	SELFTEST_CHECK(irq_request_isa(PIT_LINE, "thief", pit_tick, NULL, &second) == ERR_BUSY);
+	SELFTEST_CHECK(
+	    irq_request_isa(PIT_LINE, "thief", pit_tick, NULL, &second) == ERR_BUSY);
 	port_out8(PIT_COMMAND, PIT_CHANNEL0_RATE);
 	port_out8(PIT_CHANNEL0, PIT_PERIOD & 0xff);
 	port_out8(PIT_CHANNEL0, PIT_PERIOD >> 8);
@@ -65,7 +66,8 @@ SELFTEST(irq_requests_for_lines_that_do_not_exist_are_refused)
 {
 	struct irq *irq;
 
-	SELFTEST_CHECK(irq_request_gsi(5000, 0, "none", pit_tick, NULL, &irq) == ERR_NODEV);
+	SELFTEST_CHECK(
+	    irq_request_gsi(5000, 0, "none", pit_tick, NULL, &irq) == ERR_NODEV);
 	SELFTEST_CHECK(irq_request_isa(16, "none", pit_tick, NULL, &irq) == ERR_INVAL);
 }
 

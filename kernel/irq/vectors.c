@@ -1,6 +1,7 @@
 /*
- * Vector allocation. Devices go to the CPU with the fewest; within a CPU, consecutive ones are
- * spread over the priority classes (SDM vol. 3, 10.8.3: two pending per class on old processors).
+ * Vector allocation. Devices go to the CPU with the fewest; within a CPU, consecutive
+ * ones are spread over the priority classes (SDM vol. 3, 10.8.3: two pending per class on
+ * old processors).
  */
 #include "kernel/irq/vectors.h"
 
@@ -15,8 +16,8 @@ is_taken(const struct vector_map *m, struct vector_place p)
 }
 
 bool
-vector_alloc(
-    struct vector_map *m, unsigned num, bool (*usable)(unsigned cpu), struct vector_place *out)
+vector_alloc(struct vector_map *m, unsigned num, bool (*usable)(unsigned cpu),
+    struct vector_place *out)
 {
 	unsigned best = num;
 
@@ -29,8 +30,8 @@ vector_alloc(
 	for (unsigned i = 0; i < VECTORS_PER_CPU; i++) {
 		unsigned in_class = i / NUM_CLASSES, class = i % NUM_CLASSES;
 		struct vector_place p = {
-			.cpu = best,
-			.vector = VECTOR_DEVICE_FIRST + class * CLASS_SIZE + in_class,
+		    .cpu = best,
+		    .vector = VECTOR_DEVICE_FIRST + class * CLASS_SIZE + in_class,
 		};
 
 		if (is_taken(m, p))

@@ -1,6 +1,7 @@
 /*
- * How the 256 interrupt vectors are used, and who gives them out. The upper half-byte of a vector is
- * its priority; system vectors are highest, so that an IPI is not kept waiting by devices.
+ * How the 256 interrupt vectors are used, and who gives them out. The upper half-byte of
+ * a vector is its priority; system vectors are highest, so that an IPI is not kept
+ * waiting by devices.
  */
 #pragma once
 
@@ -17,7 +18,8 @@ enum vector {
 	VECTOR_RESCHEDULE = 0xf1,
 	VECTOR_CALL = 0xf2,
 	VECTOR_APIC_ERROR = 0xfe,
-	VECTOR_SPURIOUS = 0xff, /* SDM vol. 3, 10.9: low four bits set, for old processors */
+	VECTOR_SPURIOUS =
+	    0xff, /* SDM vol. 3, 10.9: low four bits set, for old processors */
 
 	VECTORS_PER_CPU = VECTOR_DEVICE_LAST - VECTOR_DEVICE_FIRST + 1,
 };
@@ -33,9 +35,9 @@ struct vector_place {
 };
 
 /*
- * Takes a free vector on the CPU, among the first `num` for which usable(cpu) holds, that has the
- * fewest taken. False: none is left anywhere.
+ * Takes a free vector on the CPU, among the first `num` for which usable(cpu) holds, that
+ * has the fewest taken. False: none is left anywhere.
  */
-bool vector_alloc(
-    struct vector_map *, unsigned num, bool (*usable)(unsigned cpu), struct vector_place *out);
+bool vector_alloc(struct vector_map *, unsigned num, bool (*usable)(unsigned cpu),
+    struct vector_place *out);
 void vector_free(struct vector_map *, struct vector_place);

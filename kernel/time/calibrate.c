@@ -1,12 +1,12 @@
 /*
- * Calibration. Each end of the measured span is the best of several attempts: the TSC is read
- * before and after the reference, and the attempt with the shortest gap wins, since the gap bounds
- * the error (an SMI or a host that preempts us shows as a long gap). The span is 2 ms, which gives
- * some 100 ppm; clock_refine_later repeats over a second.
+ * Calibration. Each end of the measured span is the best of several attempts: the TSC is
+ * read before and after the reference, and the attempt with the shortest gap wins, since
+ * the gap bounds the error (an SMI or a host that preempts us shows as a long gap). The
+ * span is 2 ms, which gives some 100 ppm; clock_refine_later repeats over a second.
  *
- * CPUID leaf 0x15 gives the TSC's frequency exactly on new Intel processors and leaf 0x16 and
- * the hypervisor leaf give it roughly. The exact one is used if the reference agrees within 1 %,
- * the rough ones only without a reference.
+ * CPUID leaf 0x15 gives the TSC's frequency exactly on new Intel processors and leaf 0x16
+ * and the hypervisor leaf give it roughly. The exact one is used if the reference agrees
+ * within 1 %, the rough ones only without a reference.
  */
 #define LOG_PREFIX "time: "
 #include "kernel/time/calibrate.h"
@@ -20,7 +20,8 @@
 enum {
 	SPAN_DIVISOR = 500, /* of a second: 2 ms */
 	ATTEMPTS = 5,
-	APIC_HZ_GUESS = 100000000, /* nothing to measure against: better late than early */
+	APIC_HZ_GUESS =
+	    100000000, /* nothing to measure against: better late than early */
 };
 
 /* CPUID leaves, SDM vol. 2; 0x40000010 is the hypervisors' common convention for kHz. */
@@ -48,8 +49,10 @@ moment_take(const struct reference *ref, struct moment *best)
 		if (gap >= best_gap)
 			continue;
 		best_gap = gap;
-		*best = (struct moment) {
-			.tsc = before + gap / 2, .ref = count, .apic_count = apic_count,
+		*best = (struct moment){
+		    .tsc = before + gap / 2,
+		    .ref = count,
+		    .apic_count = apic_count,
 		};
 	}
 }
@@ -91,7 +94,9 @@ tsc_hz_rough(uint32_t max_leaf)
 		if (khz)
 			return khz * 1000;
 	}
-	return max_leaf < LEAF_FREQUENCY ? 0 : (cpuid(LEAF_FREQUENCY, 0).eax & 0xffff) * 1000000ull;
+	return max_leaf < LEAF_FREQUENCY
+	           ? 0
+	           : (cpuid(LEAF_FREQUENCY, 0).eax & 0xffff) * 1000000ull;
 }
 
 static void
@@ -103,8 +108,12 @@ measure(struct calibration *c)
 
 	apic_timer_start_counting();
 	moment_take(ref, &c->start);
-	/* The limit is for a reference that stopped: TSCs of more than 100 GHz do not exist. */
-	for (uint64_t limit = rdtsc() + 100 * NSEC_PER_SEC / SPAN_DIVISOR; rdtsc() < limit;)
+	/*
+	 * The limit is for a reference that stopped: TSCs of more than 100 GHz do not
+	 * exist.
+	 */
+	for (uint64_t limit = rdtsc() + 100 * NSEC_PER_SEC / SPAN_DIVISOR;
+	     rdtsc() < limit;)
 		if (((ref->read() - c->start.ref) & ref->mask) >= span)
 			break;
 	moment_take(ref, &end);
@@ -125,7 +134,10 @@ is_near(uint64_t a, uint64_t b)
 	return diff <= b / 100;
 }
 
-/* No reference: time the APIC timer by the TSC, whose speed is what CPUID says or a guess. */
+/*
+ * No reference: time the APIC timer by the TSC, whose speed is what CPUID says or a
+ * guess.
+ */
 static void
 calibrate_blind(struct calibration *c, uint32_t max_leaf, uint64_t exact)
 {
@@ -136,7 +148,8 @@ calibrate_blind(struct calibration *c, uint32_t max_leaf, uint64_t exact)
 	if (!c->tsc_hz) {
 		c->tsc_hz = NSEC_PER_SEC;
 		c->source = "a guess";
-		log_warn("no HPET, PM timer, PIT or CPUID to measure the TSC by: assuming 1 GHz");
+		log_warn("no HPET, PM timer, PIT or CPUID to measure the TSC by: "
+		         "assuming 1 GHz");
 	}
 	span = c->tsc_hz / SPAN_DIVISOR;
 	apic_timer_start_counting();
@@ -155,7 +168,7 @@ calibrate(struct calibration *c)
 	uint64_t exact = tsc_hz_exact(max_leaf);
 
 	c->is_invariant = cpuid(0x80000000, 0).eax >= (uint32_t)LEAF_POWER &&
-	    cpuid((uint32_t)LEAF_POWER, 0).edx & POWER_INVARIANT_TSC;
+	                  cpuid((uint32_t)LEAF_POWER, 0).edx & POWER_INVARIANT_TSC;
 	c->ref = reference_find();
 	if (c->ref) {
 		measure(c);

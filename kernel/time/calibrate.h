@@ -1,6 +1,6 @@
 /*
- * How fast do the TSC and the local APIC timer run? Measured against a counter whose frequency is
- * known: HPET, else the ACPI PM timer, else the PIT.
+ * How fast do the TSC and the local APIC timer run? Measured against a counter whose
+ * frequency is known: HPET, else the ACPI PM timer, else the PIT.
  */
 #pragma once
 
@@ -26,11 +26,11 @@ void moment_take(const struct reference *, struct moment *);
 
 struct calibration {
 	uint64_t tsc_hz;
-	uint64_t apic_hz;	     /* at the divider that apic_timer_start_counting sets */
+	uint64_t apic_hz; /* at the divider that apic_timer_start_counting sets */
 	const struct reference *ref; /* NULL: nothing to measure against */
-	const char *source;	     /* of tsc_hz, for the log */
-	bool is_invariant;	     /* CPUID says that the TSC never changes speed */
-	struct moment start;	     /* for measuring on later */
+	const char *source;          /* of tsc_hz, for the log */
+	bool is_invariant;           /* CPUID says that the TSC never changes speed */
+	struct moment start;         /* for measuring on later */
 };
 
 /* Boot CPU, interrupts off, APIC timer idle. Takes 2 ms. Always yields usable numbers. */

@@ -1,7 +1,8 @@
 /*
- * The clocks. The parameters of the conversion change once, when the refined frequency comes in;
- * readers must then see a matching set, also an NMI that interrupts the change. So there are
- * two sets, and `generation` tells which one is not being written (a "latch").
+ * The clocks. The parameters of the conversion change once, when the refined frequency
+ * comes in; readers must then see a matching set, also an NMI that interrupts the change.
+ * So there are two sets, and `generation` tells which one is not being written (a
+ * "latch").
  */
 #define LOG_PREFIX "time: "
 #include "kernel/time/clock.h"
@@ -25,7 +26,7 @@ struct clock_params {
 };
 
 static struct clock_params params[2];
-static uint32_t generation; /* [a] readers use params[generation & 1] */
+static uint32_t generation;    /* [a] readers use params[generation & 1] */
 static int64_t wall_offset_ns; /* [a] wall clock minus monotonic clock */
 static struct calibration calibration;
 static struct timer refine_timer;
@@ -77,8 +78,8 @@ clock_ns_to_tsc(nsec_t ns)
 {
 	struct clock_params p = get_params();
 
-	return ns <= p.base_ns ? p.base_tsc :
-				 p.base_tsc + ns_to_cycles(&p.scale, ns - p.base_ns) + 1;
+	return ns <= p.base_ns ? p.base_tsc
+	                       : p.base_tsc + ns_to_cycles(&p.scale, ns - p.base_ns) + 1;
 }
 
 uint64_t
@@ -90,7 +91,8 @@ clock_tsc_hz(void)
 int64_t
 clock_wall_ns(void)
 {
-	return (int64_t)clock_now_ns() + __atomic_load_n(&wall_offset_ns, __ATOMIC_RELAXED);
+	return (int64_t)clock_now_ns() +
+	       __atomic_load_n(&wall_offset_ns, __ATOMIC_RELAXED);
 }
 
 void
@@ -119,7 +121,8 @@ set_wall_from_boot(const struct boot_info *boot)
 		struct clock_scale scale = clock_scale_make(calibration.tsc_hz);
 		nsec_t since = cycles_to_ns(&scale, rdtsc() - boot->boot_time_tsc);
 
-		clock_set_wall_ns(boot->boot_time * (int64_t)NSEC_PER_SEC + (int64_t)since);
+		clock_set_wall_ns(
+		    boot->boot_time * (int64_t)NSEC_PER_SEC + (int64_t)since);
 		return;
 	}
 	if (rtc_read(&seconds))
@@ -134,9 +137,9 @@ clock_init(const struct boot_info *boot)
 	struct clock_params p;
 
 	calibrate(&calibration);
-	p = (struct clock_params) {
-		.base_tsc = kernel_entry_tsc,
-		.scale = clock_scale_make(calibration.tsc_hz),
+	p = (struct clock_params){
+	    .base_tsc = kernel_entry_tsc,
+	    .scale = clock_scale_make(calibration.tsc_hz),
 	};
 	set_params(&p);
 	apic_timer_init(calibration.apic_hz);
@@ -158,10 +161,10 @@ change_rate(uint64_t hz)
 	struct clock_params old = get_params(), p;
 	uint64_t tsc = rdtsc_ordered();
 
-	p = (struct clock_params) {
-		.base_tsc = tsc,
-		.base_ns = params_now(&old, tsc),
-		.scale = clock_scale_make(hz),
+	p = (struct clock_params){
+	    .base_tsc = tsc,
+	    .base_ns = params_now(&old, tsc),
+	    .scale = clock_scale_make(hz),
 	};
 	calibration.tsc_hz = hz;
 	set_params(&p);
@@ -175,16 +178,18 @@ refine(struct timer *t)
 
 	moment_take(calibration.ref, &now);
 	/* So late that the reference may have wrapped: the first measurement will do. */
-	if (mul_div(now.tsc - calibration.start.tsc, calibration.ref->hz, calibration.tsc_hz) >
-	    calibration.ref->mask / 8 * 7)
+	if (mul_div(now.tsc - calibration.start.tsc, calibration.ref->hz,
+	        calibration.tsc_hz) > calibration.ref->mask / 8 * 7)
 		return;
 	hz = calibrate_tsc_hz(calibration.ref, &calibration.start, &now);
 	if (!hz)
 		return;
-	diff = hz > calibration.tsc_hz ? hz - calibration.tsc_hz : calibration.tsc_hz - hz;
+	diff =
+	    hz > calibration.tsc_hz ? hz - calibration.tsc_hz : calibration.tsc_hz - hz;
 	ppm = mul_div(diff, 1000000, calibration.tsc_hz);
 	if (ppm > MAX_TRIM_PPM) {
-		log_warn("TSC and %s disagree by %llu ppm over a second%s: time may be wrong",
+		log_warn(
+		    "TSC and %s disagree by %llu ppm over a second%s: time may be wrong",
 		    calibration.ref->name, (unsigned long long)ppm,
 		    calibration.is_invariant ? "" : ", and the TSC is not invariant");
 		return;

@@ -10,11 +10,14 @@
 
 struct boot_info;
 
-nsec_t clock_now_ns(void);	   /* monotonic, from boot, never goes back, same on all CPUs */
-int64_t clock_wall_ns(void);	   /* UTC, ns since 1970 */
+nsec_t clock_now_ns(void);   /* monotonic, from boot, never goes back, same on all CPUs */
+int64_t clock_wall_ns(void); /* UTC, ns since 1970 */
 void clock_set_wall_ns(int64_t ns); /* steps the wall clock */
 
-/* Busy-waits; for hardware that wants some microseconds. Works once the TSC is calibrated. */
+/*
+ * Busy-waits; for hardware that wants some microseconds. Works once the TSC is
+ * calibrated.
+ */
 void delay_ns(nsec_t ns);
 
 /*
@@ -31,8 +34,8 @@ void delay_ns(nsec_t ns);
 	})
 
 /*
- * Boot CPU, after irq_init: measures TSC and local APIC timer (some milliseconds), starts the
- * clocks, sets the wall clock from the loader's time or the RTC.
+ * Boot CPU, after irq_init: measures TSC and local APIC timer (some milliseconds), starts
+ * the clocks, sets the wall clock from the loader's time or the RTC.
  */
 void clock_init(const struct boot_info *);
 

@@ -1,6 +1,7 @@
 /*
- * Conversion between cycles of a counter and nanoseconds by one multiplication: ns = cycles *
- * mult >> CLOCK_SHIFT with a 128-bit product, so nothing overflows before 584 years.
+ * Conversion between cycles of a counter and nanoseconds by one multiplication: ns =
+ * cycles * mult >> CLOCK_SHIFT with a 128-bit product, so nothing overflows before 584
+ * years.
  */
 #pragma once
 
@@ -19,9 +20,10 @@ clock_scale_make(uint64_t hz)
 {
 	uint64_t whole = hz / NSEC_PER_SEC, rest = hz % NSEC_PER_SEC;
 
-	return (struct clock_scale) {
-		.ns_mult = ((NSEC_PER_SEC << CLOCK_SHIFT) + hz / 2) / hz,
-		.cycle_mult = (whole << 32) + ((rest << 32) + NSEC_PER_SEC / 2) / NSEC_PER_SEC,
+	return (struct clock_scale){
+	    .ns_mult = ((NSEC_PER_SEC << CLOCK_SHIFT) + hz / 2) / hz,
+	    .cycle_mult =
+	        (whole << 32) + ((rest << 32) + NSEC_PER_SEC / 2) / NSEC_PER_SEC,
 	};
 }
 
@@ -39,7 +41,8 @@ ns_to_cycles(const struct clock_scale *s, nsec_t ns)
 
 /*
  * a * b / c without overflow of the product, for a result that fits 64 bits; c > 0. Long
- * division, 128 by 64 bits: freestanding code has no __udivti3, and this is not a hot path.
+ * division, 128 by 64 bits: freestanding code has no __udivti3, and this is not a hot
+ * path.
  */
 static inline uint64_t
 mul_div(uint64_t a, uint64_t b, uint64_t c)

@@ -1,7 +1,7 @@
 /*
- * The counters of known frequency: HPET (IA-PC HPET specification 1.0a), ACPI PM timer (ACPI
- * 6.4 section 4.8.3.3) and the 8254 PIT's channel 2, whose gate and output are in port 0x61. Each
- * is probed before it is believed: tables may promise what is not there.
+ * The counters of known frequency: HPET (IA-PC HPET specification 1.0a), ACPI PM timer
+ * (ACPI 6.4 section 4.8.3.3) and the 8254 PIT's channel 2, whose gate and output are in
+ * port 0x61. Each is probed before it is believed: tables may promise what is not there.
  */
 #define LOG_PREFIX "time: "
 #include "kernel/cmdline.h"
@@ -19,7 +19,7 @@ enum {
 	HPET_SIZE = 0x400,
 	HPET_CONFIG_ENABLE = 1 << 0,
 	HPET_PERIOD_MAX_FS = 100000000, /* section 2.3.4: at least 10 MHz */
-	HPET_PERIOD_MIN_FS = 100000,	/* 10 GHz: nonsense */
+	HPET_PERIOD_MIN_FS = 100000,    /* 10 GHz: nonsense */
 };
 
 enum { PM_TIMER_HZ = 3579545, PM_PROBE_READS = 1000 };
@@ -45,7 +45,9 @@ hpet_read(void)
 }
 
 static struct reference hpet_ref = {
-	.name = "HPET", .mask = 0xffffffff, .read = hpet_read,
+    .name = "HPET",
+    .mask = 0xffffffff,
+    .read = hpet_read,
 };
 
 static bool
@@ -66,7 +68,8 @@ hpet_probe(void)
 		return false;
 	}
 	hpet_ref.hz = 1000000000000000ull / period_fs;
-	mmio_write32(hpet, HPET_CONFIG, mmio_read32(hpet, HPET_CONFIG) | HPET_CONFIG_ENABLE);
+	mmio_write32(
+	    hpet, HPET_CONFIG, mmio_read32(hpet, HPET_CONFIG) | HPET_CONFIG_ENABLE);
 	return true;
 }
 
@@ -82,7 +85,10 @@ pm_timer_read(void)
 
 /* 24 bits always: some chips that claim 32 get the carry wrong, and we need no more. */
 static const struct reference pm_timer_ref = {
-	.name = "PM timer", .hz = PM_TIMER_HZ, .mask = 0xffffff, .read = pm_timer_read,
+    .name = "PM timer",
+    .hz = PM_TIMER_HZ,
+    .mask = 0xffffff,
+    .read = pm_timer_read,
 };
 
 static bool
@@ -117,7 +123,10 @@ pit_read(void)
 }
 
 static const struct reference pit_ref = {
-	.name = "PIT", .hz = PIT_HZ, .mask = 0xffff, .read = pit_read,
+    .name = "PIT",
+    .hz = PIT_HZ,
+    .mask = 0xffff,
+    .read = pit_read,
 };
 
 static bool

@@ -1,6 +1,7 @@
 /*
- * Reads date and time from CMOS. The chip updates its registers once a second, during which they
- * are garbage: read when no update is under way, twice, until both readings agree.
+ * Reads date and time from CMOS. The chip updates its registers once a second, during
+ * which they are garbage: read when no update is under way, twice, until both readings
+ * agree.
  */
 #include "kernel/time/rtc.h"
 
@@ -42,13 +43,13 @@ static struct rtc_fields
 read_fields(void)
 {
 	struct rtc_fields f = {
-		.second = cmos_read(RTC_SECONDS),
-		.minute = cmos_read(RTC_MINUTES),
-		.hour = cmos_read(RTC_HOURS),
-		.day = cmos_read(RTC_DAY),
-		.month = cmos_read(RTC_MONTH),
-		.year = cmos_read(RTC_YEAR),
-		.status_b = cmos_read(RTC_STATUS_B),
+	    .second = cmos_read(RTC_SECONDS),
+	    .minute = cmos_read(RTC_MINUTES),
+	    .hour = cmos_read(RTC_HOURS),
+	    .day = cmos_read(RTC_DAY),
+	    .month = cmos_read(RTC_MONTH),
+	    .year = cmos_read(RTC_YEAR),
+	    .status_b = cmos_read(RTC_STATUS_B),
 	};
 
 	if (platform.rtc_century) {
@@ -66,7 +67,8 @@ rtc_read(int64_t *seconds)
 	if (!platform.has_rtc)
 		return false;
 	for (unsigned i = 0; i < READ_ATTEMPTS; i++) {
-		if (!poll_until(!(cmos_read(RTC_STATUS_A) & STATUS_A_UPDATING), UPDATE_LIMIT_NS))
+		if (!poll_until(
+		        !(cmos_read(RTC_STATUS_A) & STATUS_A_UPDATING), UPDATE_LIMIT_NS))
 			return false; /* all bits one: nobody there */
 		memset(&a, 0, sizeof(a));
 		memset(&b, 0, sizeof(b));
@@ -104,7 +106,10 @@ hour_of(const struct rtc_fields *f)
 	return hour % 12 + (f->hour & HOUR_PM ? 12 : 0);
 }
 
-/* Days from 1970-01-01 to the date, proleptic Gregorian: March-based years make leap days last. */
+/*
+ * Days from 1970-01-01 to the date, proleptic Gregorian: March-based years make leap days
+ * last.
+ */
 static int64_t
 days_since_1970(unsigned year, unsigned month, unsigned day)
 {
@@ -112,22 +117,30 @@ days_since_1970(unsigned year, unsigned month, unsigned day)
 	uint64_t from_march = (month + 9) % 12;
 	uint64_t day_of_year = (153 * from_march + 2) / 5 + day - 1;
 
-	return (int64_t)(era * 146097 + in_era * 365 + in_era / 4 - in_era / 100 + day_of_year) -
-	    719468;
+	return (int64_t)(era * 146097 + in_era * 365 + in_era / 4 - in_era / 100 +
+	                 day_of_year) -
+	       719468;
 }
 
 bool
 rtc_decode(const struct rtc_fields *f, int64_t *seconds)
 {
-	unsigned year = field(f, f->year), month = field(f, f->month), day = field(f, f->day);
-	unsigned hour = hour_of(f), minute = field(f, f->minute), second = field(f, f->second);
+	unsigned year = field(f, f->year), month = field(f, f->month),
+	         day = field(f, f->day);
+	unsigned hour = hour_of(f), minute = field(f, f->minute),
+	         second = field(f, f->second);
 	unsigned century = f->has_century ? field(f, f->century) : 0;
 
 	if (year > 99 || month < 1 || month > 12 || day < 1 || day > 31 || hour > 23 ||
 	    minute > 59 || second > 60)
 		return false;
-	/* A century that cannot be (a bare CMOS byte) is replaced by the one of this kernel. */
-	year += century >= 19 && century <= 29 ? century * 100 : (year >= 70 ? 1900 : 2000);
-	*seconds = days_since_1970(year, month, day) * 86400 + hour * 3600 + minute * 60 + second;
+	/*
+	 * A century that cannot be (a bare CMOS byte) is replaced by the one of this
+	 * kernel.
+	 */
+	year +=
+	    century >= 19 && century <= 29 ? century * 100 : (year >= 70 ? 1900 : 2000);
+	*seconds = days_since_1970(year, month, day) * 86400 + hour * 3600 + minute * 60 +
+	           second;
 	return true;
 }

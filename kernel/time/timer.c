@@ -1,12 +1,15 @@
 /*
- * Timer queues. Each CPU has a red-black tree by expiry with the first one cached, under a lock.
+ * Timer queues. Each CPU has a red-black tree by expiry with the first one cached, under
+ * a lock.
  *
- * A timer belongs to the queue of its `home` CPU, armed or not; that queue's lock covers all its
- * fields. It changes home only in timer_arm, and then passes through MOVING: for this short
- * while no queue has it, and everybody else who wants it spins. While its function runs it
- * does not move (a re-arm stays there), so timer_cancel knows where to look for `running`.
+ * A timer belongs to the queue of its `home` CPU, armed or not; that queue's lock covers
+ * all its fields. It changes home only in timer_arm, and then passes through MOVING: for
+ * this short while no queue has it, and everybody else who wants it spins. While its
+ * function runs it does not move (a re-arm stays there), so timer_cancel knows where to
+ * look for `running`.
  *
- * The function may free its timer, so after the call nothing touches it: `running` is the queue's.
+ * The function may free its timer, so after the call nothing touches it: `running` is the
+ * queue's.
  */
 #include "kernel/time/timer.h"
 
@@ -18,17 +21,16 @@
 
 struct timer_queue {
 	struct spinlock lock;
-	struct rb_root tree;	/* [lock] */
-	struct timer *first;	/* [lock] leftmost of tree */
-	struct timer *running;	/* [lock] whose function runs now */
-	bool is_in_interrupt;	/* [lock] timer_interrupt will program the hardware */
-	nsec_t programmed_ns;	/* [lock] what the hardware is set to */
-	uint64_t num_fired;	/* [lock] */
+	struct rb_root tree;   /* [lock] */
+	struct timer *first;   /* [lock] leftmost of tree */
+	struct timer *running; /* [lock] whose function runs now */
+	bool is_in_interrupt;  /* [lock] timer_interrupt will program the hardware */
+	nsec_t programmed_ns;  /* [lock] what the hardware is set to */
 };
 
 static PER_CPU(struct timer_queue, queue) = {
-	.lock = SPINLOCK_INIT("timer_queue", RANK_TIMER),
-	.programmed_ns = TIMER_HW_NEVER,
+    .lock = SPINLOCK_INIT("timer_queue", RANK_TIMER),
+    .programmed_ns = TIMER_HW_NEVER,
 };
 
 #define MOVING ((struct cpu *)1)
@@ -63,7 +65,7 @@ static bool
 expires_before(const struct rb_node *a, const struct rb_node *b)
 {
 	return rb_entry(a, struct timer, node)->expires_ns <
-	    rb_entry(b, struct timer, node)->expires_ns;
+	       rb_entry(b, struct timer, node)->expires_ns;
 }
 
 static void
@@ -102,7 +104,7 @@ program(struct timer_queue *q)
 void
 timer_init(struct timer *t, void (*fn)(struct timer *))
 {
-	*t = (struct timer) { .fn = fn, .home = this_cpu() };
+	*t = (struct timer){.fn = fn, .home = this_cpu()};
 }
 
 void
@@ -146,7 +148,10 @@ timer_cancel(struct timer *t) NO_THREAD_SAFETY_ANALYSIS
 			dequeue(q, t);
 			was_armed = true;
 		}
-		/* The hardware stays set: one early interrupt costs less than programming twice. */
+		/*
+		 * The hardware stays set: one early interrupt costs less than programming
+		 * twice.
+		 */
 		ASSERT(!is_running || q != queue_of(this_cpu()));
 		spin_unlock(&q->lock);
 		if (!is_running)
@@ -164,13 +169,14 @@ timer_interrupt(void) NO_THREAD_SAFETY_ANALYSIS
 	spin_lock(&q->lock);
 	q->is_in_interrupt = true;
 	q->programmed_ns = TIMER_HW_NEVER; /* it has fired: nothing is set */
-	/* `now` is not read again: timers that re-arm themselves must not keep us here. */
+	/*
+	 * `now` is not read again: timers that re-arm themselves must not keep us here.
+	 */
 	while (q->first && q->first->expires_ns <= now) {
 		struct timer *t = q->first;
 
 		dequeue(q, t);
 		q->running = t;
-		q->num_fired++;
 		spin_unlock(&q->lock);
 		t->fn(t);
 		spin_lock(&q->lock);
@@ -181,8 +187,3 @@ timer_interrupt(void) NO_THREAD_SAFETY_ANALYSIS
 	spin_unlock(&q->lock);
 }
 
-uint64_t
-timer_fired(const struct cpu *c)
-{
-	return per_cpu_ptr(&queue, c)->num_fired;
-}

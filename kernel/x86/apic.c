@@ -1,8 +1,8 @@
 /*
  * Local APIC set-up and interprocessor interrupts.
  *
- * Physical destination mode throughout: one CPU per interrupt, named by its APIC ID, which works up
- * to ID 254 in xAPIC mode and without limit in x2APIC mode.
+ * Physical destination mode throughout: one CPU per interrupt, named by its APIC ID,
+ * which works up to ID 254 in xAPIC mode and without limit in x2APIC mode.
  */
 #define LOG_PREFIX "apic: "
 #include "kernel/x86/apic.h"
@@ -20,7 +20,7 @@
 enum {
 	APIC_BASE_X2 = 1 << 10, /* MSR_APIC_BASE, SDM 10.12.1 */
 	APIC_BASE_ENABLE = 1 << 11,
-	CPUID_APIC = 1 << 9,   /* leaf 1 EDX */
+	CPUID_APIC = 1 << 9,    /* leaf 1 EDX */
 	CPUID_X2APIC = 1 << 21, /* leaf 1 ECX */
 	ICR_SPIN_LIMIT = 1000000,
 	XAPIC_MAX_ID = 254,
@@ -70,7 +70,10 @@ lint_nmi_entry(uint32_t acpi_uid, uint32_t pin)
 		if (!n->is_lint || n->lint != pin ||
 		    (n->acpi_uid != PLATFORM_ALL_CPUS && n->acpi_uid != acpi_uid))
 			continue;
-		/* NMI delivery is edge triggered whatever the trigger bit says (SDM 10.5.1). */
+		/*
+		 * NMI delivery is edge triggered whatever the trigger bit says (SDM
+		 * 10.5.1).
+		 */
 		if ((n->flags & INTI_POLARITY_MASK) == INTI_POLARITY_LOW)
 			entry |= LVT_ACTIVE_LOW;
 		return entry;
@@ -118,7 +121,10 @@ enable_mode(void)
 		wrmsr(MSR_APIC_BASE, base | APIC_BASE_X2);
 }
 
-/* Acknowledges what firmware left in service, or it would block all lower vectors for ever. */
+/*
+ * Acknowledges what firmware left in service, or it would block all lower vectors for
+ * ever.
+ */
 static void
 drain_in_service(void)
 {
@@ -159,9 +165,11 @@ apic_init(void)
 		log_err("the processor has no local APIC");
 		return false;
 	}
-	/* Firmware that hands over in x2APIC mode cannot be taken back without a reset. */
+	/*
+	 * Firmware that hands over in x2APIC mode cannot be taken back without a reset.
+	 */
 	use_x2apic = rdmsr(MSR_APIC_BASE) & APIC_BASE_X2 ||
-	    (features.ecx & CPUID_X2APIC && !cmdline_has("nox2apic"));
+	             (features.ecx & CPUID_X2APIC && !cmdline_has("nox2apic"));
 	if (!use_x2apic) {
 		apic_base = ioremap(platform.lapic_base, APIC_SIZE, CACHE_UC);
 		if (!apic_base) {
@@ -183,9 +191,13 @@ apic_send(uint32_t dest_apic_id, uint32_t icr)
 	uint64_t flags;
 
 	if (use_x2apic) {
-		/* Unlike MMIO stores, this MSR write does not wait for earlier stores: SDM 10.12.3. */
+		/*
+		 * Unlike MMIO stores, this MSR write does not wait for earlier stores:
+		 * SDM 10.12.3.
+		 */
 		__asm__ volatile("mfence; lfence" : : : "memory");
-		wrmsr(MSR_X2APIC_BASE + (APIC_ICR >> 4), (uint64_t)dest_apic_id << 32 | icr);
+		wrmsr(MSR_X2APIC_BASE + (APIC_ICR >> 4),
+		    (uint64_t)dest_apic_id << 32 | icr);
 		return;
 	}
 	flags = irq_read_flags();

@@ -1,6 +1,6 @@
 /*
- * The local APIC of each CPU (Intel SDM vol. 3 chapter 10, APM vol. 2 chapter 16): in xAPIC mode
- * through memory, in x2APIC mode through MSRs; callers see no difference.
+ * The local APIC of each CPU (Intel SDM vol. 3 chapter 10, APM vol. 2 chapter 16): in
+ * xAPIC mode through memory, in x2APIC mode through MSRs; callers see no difference.
  */
 #pragma once
 
@@ -9,12 +9,15 @@
 struct cpu;
 
 /*
- * Boot CPU: maps the registers, chooses the mode (x2APIC when there is one and no "nox2apic"),
- * sets up this CPU. False: the processor has no local APIC.
+ * Boot CPU: maps the registers, chooses the mode (x2APIC when there is one and no
+ * "nox2apic"), sets up this CPU. False: the processor has no local APIC.
  */
 bool apic_init(void);
 
-/* Each CPU, boot CPU included by apic_init: enables it, masks what nobody handles, LINT pins. */
+/*
+ * Each CPU, boot CPU included by apic_init: enables it, masks what nobody handles, LINT
+ * pins.
+ */
 void apic_init_cpu(void);
 
 uint32_t apic_id(void); /* of this CPU */
@@ -42,12 +45,14 @@ void apic_send(uint32_t dest_apic_id, uint32_t icr);
 extern uint64_t apic_errors; /* [a] */
 void apic_error_interrupt(void);
 
-/* LINT0 takes the 8259s' interrupts (or not): on the boot CPU, when there is no I/O APIC. */
+/*
+ * LINT0 takes the 8259s' interrupts (or not): on the boot CPU, when there is no I/O APIC.
+ */
 void apic_enable_extint(bool on);
 
 /*
- * The timer: apic_timer_init after calibration, on the boot CPU; then each CPU by apic_init_cpu.
- * While calibrating it counts down from all ones with no interrupt.
+ * The timer: apic_timer_init after calibration, on the boot CPU; then each CPU by
+ * apic_init_cpu. While calibrating it counts down from all ones with no interrupt.
  */
 void apic_timer_start_counting(void);
 uint32_t apic_timer_count(void);

@@ -1,6 +1,7 @@
 /*
- * The one-shot timer of the local APIC (SDM vol. 3 section 10.5.4): either a counter that runs down at a
- * measured rate, or, on processors that have it, a comparator against the TSC.
+ * The one-shot timer of the local APIC (SDM vol. 3 section 10.5.4): either a counter that
+ * runs down at a measured rate, or, on processors that have it, a comparator against the
+ * TSC.
  */
 #include "kernel/time/clock.h"
 #include "kernel/time/clock_math.h"
@@ -57,7 +58,10 @@ apic_timer_init_cpu(void)
 		apic_write(APIC_LVT_TIMER, LVT_MASKED);
 	} else if (is_deadline) {
 		apic_write(APIC_LVT_TIMER, LVT_TSC_DEADLINE | VECTOR_TIMER);
-		/* In xAPIC mode the mode change must be seen before the MSR write: SDM 10.5.4.1. */
+		/*
+		 * In xAPIC mode the mode change must be seen before the MSR write: SDM
+		 * 10.5.4.1.
+		 */
 		__asm__ volatile("mfence" : : : "memory");
 		wrmsr(MSR_TSC_DEADLINE, 0);
 	} else {
@@ -72,7 +76,8 @@ static uint32_t
 ticks_until(nsec_t expires_ns)
 {
 	nsec_t now = clock_now_ns();
-	uint64_t ticks = expires_ns > now ? ns_to_cycles(&scale, expires_ns - now) + 1 : 1;
+	uint64_t ticks =
+	    expires_ns > now ? ns_to_cycles(&scale, expires_ns - now) + 1 : 1;
 
 	return (uint32_t)MIN(ticks, (uint64_t)UINT32_MAX);
 }

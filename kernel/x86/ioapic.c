@@ -1,7 +1,7 @@
 /*
- * I/O APIC registers are reached through a window: an index register and a data register. Each
- * input has a redirection entry of two 32-bit halves. Level-triggered inputs are acknowledged by
- * the local APIC's EOI, which is broadcast.
+ * I/O APIC registers are reached through a window: an index register and a data register.
+ * Each input has a redirection entry of two 32-bit halves. Level-triggered inputs are
+ * acknowledged by the local APIC's EOI, which is broadcast.
  */
 #define LOG_PREFIX "ioapic: "
 #include "kernel/x86/ioapic.h"
@@ -51,7 +51,8 @@ static const struct ioapic *
 chip_of(unsigned gsi)
 {
 	for (unsigned i = 0; i < num_chips; i++)
-		if (gsi >= chips[i].first_gsi && gsi - chips[i].first_gsi < chips[i].num_inputs)
+		if (gsi >= chips[i].first_gsi &&
+		    gsi - chips[i].first_gsi < chips[i].num_inputs)
 			return &chips[i];
 	return NULL;
 }
@@ -127,7 +128,8 @@ ioapic_route(unsigned gsi, unsigned vector, uint32_t dest_apic_id, unsigned flag
 		low |= ENTRY_LEVEL;
 	if (flags & IOAPIC_ACTIVE_LOW)
 		low |= ENTRY_ACTIVE_LOW;
-	reg_write(c, entry_reg(c, gsi), low); /* masked first: no half-changed entry is used */
+	reg_write(
+	    c, entry_reg(c, gsi), low); /* masked first: no half-changed entry is used */
 	reg_write(c, entry_reg(c, gsi) + 1, dest_apic_id << 24);
 }
 

@@ -1,6 +1,6 @@
 /*
- * I/O APICs (Intel 82093AA data sheet): each turns its inputs, numbered globally as GSIs, into
- * interrupt messages. Calls take the GSI; the caller holds the lock of kernel/irq.
+ * I/O APICs (Intel 82093AA data sheet): each turns its inputs, numbered globally as GSIs,
+ * into interrupt messages. Calls take the GSI; the caller holds the lock of kernel/irq.
  */
 #pragma once
 

@@ -1,9 +1,9 @@
 /*
- * Function calls on other CPUs. Calls are synchronous, so a CPU has at most one under way: its
- * `struct ipi_request`, which the sender keeps in its per-CPU area. A target has one bit for each
- * sender that wants something of it. The sender sets its bit and, if the word was empty, sends the interrupt;
- * the target takes the whole word and serves all senders in it: that is the batching, without
- * queue, lock or allocation.
+ * Function calls on other CPUs. Calls are synchronous, so a CPU has at most one under
+ * way: its `struct ipi_request`, which the sender keeps in its per-CPU area. A target has
+ * one bit for each sender that wants something of it. The sender sets its bit and, if the
+ * word was empty, sends the interrupt; the target takes the whole word and serves all
+ * senders in it: that is the batching, without queue, lock or allocation.
  */
 #include "kernel/x86/ipi.h"
 
@@ -25,7 +25,7 @@ struct ipi_request {
 	void (*fn)(void *);
 	void *arg;
 	uint32_t num_pending; /* [a] targets that have not finished */
-	bool is_busy;	      /* [c] */
+	bool is_busy;         /* [c] */
 };
 
 static PER_CPU(struct ipi_request, request);
@@ -59,8 +59,10 @@ ipi_call_interrupt(void)
 	struct cpumask *mine = this_cpu_ptr(&senders);
 
 	for (unsigned w = 0; w < SENDER_WORDS; w++) {
-		uint64_t bits = __atomic_load_n(&mine->bits[w], __ATOMIC_RELAXED) ?
-		    __atomic_exchange_n(&mine->bits[w], 0, __ATOMIC_ACQ_REL) : 0;
+		uint64_t bits =
+		    __atomic_load_n(&mine->bits[w], __ATOMIC_RELAXED)
+		        ? __atomic_exchange_n(&mine->bits[w], 0, __ATOMIC_ACQ_REL)
+		        : 0;
 
 		for (; bits; bits &= bits - 1)
 			serve(w * 64 + bit_first(bits));
@@ -83,7 +85,7 @@ count_targets(const struct cpumask *mask, struct cpumask *targets)
 	struct cpu *c;
 	unsigned n = 0;
 
-	*targets = (struct cpumask) { { 0 } };
+	*targets = (struct cpumask){{0}};
 	for_each_online_cpu(c)
 		if (c != this_cpu() && cpumask_test(mask, c->id)) {
 			cpumask_set(targets, c->id);
@@ -103,13 +105,15 @@ call_others(const struct cpumask *mask, void (*fn)(void *), void *arg)
 	if (!n)
 		return;
 	ASSERT(!r->is_busy && !this_cpu()->irq_nesting);
-	*r = (struct ipi_request) { .fn = fn, .arg = arg, .num_pending = n, .is_busy = true };
+	*r =
+	    (struct ipi_request){.fn = fn, .arg = arg, .num_pending = n, .is_busy = true};
 	for_each_online_cpu(c)
 		if (cpumask_test(&targets, c->id) && post(c, cpu_id()))
 			apic_send(c->apic_id, ICR_FIXED | ICR_ASSERT | VECTOR_CALL);
 	while (__atomic_load_n(&r->num_pending, __ATOMIC_ACQUIRE)) {
 		irq_disable_nested();
-		ipi_call_interrupt(); /* two CPUs with interrupts off may be calling each other */
+		ipi_call_interrupt(); /* two CPUs with interrupts off may be calling each
+		                         other */
 		irq_enable_nested();
 		cpu_relax();
 	}
@@ -139,12 +143,15 @@ ipi_stop_others(void)
 	for_each_online_cpu(c)
 		if (c != this_cpu())
 			nmi_request(c, NMI_STOP);
-	/* The NMI handler takes the request word away: empty means that it is being obeyed. */
+	/*
+	 * The NMI handler takes the request word away: empty means that it is being
+	 * obeyed.
+	 */
 	for_each_online_cpu(c) {
 		if (c == this_cpu())
 			continue;
 		while (__atomic_load_n(&c->nmi_request, __ATOMIC_ACQUIRE) &&
-		    clock_now_ns() < limit)
+		       clock_now_ns() < limit)
 			cpu_relax();
 		num_running += __atomic_load_n(&c->nmi_request, __ATOMIC_ACQUIRE) != 0;
 	}

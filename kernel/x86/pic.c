@@ -1,7 +1,7 @@
 /*
- * 8259A: initialisation words ICW1 to ICW4, then the mask in the data port (Intel 8259A data
- * sheet). Even fully masked it can raise a spurious interrupt, so its vectors must not be those of
- * exceptions.
+ * 8259A: initialisation words ICW1 to ICW4, then the mask in the data port (Intel 8259A
+ * data sheet). Even fully masked it can raise a spurious interrupt, so its vectors must
+ * not be those of exceptions.
  */
 #include "kernel/x86/pic.h"
 
@@ -52,10 +52,10 @@ pic_set_mask(unsigned isa, bool is_masked)
 	if (is_masked)
 		mask |= (uint16_t)(1u << isa);
 	else
-		mask &= (uint16_t)~(1u << isa);
+		mask &= (uint16_t) ~(1u << isa);
 	/* The second controller comes in through line 2 of the first. */
 	if ((mask & 0xff00) != 0xff00)
-		mask &= (uint16_t)~(1u << CASCADE);
+		mask &= (uint16_t) ~(1u << CASCADE);
 	else
 		mask |= 1u << CASCADE;
 	write_mask();

@@ -1,9 +1,9 @@
 /*
- * Power off by ACPI: sleep type of \_S5_ and the enable bit into the PM1 control blocks (ACPI 6.4
- * sections 4.8.3.2.1 and 16.1.3), or into the sleep control register of hardware-reduced machines
- * (4.8.3.7). Restart: the FADT's reset register, then the 8042's reset line, then the chipset's
- * port 0xCF9, then a triple fault; each gets a moment to work. Only the first is specified,
- * the others are what PCs have always had.
+ * Power off by ACPI: sleep type of \_S5_ and the enable bit into the PM1 control blocks
+ * (ACPI 6.4 sections 4.8.3.2.1 and 16.1.3), or into the sleep control register of
+ * hardware-reduced machines (4.8.3.7). Restart: the FADT's reset register, then the
+ * 8042's reset line, then the chipset's port 0xCF9, then a triple fault; each gets a
+ * moment to work. Only the first is specified, the others are what PCs have always had.
  */
 #define LOG_PREFIX "power: "
 #include "kernel/power.h"
@@ -47,7 +47,8 @@ static struct list hooks = LIST_INIT(hooks);
 static volatile void *
 map_reg(const struct platform_reg *r)
 {
-	return r->address && r->space == SPACE_MEMORY ? ioremap(r->address, 8, CACHE_UC) : NULL;
+	return r->address && r->space == SPACE_MEMORY ? ioremap(r->address, 8, CACHE_UC)
+	                                              : NULL;
 }
 
 void
@@ -138,16 +139,19 @@ acpi_enable(const struct platform_power *p)
 static void
 pm1_sleep(const struct platform_reg *r, volatile void *mmio, uint8_t type)
 {
-	uint16_t v = pm1_read(r, mmio) & (uint16_t)~(PM1_SLEEP_TYPE_MASK | PM1_SLEEP_ENABLE);
+	uint16_t v =
+	    pm1_read(r, mmio) & (uint16_t) ~(PM1_SLEEP_TYPE_MASK | PM1_SLEEP_ENABLE);
 
-	pm1_write(r, mmio, (uint16_t)(v | type << PM1_SLEEP_TYPE_SHIFT | PM1_SLEEP_ENABLE));
+	pm1_write(
+	    r, mmio, (uint16_t)(v | type << PM1_SLEEP_TYPE_SHIFT | PM1_SLEEP_ENABLE));
 }
 
 static void
 acpi_power_off(const struct platform_power *p)
 {
 	if (p->is_hw_reduced) {
-		uint8_t v = (uint8_t)(p->s5_type_a << SLEEP_CONTROL_TYPE_SHIFT | SLEEP_CONTROL_ENABLE);
+		uint8_t v = (uint8_t)(p->s5_type_a << SLEEP_CONTROL_TYPE_SHIFT |
+		                      SLEEP_CONTROL_ENABLE);
 
 		if (sleep_control_mmio)
 			mmio_write8(sleep_control_mmio, 0, v);
@@ -190,12 +194,11 @@ reset_by_acpi(void)
 		if (reset_mmio)
 			mmio_write8(reset_mmio, 0, p->reset_value);
 		break;
-	case SPACE_IO:
-		port_out8((uint16_t)a, p->reset_value);
-		break;
+	case SPACE_IO: port_out8((uint16_t)a, p->reset_value); break;
 	case SPACE_PCI: /* bus 0: device in bits 32-47, function 16-31, offset 0-15 */
 		port_out32(PCI_ADDRESS, 1u << 31 | (uint32_t)(a >> 32 & 31) << 11 |
-			(uint32_t)(a >> 16 & 7) << 8 | (uint32_t)(a & 0xfc));
+		                            (uint32_t)(a >> 16 & 7) << 8 |
+		                            (uint32_t)(a & 0xfc));
 		port_out8((uint16_t)(PCI_DATA + (a & 3)), p->reset_value);
 		break;
 	}
@@ -207,7 +210,8 @@ reset_by_i8042(void)
 {
 	if (!platform.has_i8042)
 		return;
-	(void)poll_until(!(port_in8(I8042_COMMAND) & I8042_INPUT_FULL), WAIT_NS); /* try anyhow */
+	(void)poll_until(
+	    !(port_in8(I8042_COMMAND) & I8042_INPUT_FULL), WAIT_NS); /* try anyhow */
 	port_out8(I8042_COMMAND, I8042_PULSE_RESET);
 	delay_ns(WAIT_NS);
 }

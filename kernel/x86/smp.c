@@ -1,11 +1,12 @@
 /*
- * SMP bring-up. All memory is prepared first: for each CPU its per-CPU area and its idle thread, on
- * whose stack it will arrive. Then all get INIT, all get the startup IPI, and they come up in
- * parallel; those not seen after a while get a second one. What the processors of thirty years ago
- * wanted, 10 ms after INIT, none with 64 bits needs.
+ * SMP bring-up. All memory is prepared first: for each CPU its per-CPU area and its idle
+ * thread, on whose stack it will arrive. Then all get INIT, all get the startup IPI, and
+ * they come up in parallel; those not seen after a while get a second one. What the
+ * processors of thirty years ago wanted, 10 ms after INIT, none with 64 bits needs.
  *
- * A CPU that does not come in time is abandoned by changing its slot, so that one which comes late
- * after all halts instead of running. Its memory, and the trampoline, are then kept.
+ * A CPU that does not come in time is abandoned by changing its slot, so that one which
+ * comes late after all halts instead of running. Its memory, and the trampoline, are then
+ * kept.
  */
 #define LOG_PREFIX "smp: "
 #include "kernel/x86/smp.h"
@@ -26,7 +27,7 @@
 
 enum {
 	INIT_WAIT_NS = 200000,
-	FIRST_WAIT_NS = 10000000,    /* then a second startup IPI */
+	FIRST_WAIT_NS = 10000000, /* then a second startup IPI */
 	ARRIVE_LIMIT_NS = 1000000000,
 	ONLINE_LIMIT_NS = 1000000000, /* from arrival to scheduling */
 };
@@ -66,10 +67,10 @@ prepare_cpu(const struct platform_cpu *p)
 		cpu_destroy(c);
 		return false;
 	}
-	ap_slots[ap_num_slots++] = (struct ap_slot) {
-		.apic_id = p->apic_id,
-		.stack_top = (uint64_t)idle->stack_base + KERNEL_STACK_SIZE,
-		.cpu = c,
+	ap_slots[ap_num_slots++] = (struct ap_slot){
+	    .apic_id = p->apic_id,
+	    .stack_top = (uint64_t)idle->stack_base + KERNEL_STACK_SIZE,
+	    .cpu = c,
 	};
 	return true;
 }
@@ -99,7 +100,8 @@ prepare_cpus(void)
 		if (!p->is_enabled || num_cpus >= limit)
 			continue;
 		if (p->apic_id > apic_max_id()) {
-			log_warn("CPU with APIC ID %u left out: it needs x2APIC", p->apic_id);
+			log_warn(
+			    "CPU with APIC ID %u left out: it needs x2APIC", p->apic_id);
 			continue;
 		}
 		if (!prepare_cpu(p)) {
@@ -114,7 +116,7 @@ prepare_cpus(void)
 struct trampoline {
 	struct page *code; /* below 1 MiB */
 	struct page *root; /* page table for it, below 4 GiB */
-	paddr_t tables;	   /* the address space whose lower tables `root` uses */
+	paddr_t tables;    /* the address space whose lower tables `root` uses */
 };
 
 static void
@@ -135,8 +137,9 @@ set_field(uint8_t *page, const uint8_t *field, uint64_t v, size_t size)
 }
 
 /*
- * CR3 is loaded with 32 bits, so the top table must be low; the tables below it may be anywhere.
- * It is a copy of an ordinary root in which the trampoline's page is mapped to itself.
+ * CR3 is loaded with 32 bits, so the top table must be low; the tables below it may be
+ * anywhere. It is a copy of an ordinary root in which the trampoline's page is mapped to
+ * itself.
  */
 static bool
 trampoline_init(struct trampoline *t)
@@ -157,7 +160,8 @@ trampoline_init(struct trampoline *t)
 	page = page_to_virt(t->code);
 	memcpy(page, trampoline_start, (size_t)(trampoline_end - trampoline_start));
 	set_field(page, trampoline_cr3, page_to_phys(t->root), 4);
-	set_field(page, trampoline_gdt_base, pa + (uint64_t)(trampoline_gdt - trampoline_start), 4);
+	set_field(page, trampoline_gdt_base,
+	    pa + (uint64_t)(trampoline_gdt - trampoline_start), 4);
 	set_field(page, trampoline_far_offset,
 	    pa + (uint64_t)(trampoline_long - trampoline_start), 4);
 	set_field(page, trampoline_entry, (uint64_t)ap_entry, 8);
@@ -211,12 +215,12 @@ abandon_missing(void)
 		struct ap_slot *s = &ap_slots[i];
 		uint32_t expected = AP_WAITING;
 
-		if (!__atomic_compare_exchange_n(&s->state, &expected, AP_ABANDONED, false,
-			__ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+		if (!__atomic_compare_exchange_n(&s->state, &expected, AP_ABANDONED,
+		        false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
 			continue;
 		n++;
-		log_warn("CPU %u (APIC ID %u) does not answer: going on without it", s->cpu->id,
-		    s->apic_id);
+		log_warn("CPU %u (APIC ID %u) does not answer: going on without it",
+		    s->cpu->id, s->apic_id);
 	}
 	return n;
 }
@@ -255,7 +259,7 @@ count_online(void)
 void
 smp_start(void)
 {
-	struct trampoline t = { .code = NULL };
+	struct trampoline t = {.code = NULL};
 	nsec_t begin = clock_now_ns();
 
 	prepare_cpus();
@@ -269,6 +273,7 @@ smp_start(void)
 	}
 	if (num_behind)
 		log_warn("%u CPUs have a TSC behind the boot CPU's", num_behind);
-	log_info("%u of %u CPUs online in %llu us", count_online(), MAX(platform.num_cpus, 1u),
+	log_info("%u of %u CPUs online in %llu us", count_online(),
+	    MAX(platform.num_cpus, 1u),
 	    (unsigned long long)((clock_now_ns() - begin) / NSEC_PER_USEC));
 }

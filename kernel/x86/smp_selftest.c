@@ -1,4 +1,7 @@
-/* In-kernel tests of what CPUs do together: calls, one clock, timers armed and cancelled across. */
+/*
+ * In-kernel tests of what CPUs do together: calls, one clock, timers armed and cancelled
+ * across.
+ */
 #include "kernel/irq/irq.h"
 #include "kernel/log.h"
 #include "kernel/panic.h"
@@ -11,7 +14,10 @@
 
 static struct thread *crew[MAX_CPUS];
 
-/* Runs `work` in a thread on each CPU, at the same time, and waits for all. False: no memory. */
+/*
+ * Runs `work` in a thread on each CPU, at the same time, and waits for all. False: no
+ * memory.
+ */
 static bool
 run_on_each_cpu(void (*work)(void *))
 {
@@ -19,7 +25,7 @@ run_on_each_cpu(void (*work)(void *))
 	bool ok = true;
 
 	for_each_online_cpu(c) {
-		struct cpumask mask = { { 0 } };
+		struct cpumask mask = {{0}};
 
 		cpumask_set(&mask, c->id);
 		crew[c->id] = thread_create_kernel("selftest", work, c);
@@ -60,7 +66,9 @@ note_call(void *arg)
 	__atomic_fetch_add(&calls_seen, 1, __ATOMIC_RELAXED);
 }
 
-/* Half of the calls with interrupts off: two such callers must not wait for each other. */
+/*
+ * Half of the calls with interrupts off: two such callers must not wait for each other.
+ */
 static void
 call_all(void *arg)
 {
@@ -84,7 +92,7 @@ SELFTEST(ipi_calls_of_all_cpus_at_once_are_each_answered)
 
 /* ---- One clock ---- */
 
-static nsec_t latest_ns; /* [a] the highest time any CPU has published */
+static nsec_t latest_ns;  /* [a] the highest time any CPU has published */
 static uint32_t num_back; /* [a] */
 
 static void
@@ -96,9 +104,8 @@ watch_clock(void *arg)
 
 		if (now < seen)
 			__atomic_fetch_add(&num_back, 1, __ATOMIC_RELAXED);
-		while (now > seen &&
-		    !__atomic_compare_exchange_n(&latest_ns, &seen, now, false, __ATOMIC_RELEASE,
-			__ATOMIC_RELAXED))
+		while (now > seen && !__atomic_compare_exchange_n(&latest_ns, &seen, now,
+		                         false, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
 			;
 	}
 }
@@ -118,7 +125,7 @@ enum { SHARED_TIMERS = 8, ROUNDS = 3000 };
 struct shared_timer {
 	struct timer t;
 	struct spinlock lock;
-	bool is_dead;	   /* [lock] cancelled: must not fire */
+	bool is_dead;      /* [lock] cancelled: must not fire */
 	uint64_t num_late; /* [lock] fired all the same */
 	uint64_t num_fired;
 };
@@ -134,7 +141,10 @@ shared_fired(struct timer *t)
 	s->num_late += __atomic_load_n(&s->is_dead, __ATOMIC_SEQ_CST);
 }
 
-/* All CPUs arm and cancel the same timers, which also fire, on whichever CPU armed them last. */
+/*
+ * All CPUs arm and cancel the same timers, which also fire, on whichever CPU armed them
+ * last.
+ */
 static void
 fight_over_timers(void *arg)
 {
@@ -158,7 +168,7 @@ SELFTEST(timers_armed_and_cancelled_by_all_cpus)
 	uint64_t fired = 0;
 
 	for (unsigned i = 0; i < SHARED_TIMERS; i++) {
-		shared[i] = (struct shared_timer) { .num_fired = 0 };
+		shared[i] = (struct shared_timer){.num_fired = 0};
 		timer_init(&shared[i].t, shared_fired);
 	}
 	SELFTEST_CHECK(run_on_each_cpu(fight_over_timers));
@@ -183,7 +193,10 @@ SELFTEST(sleep_is_never_short)
 	}
 }
 
-/* A CPU with nothing to do is left alone: some timer of the kernel's own may come, no tick. */
+/*
+ * A CPU with nothing to do is left alone: some timer of the kernel's own may come, no
+ * tick.
+ */
 static uint64_t
 timer_interrupts(void)
 {

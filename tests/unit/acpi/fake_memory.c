@@ -28,7 +28,7 @@ fake_memory_add(paddr_t base, const void *bytes, size_t size)
 	if (!copy || fake_num_chunks == FAKE_MAX_CHUNKS)
 		abort();
 	memcpy(copy, bytes, size);
-	fake_chunks[fake_num_chunks++] = (struct fake_chunk) { base, size, copy };
+	fake_chunks[fake_num_chunks++] = (struct fake_chunk){base, size, copy};
 	return copy;
 }
 
@@ -62,7 +62,8 @@ acpi_map(paddr_t pa, size_t len)
 	for (unsigned i = 0; i < fake_num_chunks; i++) {
 		const struct fake_chunk *c = &fake_chunks[i];
 
-		if (pa >= c->base && pa - c->base < c->size && len <= c->size - (pa - c->base))
+		if (pa >= c->base && pa - c->base < c->size &&
+		    len <= c->size - (pa - c->base))
 			return c->bytes + (pa - c->base);
 	}
 	return NULL;

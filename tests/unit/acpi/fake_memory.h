@@ -1,8 +1,8 @@
 /*
- * Physical memory for the ACPI tests: a few chunks at chosen addresses, from files in tests/data/acpi
- * (made by a memory dump of a machine: {u64 address, u64 size, bytes}...) or built by the test.
- * acpi_map sees exactly these; under ASan any byte read outside is an error, because each
- * chunk is an allocation of its own.
+ * Physical memory for the ACPI tests: a few chunks at chosen addresses, from files in
+ * tests/data/acpi (made by a memory dump of a machine: {u64 address, u64 size, bytes}...)
+ * or built by the test. acpi_map sees exactly these; under ASan any byte read outside is
+ * an error, because each chunk is an allocation of its own.
  */
 #pragma once
 

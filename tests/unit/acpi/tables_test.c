@@ -1,7 +1,8 @@
 /*
- * acpi/: real tables as QEMU's firmware left them, tables built here with each kind of damage,
- * and random damage under ASan.
- * LINK: acpi/acpi.c acpi/tables.c acpi/madt.c acpi/fadt.c acpi/numa.c acpi/devices.c kernel/platform.c lib/string.c lib/fmt.c tests/unit/acpi/fake_memory.c
+ * acpi/: real tables as QEMU's firmware left them, tables built here with each kind of
+ * damage, and random damage under ASan. LINK: acpi/acpi.c acpi/tables.c acpi/madt.c
+ * acpi/fadt.c acpi/numa.c acpi/devices.c kernel/platform.c lib/string.c lib/fmt.c
+ * tests/unit/acpi/fake_memory.c
  */
 #include "acpi/acpi.h"
 #include "acpi/tables.h"
@@ -16,7 +17,7 @@ static struct platform_info info;
 static void
 describe(paddr_t rsdp)
 {
-	struct boot_info boot = { .acpi_rsdp = rsdp };
+	struct boot_info boot = {.acpi_rsdp = rsdp};
 
 	acpi_describe(&boot, &info);
 }
@@ -39,11 +40,13 @@ fix_checksum(uint8_t *p, size_t n, size_t at)
 	p[at] = (uint8_t)-sum;
 }
 
-/* Puts a table with `len` bytes of which those after the header are `body` into fake memory. */
+/* Puts a table with `len` bytes of which those after the header are `body` into fake
+ * memory. */
 static uint8_t *
-add_table(paddr_t pa, const char *sig, unsigned revision, const void *body, uint32_t body_len)
+add_table(
+    paddr_t pa, const char *sig, unsigned revision, const void *body, uint32_t body_len)
 {
-	uint8_t t[1024] = { 0 };
+	uint8_t t[1024] = {0};
 	uint32_t len = ACPI_HEADER_SIZE + body_len;
 
 	memcpy(t, sig, 4);
@@ -157,7 +160,7 @@ KTEST(acpi_off_on_the_command_line_is_obeyed)
 
 KTEST(acpi_zeroed_rsdp_is_refused)
 {
-	uint8_t zeros[36] = { 0 };
+	uint8_t zeros[36] = {0};
 
 	fake_memory_reset();
 	fake_memory_add(RSDP_AT, zeros, sizeof(zeros));
@@ -188,7 +191,7 @@ KTEST(acpi_bad_xsdt_falls_back_to_rsdt)
 
 KTEST(acpi_damaged_table_is_refused_and_the_others_used)
 {
-	uint8_t madt[8 + 8] = { 0, 0, 0xe0, 0xfe, 1, 0, 0, 0, 0, 8, 1, 5, 1, 0, 0, 0 };
+	uint8_t madt[8 + 8] = {0, 0, 0xe0, 0xfe, 1, 0, 0, 0, 0, 8, 1, 5, 1, 0, 0, 0};
 	uint8_t *bad;
 
 	add_root(4);
@@ -201,7 +204,8 @@ KTEST(acpi_damaged_table_is_refused_and_the_others_used)
 	put_le(bad + 4, 4096, 4); /* longer than memory */
 	describe(RSDP_AT);
 	CHECK_EQ(acpi_tables_refused(), 3);
-	CHECK(info.num_cpus == 1 && info.cpus[0].apic_id == 5 && info.cpus[0].acpi_uid == 1);
+	CHECK(info.num_cpus == 1 && info.cpus[0].apic_id == 5 &&
+	      info.cpus[0].acpi_uid == 1);
 	CHECK(!acpi_find("HPET", 0) && !acpi_find("SRAT", 0) && !acpi_find("MCFG", 0));
 }
 
@@ -249,14 +253,15 @@ KTEST(madt_knows_x2apic_online_capable_and_doubles)
 	CHECK(!info.has_pic);
 	CHECK_EQ(info.num_nmis, 3);
 	CHECK(info.nmis[0].acpi_uid == PLATFORM_ALL_CPUS && info.nmis[0].lint == 1);
-	CHECK(info.nmis[1].acpi_uid == 7 && info.nmis[1].lint == 0 && info.nmis[1].flags == 15);
+	CHECK(info.nmis[1].acpi_uid == 7 && info.nmis[1].lint == 0 &&
+	      info.nmis[1].flags == 15);
 	CHECK(!info.nmis[2].is_lint && info.nmis[2].gsi == 17);
 	CHECK(info.num_overrides == 1 && info.overrides[0].flags == 13);
 }
 
 KTEST(madt_entry_of_length_zero_or_too_long_ends_the_walk)
 {
-	uint8_t body[8 + 16] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 8, 1, 1, 1, 0, 0, 0, 0, 0 };
+	uint8_t body[8 + 16] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 8, 1, 1, 1, 0, 0, 0, 0, 0};
 
 	describe_one("APIC", 4, body, sizeof(body));
 	CHECK(info.num_cpus == 1 && info.lapic_base == 0xfee00000);
@@ -272,7 +277,7 @@ KTEST(madt_entry_of_length_zero_or_too_long_ends_the_walk)
 
 KTEST(madt_with_300_cpus_keeps_256)
 {
-	uint8_t table[ACPI_HEADER_SIZE + 8 + 300 * 16] = { 'A', 'P', 'I', 'C' };
+	uint8_t table[ACPI_HEADER_SIZE + 8 + 300 * 16] = {'A', 'P', 'I', 'C'};
 
 	put_le(table + 4, sizeof(table), 4);
 	for (unsigned i = 0; i < 300; i++) {
@@ -292,7 +297,7 @@ KTEST(madt_with_300_cpus_keeps_256)
 
 KTEST(fadt_hardware_reduced_has_sleep_control_and_no_pm_block)
 {
-	uint8_t body[276 - ACPI_HEADER_SIZE] = { 0 };
+	uint8_t body[276 - ACPI_HEADER_SIZE] = {0};
 
 	put_le(body + (112 - 36), 1 << 20, 4);
 	body[244 - 36] = SPACE_MEMORY;
@@ -307,7 +312,7 @@ KTEST(fadt_hardware_reduced_has_sleep_control_and_no_pm_block)
 
 KTEST(fadt_64_bit_block_wins_over_port)
 {
-	uint8_t body[244 - ACPI_HEADER_SIZE] = { 0 };
+	uint8_t body[244 - ACPI_HEADER_SIZE] = {0};
 
 	put_le(body + (76 - 36), 0x608, 4);
 	body[208 - 36] = SPACE_MEMORY;
@@ -338,7 +343,8 @@ KTEST(s5_is_read_in_every_encoding)
 
 	CHECK(SCAN("\x08_S5_\x12\x06\x04\x0a\x05\x0a\x07\x00\x00") && a == 5 && b == 7);
 	CHECK(SCAN("\x08\\_S5_\x12\x06\x04\x01\x00\x00\x00") && a == 1 && b == 0);
-	CHECK(SCAN("\x08_S5_\x12\x46\x00\x02\x0b\x07\x00\x0c\x06\x00\x00\x00") && a == 7 && b == 6);
+	CHECK(SCAN("\x08_S5_\x12\x46\x00\x02\x0b\x07\x00\x0c\x06\x00\x00\x00") &&
+	      a == 7 && b == 6);
 	CHECK(SCAN("\x08_S5_\x12\x06\x01\x0b\x03\x02") && a == 3 && b == 2);
 	/* A use of the name before its definition is passed over. */
 	CHECK(SCAN("\x70_S5_\x60\x08_S5_\x12\x06\x02\x0a\x04\x0a\x04") && a == 4);
@@ -388,7 +394,7 @@ KTEST(srat_numbers_nodes_densely)
 
 KTEST(spcr_gives_port_and_interrupt)
 {
-	uint8_t body[80 - ACPI_HEADER_SIZE] = { 0 };
+	uint8_t body[80 - ACPI_HEADER_SIZE] = {0};
 
 	body[40 - 36] = SPACE_IO;
 	body[41 - 36] = 8;
@@ -405,7 +411,7 @@ KTEST(spcr_gives_port_and_interrupt)
 
 KTEST(mcfg_entries_with_nonsense_are_dropped)
 {
-	uint8_t body[8 + 3 * 16] = { 0 };
+	uint8_t body[8 + 3 * 16] = {0};
 
 	put_le(body + 8, 0xe0000000, 8);
 	body[8 + 11] = 63;
@@ -425,7 +431,8 @@ next_random(void)
 	return random_state ^= random_state << 5;
 }
 
-/* Damages a few bytes anywhere; with `mend`, the sums are made right so that parsers see it. */
+/* Damages a few bytes anywhere; with `mend`, the sums are made right so that parsers see
+ * it. */
 static void
 damage(bool mend)
 {
@@ -437,21 +444,22 @@ damage(bool mend)
 	if (!mend)
 		return;
 	for (size_t i = 0; i + ACPI_HEADER_SIZE <= fake_chunks[1].size; i++) {
-		static const char names[][5] = { "APIC", "FACP", "HPET", "MCFG", "SRAT", "DSDT" };
+		static const char names[][5] = {
+		    "APIC", "FACP", "HPET", "MCFG", "SRAT", "DSDT"};
 		uint8_t *p = fake_chunks[1].bytes + i;
 		uint32_t len = p[4] | (uint32_t)p[5] << 8;
 
 		for (unsigned k = 0; k < ARRAY_SIZE(names); k++)
-			if (!memcmp(p, names[k], 4) && len <= fake_chunks[1].size - i && len >= 36)
+			if (!memcmp(p, names[k], 4) && len <= fake_chunks[1].size - i &&
+			    len >= 36)
 				fix_checksum(p, len, 9);
 	}
 }
 
 KTEST(acpi_random_damage_is_survived)
 {
-	static const char *const files[] = {
-		"tests/data/acpi/q35.bin", "tests/data/acpi/pc.bin", "tests/data/acpi/numa.bin"
-	};
+	static const char *const files[] = {"tests/data/acpi/q35.bin",
+	    "tests/data/acpi/pc.bin", "tests/data/acpi/numa.bin"};
 	unsigned usable = 0;
 
 	for (unsigned i = 0; i < 3000; i++) {

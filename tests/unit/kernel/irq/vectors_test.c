@@ -38,13 +38,13 @@ KTEST(vectors_are_spread_over_cpus_and_never_given_twice)
 		seen[p.cpu][p.vector] = true;
 	}
 	CHECK(!vector_alloc(&map, 4, all, &p));
-	vector_free(&map, (struct vector_place) { 2, 0x77 });
+	vector_free(&map, (struct vector_place){2, 0x77});
 	CHECK(vector_alloc(&map, 4, all, &p) && p.cpu == 2 && p.vector == 0x77);
 }
 
 KTEST(vectors_of_one_cpu_use_all_priority_classes_first)
 {
-	unsigned per_class[16] = { 0 };
+	unsigned per_class[16] = {0};
 	struct vector_place p;
 
 	memset(&map, 0, sizeof(map));

@@ -1,6 +1,7 @@
 /*
  * kernel/time/timer.c with a fake clock: the test moves time and calls the interrupt.
- * LINK: kernel/time/timer.c lib/rbtree.c tests/fakes/percpu.c tests/fakes/spinlock.c tests/fakes/clock.c tests/fakes/panic.c lib/string.c
+ * LINK: kernel/time/timer.c lib/rbtree.c tests/fakes/percpu.c tests/fakes/spinlock.c
+ * tests/fakes/clock.c tests/fakes/panic.c lib/string.c
  */
 #include "kernel/time/timer.h"
 
@@ -69,7 +70,7 @@ KTEST(timers_fire_in_order_of_expiry_and_equal_ones_in_order_of_arming)
 	reset();
 	now = fake_now_ns;
 	for (unsigned i = 0; i < 4; i++) {
-		n[i] = (struct numbered) { .id = i };
+		n[i] = (struct numbered){.id = i};
 		timer_init(&n[i].t, note);
 	}
 	timer_arm(&n[0].t, now + 300);
@@ -88,7 +89,7 @@ KTEST(timers_fire_in_order_of_expiry_and_equal_ones_in_order_of_arming)
 
 KTEST(timer_cancel_tells_whether_it_was_armed)
 {
-	struct numbered n = { .id = 7 };
+	struct numbered n = {.id = 7};
 
 	reset();
 	timer_init(&n.t, note);
@@ -105,7 +106,7 @@ KTEST(timer_cancel_tells_whether_it_was_armed)
 
 KTEST(timer_arm_moves_an_armed_timer_both_ways)
 {
-	struct numbered n = { .id = 1 };
+	struct numbered n = {.id = 1};
 	nsec_t now;
 
 	reset();
@@ -122,7 +123,7 @@ KTEST(timer_arm_moves_an_armed_timer_both_ways)
 
 KTEST(timer_may_re_arm_itself)
 {
-	struct numbered n = { .id = 1, .period = 50 };
+	struct numbered n = {.id = 1, .period = 50};
 	nsec_t now;
 
 	reset();
@@ -138,7 +139,7 @@ KTEST(timer_may_re_arm_itself)
 
 KTEST(timer_in_the_past_fires_at_once_but_does_not_hold_the_interrupt_for_ever)
 {
-	struct numbered n = { .id = 1 };
+	struct numbered n = {.id = 1};
 
 	reset();
 	timer_init(&n.t, note);
@@ -182,7 +183,7 @@ cancel_victim(struct timer *t)
 
 KTEST(timer_function_may_cancel_another_that_is_due)
 {
-	struct numbered n = { .id = 1 };
+	struct numbered n = {.id = 1};
 	nsec_t now;
 
 	reset();
@@ -200,12 +201,12 @@ KTEST(timers_random_arm_cancel_and_run_agree_with_a_model)
 {
 	enum { N = 50 };
 	static struct numbered n[N];
-	nsec_t due[N] = { 0 }; /* 0: not armed */
+	nsec_t due[N] = {0}; /* 0: not armed */
 	uint32_t r = 1;
 
 	reset();
 	for (unsigned i = 0; i < N; i++) {
-		n[i] = (struct numbered) { .id = i };
+		n[i] = (struct numbered){.id = i};
 		timer_init(&n[i].t, note);
 	}
 	for (unsigned step = 0; step < 20000; step++) {
