@@ -70,6 +70,8 @@ SRCS_kernel_x86 := \
 SRCS_selftest := \
 	kernel/irq/selftest.c \
 	kernel/selftest.c \
+	kernel/sched/selftest.c \
+	kernel/sync/selftest.c \
 	kernel/x86/selftest.c \
 	kernel/x86/smp_selftest.c
 
