@@ -1,10 +1,11 @@
 /*
- * Balancing by pulling: a CPU that runs out of work takes a waiting thread from the one with most; a
- * busy one looks from time to time whether another has more. A move is made when it leaves the
- * receiver with no more weight than the giver had: so three equal threads on two CPUs change places
- * for ever, and each gets two thirds.
+ * Balancing by pulling: a CPU that runs out of work takes a waiting thread from the one
+ * with most; a busy one looks from time to time whether another has more. A move is made
+ * when it leaves the receiver with no more weight than the giver had: so three equal
+ * threads on two CPUs change places for ever, and each gets two thirds.
  *
- * The giver's lock is only tried, since the receiver's is held: no order of locks to keep.
+ * The giver's lock is only tried, since the receiver's is held: no order of locks to
+ * keep.
  */
 #include "kernel/sched/sched_priv.h"
 
@@ -29,7 +30,8 @@ find_movable(const struct runqueue *from, const struct runqueue *to)
 	struct thread *t = from->fair_first;
 	unsigned n = 0;
 
-	for (unsigned i = 0; i < RT_PRIORITIES && (from->rt_bitmap[0] | from->rt_bitmap[1]); i++) {
+	for (unsigned i = 0;
+	     i < RT_PRIORITIES && (from->rt_bitmap[0] | from->rt_bitmap[1]); i++) {
 		struct thread *rt = list_first(&from->rt[i], struct thread, sched.link);
 
 		if (rt && may_move(from, to, rt))

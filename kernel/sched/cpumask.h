@@ -35,4 +35,4 @@ cpumask_is_empty(const struct cpumask *m)
 	return true;
 }
 
-#define CPUMASK_ALL ((struct cpumask) { .bits = { ~0ull, ~0ull, ~0ull, ~0ull } })
+#define CPUMASK_ALL ((struct cpumask){.bits = {~0ull, ~0ull, ~0ull, ~0ull}})

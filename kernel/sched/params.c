@@ -7,7 +7,8 @@ enum err
 thread_set_policy(struct thread *t, int policy, int nice, int rt_priority)
 {
 	struct runqueue *rq = thread_rq_lock(t);
-	bool is_current = rq->current == t, is_waiting = t->sched.is_queued && !is_current;
+	bool is_current = rq->current == t,
+	     is_waiting = t->sched.is_queued && !is_current;
 	bool was_rt = thread_is_rt(t);
 
 	rq_update_current(rq, clock_now_ns());
@@ -54,4 +55,14 @@ thread_set_affinity(struct thread *t, const struct cpumask *mask)
 		sched_enqueue_detached(t);
 	}
 	return OK;
+}
+
+nsec_t
+thread_turn_ns(struct thread *t)
+{
+	struct runqueue *rq = thread_rq_lock(t);
+	nsec_t ns = t->sched.policy == SCHED_FIFO ? 0 : rq_slice_ns(rq, t);
+
+	thread_rq_unlock(rq);
+	return ns;
 }

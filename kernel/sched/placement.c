@@ -1,7 +1,8 @@
 /*
- * Where a thread that becomes runnable runs: on its last CPU if that is idle (warm caches), else
- * on an idle CPU, first one of the same node, else where it was, unless this CPU is clearly less loaded.
- * All looks at other queues are without their locks: a hint may be old, balancing corrects it.
+ * Where a thread that becomes runnable runs: on its last CPU if that is idle (warm
+ * caches), else on an idle CPU, first one of the same node, else where it was, unless
+ * this CPU is clearly less loaded. All looks at other queues are without their locks: a
+ * hint may be old, balancing corrects it.
  */
 #include "kernel/sched/sched_priv.h"
 
@@ -67,7 +68,8 @@ find_least_loaded(const struct thread *t)
 		if (is_allowed(cpu, t) &&
 		    (!best || cpu_rq(cpu)->num_running < cpu_rq(best)->num_running))
 			best = cpu;
-	return best ? best : t->sched.cpu; /* set_affinity leaves at least one that is online */
+	return best ? best
+	            : t->sched.cpu; /* set_affinity leaves at least one that is online */
 }
 
 struct cpu *

@@ -1,4 +1,5 @@
-/* The order of runnable threads on one CPU: see runqueue.h. No hardware, no locks, no clock. */
+/* The order of runnable threads on one CPU: see runqueue.h. No hardware, no locks, no
+ * clock. */
 #include "kernel/sched/runqueue.h"
 
 #include "kernel/panic.h"
@@ -9,20 +10,59 @@ enum {
 	WEIGHT_IDLE = 3, /* SCHED_IDLE: what others leave, but never nothing */
 };
 
-/* Every fair thread has its turn in FAIR_PERIOD, but for MIN_SLICE each when there are many. */
+/* Every fair thread has its turn in FAIR_PERIOD, but for MIN_SLICE each when there are
+ * many. */
 static const nsec_t FAIR_PERIOD = 12 * NSEC_PER_MSEC;
 static const nsec_t MIN_SLICE = 2 * NSEC_PER_MSEC;
 static const nsec_t RR_SLICE = 100 * NSEC_PER_MSEC;
-static const nsec_t WAKE_GRANULARITY = NSEC_PER_MSEC; /* lag that lets a woken thread preempt */
+static const nsec_t WAKE_GRANULARITY =
+    NSEC_PER_MSEC; /* lag that lets a woken thread preempt */
 static const nsec_t SLEEPER_CREDIT = 6 * NSEC_PER_MSEC;
 static const nsec_t RT_PERIOD = NSEC_PER_SEC;
 static const nsec_t RT_LIMIT = 950 * NSEC_PER_MSEC;
 
 /* Linux's weights for nice -20 .. 19: each step is a factor of about 1.25. */
 static const uint32_t nice_weights[40] = {
-	88761, 71755, 56483, 46273, 36291, 29154, 23254, 18705, 14949, 11916, 9548, 7620, 6100,
-	4904, 3906, 3121, 2501, 1991, 1586, 1277, 1024, 820, 655, 526, 423, 335, 272, 215, 172,
-	137, 110, 87, 70, 56, 45, 36, 29, 23, 18, 15,
+    88761,
+    71755,
+    56483,
+    46273,
+    36291,
+    29154,
+    23254,
+    18705,
+    14949,
+    11916,
+    9548,
+    7620,
+    6100,
+    4904,
+    3906,
+    3121,
+    2501,
+    1991,
+    1586,
+    1277,
+    1024,
+    820,
+    655,
+    526,
+    423,
+    335,
+    272,
+    215,
+    172,
+    137,
+    110,
+    87,
+    70,
+    56,
+    45,
+    36,
+    29,
+    23,
+    18,
+    15,
 };
 
 void
@@ -226,8 +266,8 @@ rt_is_throttled(struct runqueue *rq, nsec_t now)
 static struct thread *
 rt_first(const struct runqueue *rq)
 {
-	unsigned i = rq->rt_bitmap[0] ? bit_first(rq->rt_bitmap[0]) :
-					64 + bit_first(rq->rt_bitmap[1]);
+	unsigned i = rq->rt_bitmap[0] ? bit_first(rq->rt_bitmap[0])
+	                              : 64 + bit_first(rq->rt_bitmap[1]);
 
 	return list_first(&rq->rt[i], struct thread, sched.link);
 }
@@ -299,9 +339,8 @@ rq_should_preempt(const struct runqueue *rq, const struct thread *t)
 }
 
 nsec_t
-rq_slice_ns(const struct runqueue *rq)
+rq_slice_ns(const struct runqueue *rq, const struct thread *t)
 {
-	const struct thread *t = rq->current;
 	nsec_t slice;
 
 	if (thread_is_rt(t))
@@ -317,7 +356,7 @@ rq_slice_is_over(const struct runqueue *rq)
 
 	if (thread_is_rt(t) && rq->rt_used_ns >= RT_LIMIT)
 		return true;
-	return t->sched.slice_used_ns >= rq_slice_ns(rq);
+	return t->sched.slice_used_ns >= rq_slice_ns(rq, t);
 }
 
 void

@@ -1,10 +1,11 @@
 /*
- * One CPU's runnable threads, and who of them runs next. Pure: the caller holds `lock`, gives the
- * time, and does what switching needs. Private to kernel/sched.
+ * One CPU's runnable threads, and who of them runs next. Pure: the caller holds `lock`,
+ * gives the time, and does what switching needs. Private to kernel/sched.
  *
- * RealTime: a FIFO list for each priority and a bitmap of those in use. High, Normal, Low and Idle: one
- * tree ordered by virtual run time, which grows by real time divided by weight; the leftmost has
- * had least of its share. The running thread is on neither, but counts in the sums.
+ * RealTime: a FIFO list for each priority and a bitmap of those in use. High, Normal, Low
+ * and Idle: one tree ordered by virtual run time, which grows by real time divided by
+ * weight; the leftmost has had least of its share. The running thread is on neither, but
+ * counts in the sums.
  */
 #pragma once
 
@@ -15,24 +16,25 @@ enum { RT_PRIORITIES = 100 };
 
 struct runqueue {
 	struct spinlock lock;
-	struct cpu *cpu;	/* [I] */
+	struct cpu *cpu;        /* [I] */
 	struct thread *current; /* [lock] */
-	struct thread *idle;	/* [I] */
+	struct thread *idle;    /* [I] */
 
 	/* All [lock]; read without it as hints by placement and balancing. */
 	uint32_t num_queued;  /* on the lists or in the tree: waiting for the CPU */
 	uint32_t num_running; /* those and the running thread, but not the idle thread */
-	int32_t num_blocked;  /* sleeps begun here less ended here: the sum over CPUs counts */
+	int32_t
+	    num_blocked; /* sleeps begun here less ended here: the sum over CPUs counts */
 
-	uint64_t rt_bitmap[2];	/* bit 99 - priority */
+	uint64_t rt_bitmap[2]; /* bit 99 - priority */
 	struct list rt[RT_PRIORITIES];
 	nsec_t rt_period_start; /* throttling: run time of RealTime in this period */
 	nsec_t rt_used_ns;
 
 	struct rb_root fair;
 	struct thread *fair_first; /* leftmost, or NULL */
-	uint64_t min_vruntime;	   /* no fair thread is much behind this; never goes back */
-	uint64_t fair_weight;	   /* of the queued and the running */
+	uint64_t min_vruntime; /* no fair thread is much behind this; never goes back */
+	uint64_t fair_weight;  /* of the queued and the running */
 
 	uint64_t num_switches;
 	uint64_t num_passes; /* calls of the scheduler: RCU's quiescent states */
@@ -49,7 +51,8 @@ void rq_init(struct runqueue *, struct cpu *);
 /* Level, weight and such as policy and nice value want them; `t` is on no queue. */
 void sched_params_set(struct thread *t, int policy, int nice, int rt_priority);
 
-/* A runnable thread comes (and may be picked), or ends being runnable; it is not the running one. */
+/* A runnable thread comes (and may be picked), or ends being runnable; it is not the
+ * running one. */
 void rq_add(struct runqueue *, struct thread *);
 void rq_remove(struct runqueue *, struct thread *);
 
@@ -61,8 +64,8 @@ void rq_current_joins(struct runqueue *);
 struct thread *rq_pick(struct runqueue *, nsec_t now);
 
 /*
- * The running thread, still runnable, goes back: to the front of its priority if it was preempted,
- * else (`is_turn_over`: slice used up, yield) behind its equals.
+ * The running thread, still runnable, goes back: to the front of its priority if it was
+ * preempted, else (`is_turn_over`: slice used up, yield) behind its equals.
  */
 void rq_put_back(struct runqueue *, struct thread *, bool is_turn_over);
 
@@ -72,21 +75,23 @@ void rq_charge(struct runqueue *, nsec_t delta_ns, nsec_t now);
 /* Whether `t`, queued here, should run instead of the running thread now. */
 bool rq_should_preempt(const struct runqueue *, const struct thread *t);
 
-/* What the running thread may run in one go while others wait; used up or not. */
-nsec_t rq_slice_ns(const struct runqueue *);
+/* What `t` may run in one go while others wait; whether the running thread has used it
+ * up. */
+nsec_t rq_slice_ns(const struct runqueue *, const struct thread *t);
 bool rq_slice_is_over(const struct runqueue *);
 
 /*
- * vruntime means something only among the threads of one CPU. One that leaves for another takes
- * along its distance to the others: rq_detach, rq_attach. A new thread starts detached. After a
- * sleep, the lead that a thread has on the others is bounded.
+ * vruntime means something only among the threads of one CPU. One that leaves for another
+ * takes along its distance to the others: rq_detach, rq_attach. A new thread starts
+ * detached. After a sleep, the lead that a thread has on the others is bounded.
  */
 void rq_place_woken(const struct runqueue *, struct thread *);
 void rq_place_new(struct thread *);
 void rq_detach(const struct runqueue *, struct thread *);
 void rq_attach(const struct runqueue *, struct thread *);
 
-/* The running thread yields: its turn is over, and the one that waits longest comes first. */
+/* The running thread yields: its turn is over, and the one that waits longest comes
+ * first. */
 void rq_yield(struct runqueue *);
 
 static inline bool

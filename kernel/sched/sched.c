@@ -1,20 +1,21 @@
 /*
  * The scheduler's frame: switching, waking, preemption, the idle loop.
  *
- * Each CPU has a run queue (runqueue.c decides who is next on it). The lock of the queue that a thread
- * belongs to (t->sched.cpu) guards its scheduling state, and its change from asleep to runnable. A CPU
- * holds its queue's lock from the decision to switch until the switch is done: the next thread
- * releases what the previous one took. So whoever holds that lock sees a thread either running or
- * with all its registers saved, and a woken thread can never run on two CPUs.
+ * Each CPU has a run queue (runqueue.c decides who is next on it). The lock of the queue
+ * that a thread belongs to (t->sched.cpu) guards its scheduling state, and its change
+ * from asleep to runnable. A CPU holds its queue's lock from the decision to switch until
+ * the switch is done: the next thread releases what the previous one took. So whoever
+ * holds that lock sees a thread either running or with all its registers saved, and a
+ * woken thread can never run on two CPUs.
  *
- * Preemption: whoever makes a better thread runnable sets cpu->need_resched, by an IPI if the CPU
- * is another. It is looked at when the last interrupt-off section, preemption-off section or
- * interrupt ends.
+ * Preemption: whoever makes a better thread runnable sets cpu->need_resched, by an IPI if
+ * the CPU is another. It is looked at when the last interrupt-off section, preemption-off
+ * section or interrupt ends.
  *
- * Time: run time is charged at switches, wake-ups and by one timer for each CPU, armed only
- * while a thread runs there: for the end of the slice if others wait, else ten times a second. It is
- * never disarmed: when it comes too early it arms itself anew, which is cheaper than a timer for
- * each switch.
+ * Time: run time is charged at switches, wake-ups and by one timer for each CPU, armed
+ * only while a thread runs there: for the end of the slice if others wait, else ten times
+ * a second. It is never disarmed: when it comes too early it arms itself anew, which is
+ * cheaper than a timer for each switch.
  */
 #include "kernel/sched/sched.h"
 
@@ -46,9 +47,10 @@ thread_rq_lock(struct thread *t)
 }
 
 /*
- * Shares out run time between user and system. Nothing is noted when system calls begin and end, so
- * this judges by how user mode was left: by an interrupt, then it was all user time; by a system
- * call, then its end, as long as calls usually take, was system time.
+ * Shares out run time between user and system. Nothing is noted when system calls begin
+ * and end, so this judges by how user mode was left: by an interrupt, then it was all
+ * user time; by a system call, then its end, as long as calls usually take, was system
+ * time.
  */
 static void
 account(struct runqueue *rq, struct thread *t, nsec_t delta)
@@ -115,7 +117,8 @@ arm_timer(struct runqueue *rq, nsec_t now)
 	nsec_t at = now + SAMPLE_PERIOD;
 
 	if (rq->num_queued) {
-		nsec_t slice = rq_slice_ns(rq), used = rq->current->sched.slice_used_ns;
+		nsec_t slice = rq_slice_ns(rq, rq->current),
+		       used = rq->current->sched.slice_used_ns;
 
 		at = now + (used < slice ? slice - used : 0);
 	}
@@ -210,7 +213,8 @@ wake_from(struct thread *t, unsigned states)
 bool
 thread_wake(struct thread *t)
 {
-	return wake_from(t, 1u << THREAD_SLEEPING | 1u << THREAD_BLOCKED | 1u << THREAD_STOPPED);
+	return wake_from(
+	    t, 1u << THREAD_SLEEPING | 1u << THREAD_BLOCKED | 1u << THREAD_STOPPED);
 }
 
 bool
@@ -252,8 +256,8 @@ thread_start(struct thread *t)
 /* ---- Switching ---- */
 
 /*
- * On the new thread's stack, still under the lock of this CPU's queue: lets go of the thread that ran
- * before. It may have been forbidden this CPU while it ran.
+ * On the new thread's stack, still under the lock of this CPU's queue: lets go of the
+ * thread that ran before. It may have been forbidden this CPU while it ran.
  */
 static NO_THREAD_SAFETY_ANALYSIS void
 finish_switch(struct thread *prev)
@@ -268,7 +272,7 @@ finish_switch(struct thread *prev)
 		return;
 	}
 	if (unlikely(!prev->sched.is_queued && prev->state == THREAD_RUNNABLE &&
-		prev != rq->idle)) {
+	             prev != rq->idle)) {
 		must_move = true;
 		rq_detach(rq, prev);
 		prev->sched.cpu = sched_choose_cpu(rq, prev, true);
@@ -320,9 +324,9 @@ switch_to(struct runqueue *rq, struct thread *prev, struct thread *next)
 }
 
 /*
- * Lets the best thread run. `is_preempted`: the current one does not sleep, whatever its state
- * says. What the interrupt-off section began with is per CPU, but belongs to the thread: it comes
- * along to the CPU on which the thread goes on.
+ * Lets the best thread run. `is_preempted`: the current one does not sleep, whatever its
+ * state says. What the interrupt-off section began with is per CPU, but belongs to the
+ * thread: it comes along to the CPU on which the thread goes on.
  */
 static NO_THREAD_SAFETY_ANALYSIS void
 reschedule(bool is_preempted)
@@ -370,8 +374,9 @@ schedule(void)
 {
 	if (CONFIG_DEBUG &&
 	    (this_cpu_read(preempt_count) || this_cpu_read(irq_off_depth) ||
-		this_cpu_read(irq_nesting)))
-		panic("schedule() with preemption off %u, interrupts off %u, in interrupt %u",
+	        this_cpu_read(irq_nesting)))
+		panic("schedule() with preemption off %u, interrupts off %u, in "
+		      "interrupt %u",
 		    this_cpu_read(preempt_count), this_cpu_read(irq_off_depth),
 		    this_cpu_read(irq_nesting));
 	do
@@ -391,7 +396,8 @@ void
 sched_preempt(void)
 {
 	while (!this_cpu_is(need_resched, 0) && this_cpu_is(preempt_count, 0) &&
-	       this_cpu_is(irq_off_depth, 0) && this_cpu_is(irq_nesting, 0) && irq_is_on())
+	       this_cpu_is(irq_off_depth, 0) && this_cpu_is(irq_nesting, 0) &&
+	       irq_is_on())
 		reschedule(true);
 }
 

@@ -18,7 +18,8 @@ this_rq(void)
 	return this_cpu_ptr(&runqueues);
 }
 
-/* Locks the run queue to which `t` belongs; the static analysis cannot follow a lock that is returned. */
+/* Locks the run queue to which `t` belongs; the static analysis cannot follow a lock that
+ * is returned. */
 struct runqueue *thread_rq_lock(struct thread *t) NO_THREAD_SAFETY_ANALYSIS;
 
 static inline NO_THREAD_SAFETY_ANALYSIS void
@@ -28,8 +29,8 @@ thread_rq_unlock(struct runqueue *rq)
 }
 
 /*
- * Puts `t`, runnable but on no queue and not running, on the queue of t->sched.cpu; vruntime is relative
- * (rq_detach). Preempts there if it should. No lock held.
+ * Puts `t`, runnable but on no queue and not running, on the queue of t->sched.cpu;
+ * vruntime is relative (rq_detach). Preempts there if it should. No lock held.
  */
 void sched_enqueue_detached(struct thread *t);
 
@@ -39,21 +40,24 @@ void rq_update_current(struct runqueue *, nsec_t now);
 /* Makes rq's CPU call the scheduler soon. Lock held. */
 void rq_kick(struct runqueue *);
 
-/* placement.c: where a thread that becomes runnable should run. `rq` is its queue, locked. */
-struct cpu *sched_choose_cpu(const struct runqueue *rq, const struct thread *t, bool is_new);
+/* placement.c: where a thread that becomes runnable should run. `rq` is its queue,
+ * locked. */
+struct cpu *sched_choose_cpu(
+    const struct runqueue *rq, const struct thread *t, bool is_new);
 
 /* placement.c: which CPUs are idle, a hint. */
 void sched_mark_idle(const struct cpu *, bool is_idle);
 
 /* balance.c: fetches a waiting thread from a busier CPU; rq's lock is held. */
 bool sched_pull(struct runqueue *rq);
-void sched_balance_tick(struct runqueue *rq, nsec_t now); /* from the slice timer; lock held */
+void sched_balance_tick(
+    struct runqueue *rq, nsec_t now); /* from the slice timer; lock held */
 
 /* thread.c */
 void threads_init(void);
 struct thread *thread_create_idle(struct cpu *cpu, void (*loop)(void *));
 struct thread *thread_create_boot(void); /* the context that kernel_main runs in */
-void thread_reap(struct thread *t);	 /* it has run for the last time; any context */
+void thread_reap(struct thread *t);      /* it has run for the last time; any context */
 unsigned thread_count(void);
 uint64_t thread_forks(void);
 

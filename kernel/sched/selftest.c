@@ -1,4 +1,5 @@
-/* In-kernel tests of the scheduler: shares, balance, creation, and a stress of all together. */
+/* In-kernel tests of the scheduler: shares, balance, creation, and a stress of all
+ * together. */
 #include "kernel/cmdline.h"
 #include "kernel/log.h"
 #include "kernel/sched/sched.h"
@@ -84,7 +85,7 @@ SELFTEST(spinners_are_balanced)
 static bool
 weights_share(int nice_a, int nice_b, unsigned percent_a)
 {
-	struct cpumask mask = { 0 };
+	struct cpumask mask = {0};
 	nsec_t a, b;
 	unsigned percent;
 
@@ -99,7 +100,8 @@ weights_share(int nice_a, int nice_b, unsigned percent_a)
 	b = run_time(threads[1]);
 	stop_all(2);
 	percent = (unsigned)(a * 100 / (a + b));
-	log_notice("nice %d against nice %d: %u%%, ideal %u%%", nice_a, nice_b, percent, percent_a);
+	log_notice("nice %d against nice %d: %u%%, ideal %u%%", nice_a, nice_b, percent,
+	    percent_a);
 	return percent + 4 >= percent_a && percent <= percent_a + 4;
 }
 
@@ -112,7 +114,7 @@ SELFTEST(nice_values_give_shares)
 
 SELFTEST(realtime_leaves_a_twentieth)
 {
-	struct cpumask mask = { 0 };
+	struct cpumask mask = {0};
 	nsec_t rt, fair;
 
 	cpumask_set(&mask, num_cpus - 1);
@@ -125,7 +127,8 @@ SELFTEST(realtime_leaves_a_twentieth)
 	rt = run_time(threads[1]);
 	fair = run_time(threads[0]);
 	stop_all(2);
-	log_notice("realtime %llu ms, other %llu ms", rt / NSEC_PER_MSEC, fair / NSEC_PER_MSEC);
+	log_notice(
+	    "realtime %llu ms, other %llu ms", rt / NSEC_PER_MSEC, fair / NSEC_PER_MSEC);
 	SELFTEST_CHECK(rt > 10 * fair && fair > 20 * NSEC_PER_MSEC);
 }
 
@@ -159,12 +162,13 @@ SELFTEST(affinity_moves_a_running_thread)
 {
 	threads[0] = spinner_start(SCHED_NORMAL, 0, 0);
 	for (unsigned i = 0; i < 20; i++) {
-		struct cpumask mask = { 0 };
+		struct cpumask mask = {0};
 		unsigned cpu = i * 7 % num_cpus;
 
 		cpumask_set(&mask, cpu);
 		SELFTEST_CHECK(thread_set_affinity(threads[0], &mask) == OK);
-		thread_sleep_ns(10 * NSEC_PER_MSEC);
+		for (unsigned ms = 0; ms < 1000 && threads[0]->sched.cpu->id != cpu; ms++)
+			thread_sleep_ns(NSEC_PER_MSEC);
 		SELFTEST_CHECK(threads[0]->sched.cpu->id == cpu);
 	}
 	stop_all(1);
@@ -215,7 +219,8 @@ storm_main(void *arg)
 
 static unsigned num_short;
 
-/* Threads that sleep, wake, allocate, contend, and others that come and go: stress_seconds=N. */
+/* Threads that sleep, wake, allocate, contend, and others that come and go:
+ * stress_seconds=N. */
 SELFTEST(stress)
 {
 	unsigned n = MIN(4 * num_cpus, (unsigned)MAX_THREADS);
@@ -223,7 +228,8 @@ SELFTEST(stress)
 	uint64_t rounds_before = 0;
 
 	for (unsigned i = 0; i < n; i++) {
-		threads[i] = thread_create_kernel("storm", storm_main, (void *)(uintptr_t)i);
+		threads[i] =
+		    thread_create_kernel("storm", storm_main, (void *)(uintptr_t)i);
 		SELFTEST_CHECK(threads[i]);
 		thread_start(threads[i]);
 	}
@@ -238,8 +244,8 @@ SELFTEST(stress)
 	}
 	rounds_before = __atomic_load_n(&num_rounds, __ATOMIC_RELAXED);
 	stop_all(n);
-	log_notice("stress: %lu rounds of %u threads, %u threads came and went", rounds_before, n,
-	    num_short);
+	log_notice("stress: %lu rounds of %u threads, %u threads came and went",
+	    rounds_before, n, num_short);
 	SELFTEST_CHECK(guarded[0] == guarded[1] && guarded[0] > 0);
 	SELFTEST_CHECK(rounds_before > 1000);
 }

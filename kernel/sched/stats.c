@@ -6,7 +6,8 @@
 
 enum {
 	LOAD_SHIFT = 16,
-	/* 2^16 * exp(-5 / 60), exp(-5 / 300), exp(-5 / 900): decay of an average in 5 s */
+	/* 2^16 * exp(-5 / 60), exp(-5 / 300), exp(-5 / 900): decay of an average in 5 s
+	 */
 	DECAY_1 = 60296,
 	DECAY_5 = 64453,
 	DECAY_15 = 65173,
@@ -23,12 +24,12 @@ sched_get_cpu_stats(const struct cpu *cpu, struct sched_stats *s)
 	const struct runqueue *rq = cpu_rq(cpu);
 	nsec_t now = clock_now_ns(), since;
 
-	*s = (struct sched_stats) {
-		.switches = rq->num_switches,
-		.num_running = rq->num_running,
-		.idle_ns = rq->idle_ns,
-		.user_ns = rq->user_ns,
-		.system_ns = rq->system_ns,
+	*s = (struct sched_stats){
+	    .switches = rq->num_switches,
+	    .num_running = rq->num_running,
+	    .idle_ns = rq->idle_ns,
+	    .user_ns = rq->user_ns,
+	    .system_ns = rq->system_ns,
 	};
 	/* A CPU that has slept for long has not said so yet. */
 	since = rq->idle->sched.run_start_ns;
@@ -41,7 +42,8 @@ sched_get_stats(struct sched_stats *sum)
 {
 	struct cpu *cpu;
 
-	*sum = (struct sched_stats) { .forks = thread_forks(), .num_threads = thread_count() };
+	*sum =
+	    (struct sched_stats){.forks = thread_forks(), .num_threads = thread_count()};
 	for_each_online_cpu(cpu) {
 		struct sched_stats s;
 
@@ -70,7 +72,7 @@ thread_times(const struct thread *t, nsec_t *utime_ns, nsec_t *stime_ns)
 static void
 load_sample(struct timer *timer)
 {
-	static const uint32_t decay[3] = { DECAY_1, DECAY_5, DECAY_15 };
+	static const uint32_t decay[3] = {DECAY_1, DECAY_5, DECAY_15};
 	int64_t active = 0;
 	struct cpu *cpu;
 
@@ -79,8 +81,8 @@ load_sample(struct timer *timer)
 	active = MAX(active, 0) << LOAD_SHIFT;
 	for (unsigned i = 0; i < 3; i++)
 		loads[i] = (loads[i] * decay[i] +
-			       (uint64_t)active * ((1u << LOAD_SHIFT) - decay[i])) >>
-		    LOAD_SHIFT;
+		               (uint64_t)active * ((1u << LOAD_SHIFT) - decay[i])) >>
+		           LOAD_SHIFT;
 	timer_arm(timer, timer->expires_ns + LOAD_PERIOD);
 }
 
@@ -126,8 +128,9 @@ sched_print_state(void)
 
 		if (!rq->current)
 			continue;
-		log_printf(LOG_INFO, "CPU %u: runs %s (%u), %u waiting, %lu switches\n", cpu->id,
-		    rq->current->name, rq->current->tid, rq->num_queued, rq->num_switches);
+		log_printf(LOG_INFO, "CPU %u: runs %s (%u), %u waiting, %lu switches\n",
+		    cpu->id, rq->current->name, rq->current->tid, rq->num_queued,
+		    rq->num_switches);
 		if (CONFIG_DEBUG)
 			spin_print_held(cpu);
 	}

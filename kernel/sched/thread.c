@@ -1,8 +1,8 @@
 /*
- * Life and death of threads. One reference is the creator's; thread_start takes another for the
- * scheduler, dropped when the thread has run for the last time (thread_reap, on its successor's
- * stack). The memory is freed after an RCU grace period, so a struct thread found under RCU
- * (thread_for_each, a mutex's owner) can be read.
+ * Life and death of threads. One reference is the creator's; thread_start takes another
+ * for the scheduler, dropped when the thread has run for the last time (thread_reap, on
+ * its successor's stack). The memory is freed after an RCU grace period, so a struct
+ * thread found under RCU (thread_for_each, a mutex's owner) can be read.
  */
 #include "kernel/sched/thread.h"
 
@@ -19,8 +19,8 @@
 static struct slab_cache *thread_cache;
 static struct spinlock list_lock = SPINLOCK_INIT("threads", RANK_OBJECT);
 static struct list all_threads = LIST_INIT(all_threads); /* [list_lock], read under RCU */
-static unsigned num_threads; /* [list_lock], [a] to read */
-static uint64_t num_forks;   /* likewise */
+static unsigned num_threads;                             /* [list_lock], [a] to read */
+static uint64_t num_forks;                               /* likewise */
 
 void
 threads_init(void)
@@ -67,7 +67,8 @@ thread_forks(void)
 	return num_forks;
 }
 
-/* A thread without stack, list entry and start; scheduling parameters of an ordinary thread. */
+/* A thread without stack, list entry and start; scheduling parameters of an ordinary
+ * thread. */
 static struct thread *
 thread_new(const char *name)
 {
@@ -150,7 +151,8 @@ inherit_params(struct thread *t, const struct thread *from)
 }
 
 struct thread *
-thread_create_user(struct process *process, const char *name, const struct trap_frame *frame)
+thread_create_user(
+    struct process *process, const char *name, const struct trap_frame *frame)
 {
 	struct thread *t = thread_new(name), *self = current_thread();
 
@@ -231,12 +233,13 @@ thread_exit(void)
 void
 thread_join(struct thread *t)
 {
-	(void)wait_event(&t->joiners, t->flags & THREAD_EXITED, WAIT_UNINTERRUPTIBLE, NO_TIMEOUT);
+	(void)wait_event(
+	    &t->joiners, t->flags & THREAD_EXITED, WAIT_UNINTERRUPTIBLE, NO_TIMEOUT);
 }
 
 /*
- * On the next thread's stack, interrupts off. A full stack cache means that freeing would have to
- * flush TLBs: that is left to thread_free, which runs where it may wait.
+ * On the next thread's stack, interrupts off. A full stack cache means that freeing would
+ * have to flush TLBs: that is left to thread_free, which runs where it may wait.
  */
 void
 thread_reap(struct thread *t)

@@ -1,7 +1,7 @@
 /*
- * Threads: what the scheduler runs. A kernel thread has no process; a user thread belongs to
- * one (kernel/proc/process.h). Owned by references: thread_get/thread_put; the scheduler holds
- * one while the thread lives. Each runs on its own guarded kernel stack.
+ * Threads: what the scheduler runs. A kernel thread has no process; a user thread belongs
+ * to one (kernel/proc/process.h). Owned by references: thread_get/thread_put; the
+ * scheduler holds one while the thread lives. Each runs on its own guarded kernel stack.
  */
 #pragma once
 
@@ -20,7 +20,7 @@ struct trap_frame;
 
 enum {
 	KERNEL_STACK_SIZE = 16384, /* plus a guard page below */
-	THREAD_NAME_LEN = 16,	   /* with the NUL, as Linux's comm */
+	THREAD_NAME_LEN = 16,      /* with the NUL, as Linux's comm */
 	MAX_HELD_MUTEXES = 12,
 };
 
@@ -33,18 +33,18 @@ struct held_mutex {
 };
 
 enum thread_state {
-	THREAD_RUNNABLE,	/* on a run queue or running */
-	THREAD_SLEEPING,	/* interruptible: S */
-	THREAD_BLOCKED,		/* uninterruptible: D */
-	THREAD_STOPPED,		/* by a job-control signal: T */
+	THREAD_RUNNABLE, /* on a run queue or running */
+	THREAD_SLEEPING, /* interruptible: S */
+	THREAD_BLOCKED,  /* uninterruptible: D */
+	THREAD_STOPPED,  /* by a job-control signal: T */
 	THREAD_DEAD,
 };
 
 /*
- * Scheduling levels, strongest first. A runnable RealTime thread always runs before the others (but
- * for 5% of each second, which throttling keeps for them). The others share the CPU by the
- * weights of their nice values, so none starves; among them a thread that wakes preempts a weaker
- * level at once while it is within its share.
+ * Scheduling levels, strongest first. A runnable RealTime thread always runs before the
+ * others (but for 5% of each second, which throttling keeps for them). The others share
+ * the CPU by the weights of their nice values, so none starves; among them a thread that
+ * wakes preempts a weaker level at once while it is within its share.
  */
 enum sched_level {
 	SCHED_LEVEL_REALTIME, /* SCHED_FIFO, SCHED_RR by priority 1..99 */
@@ -66,46 +66,48 @@ enum sched_policy {
 };
 
 struct thread {
-	uint64_t kernel_sp;	 /* +0: saved by context_switch (switch.asm) */
-	void *stack_base;	 /* [I] lowest usable byte of the kernel stack */
+	uint64_t kernel_sp; /* +0: saved by context_switch (switch.asm) */
+	void *stack_base;   /* [I] lowest usable byte of the kernel stack */
 	char name[THREAD_NAME_LEN];
-	uint32_t tid;		 /* [I] Linux tid; kernel threads have one too */
-	uint32_t refs;		 /* [a] */
-	uint32_t state;		 /* [a] enum thread_state */
-	uint32_t flags;		 /* [a] THREAD_* */
+	uint32_t tid;   /* [I] Linux tid; kernel threads have one too */
+	uint32_t refs;  /* [a] */
+	uint32_t state; /* [a] enum thread_state */
+	uint32_t flags; /* [a] THREAD_* */
 
-	struct process *process; /* [I] NULL for a kernel thread */
-	struct aspace *aspace;	 /* address space to load; NULL: borrow the last one */
+	struct process *process;  /* [I] NULL for a kernel thread */
+	struct aspace *aspace;    /* address space to load; NULL: borrow the last one */
 	struct list process_link; /* [process lock] in process->threads */
-	struct list all_link;	 /* in the list of all threads */
-	struct list tid_link;	 /* [tree, R] user threads by tid: kernel/proc/process.c */
+	struct list all_link;     /* in the list of all threads */
+	struct list tid_link; /* [tree, R] user threads by tid: kernel/proc/process.c */
 
-	struct rcu_head rcu;	 /* for its freeing */
+	struct rcu_head rcu; /* for its freeing */
 
-	/* Scheduling: owned by kernel/sched; [rq] is the lock of the run queue of `cpu`. */
+	/* Scheduling: owned by kernel/sched; [rq] is the lock of the run queue of `cpu`.
+	 */
 	struct {
-		struct cpu *cpu;	/* [rq] where it runs or ran last */
-		uint8_t level;		/* [rq] enum sched_level */
-		uint8_t policy;		/* [rq] enum sched_policy */
-		int8_t nice;		/* [rq] */
-		uint8_t rt_priority;	/* [rq] 1..99, 0 for other policies */
-		bool is_queued;		/* [rq] runnable: on a queue, or running */
-		bool is_running;	/* [rq] on a CPU now: its stack is in use */
-		bool is_killable;	/* [own] a fatal signal ends this sleep */
-		bool resets_on_fork;	/* [rq] SCHED_RESET_ON_FORK */
-		uint32_t weight;	/* [rq] share by nice value */
+		struct cpu *cpu;         /* [rq] where it runs or ran last */
+		uint8_t level;           /* [rq] enum sched_level */
+		uint8_t policy;          /* [rq] enum sched_policy */
+		int8_t nice;             /* [rq] */
+		uint8_t rt_priority;     /* [rq] 1..99, 0 for other policies */
+		bool is_queued;          /* [rq] runnable: on a queue, or running */
+		bool is_running;         /* [rq] on a CPU now: its stack is in use */
+		bool is_killable;        /* [own] a fatal signal ends this sleep */
+		bool resets_on_fork;     /* [rq] SCHED_RESET_ON_FORK */
+		uint32_t weight;         /* [rq] share by nice value */
 		uint32_t inverse_weight; /* [rq] 2^32 / weight */
 		union {
 			struct rb_node node; /* [rq] among the fair, by vruntime */
 			struct list link;    /* [rq] of one real-time priority */
 		};
-		uint64_t vruntime;	/* [rq] weighted run time, ns */
-		nsec_t run_start_ns;	/* [rq] when its time was last charged */
-		nsec_t slice_used_ns;	/* [rq] since it was picked */
+		uint64_t vruntime;       /* [rq] weighted run time, ns */
+		nsec_t run_start_ns;     /* [rq] when its time was last charged */
+		nsec_t slice_used_ns;    /* [rq] since it was picked */
 		struct cpumask affinity; /* [rq] */
 	} sched;
 
-	/* Accounting, ns; written by the owning CPU. Up to date only while it does not run. */
+	/* Accounting, ns; written by the owning CPU. Up to date only while it does not
+	 * run. */
 	nsec_t utime_ns, stime_ns;
 	uint64_t nvcsw, nivcsw;
 	nsec_t start_ns; /* [I] monotonic time of creation */
@@ -123,7 +125,8 @@ struct thread {
 	uint64_t sig_altstack_sp, sig_altstack_size;
 	uint32_t sig_altstack_flags;
 
-	uint32_t USER *clear_child_tid;	/* CLONE_CHILD_CLEARTID: zeroed and woken at exit */
+	uint32_t USER
+	    *clear_child_tid; /* CLONE_CHILD_CLEARTID: zeroed and woken at exit */
 	uint32_t USER *set_child_tid;
 	void USER *robust_list;
 	uint8_t pdeath_signal; /* prctl(PR_SET_PDEATHSIG) */
@@ -144,51 +147,59 @@ struct thread {
 };
 
 enum {
-	THREAD_NEED_SIGNAL = 1 << 0,  /* look at pending signals before going to user mode */
+	THREAD_NEED_SIGNAL =
+	    1 << 0, /* look at pending signals before going to user mode */
 	THREAD_IS_KERNEL = 1 << 1,
 	THREAD_EXITING = 1 << 2,
-	THREAD_RESTORE_MASK = 1 << 3, /* sig_saved_mask comes back on return to user mode */
-	THREAD_EXITED = 1 << 4,	      /* will not run its own code any more */
-	THREAD_OWNS_TID = 1 << 5,     /* its tid is freed with it */
+	THREAD_RESTORE_MASK = 1
+	                      << 3, /* sig_saved_mask comes back on return to user mode */
+	THREAD_EXITED = 1 << 4,     /* will not run its own code any more */
+	THREAD_OWNS_TID = 1 << 5,   /* its tid is freed with it */
 };
 
 /*
- * Makes a kernel thread, not yet running: thread_start lets it go. It ends by returning from `entry`.
- * NULL: no memory. The caller owns one reference.
+ * Makes a kernel thread, not yet running: thread_start lets it go. It ends by returning
+ * from `entry`. NULL: no memory. The caller owns one reference.
  */
 struct thread *thread_create_kernel(const char *name, void (*entry)(void *), void *arg);
 
 /*
  * Makes a user thread of `process` whose first act is to return to user mode with `frame`
- * (copied to the top of its kernel stack). Not yet running. NULL: no memory or no tid left.
- * Scheduling parameters are those of the current thread (fork). The first thread of a process
- * (process->leader is NULL) has the tid process->pid, which stays the process's to free.
+ * (copied to the top of its kernel stack). Not yet running. NULL: no memory or no tid
+ * left. Scheduling parameters are those of the current thread (fork). The first thread of
+ * a process (process->leader is NULL) has the tid process->pid, which stays the process's
+ * to free.
  */
 struct thread *thread_create_user(
     struct process *process, const char *name, const struct trap_frame *frame);
 
-/* Makes a new thread runnable. The scheduler takes a reference, until the thread has ended. */
+/* Makes a new thread runnable. The scheduler takes a reference, until the thread has
+ * ended. */
 void thread_start(struct thread *);
 
 /*
- * Any sleep ends, whatever the mode: the sleeper looks at its condition again. Any context in which
- * RANK_RUN_QUEUE may be taken. Returns whether it was asleep (or stopped).
+ * Any sleep ends, whatever the mode: the sleeper looks at its condition again. Any
+ * context in which RANK_RUN_QUEUE may be taken. Returns whether it was asleep (or
+ * stopped).
  */
 bool thread_wake(struct thread *);
-bool thread_wake_interruptible(struct thread *); /* only from THREAD_SLEEPING; for signals */
-bool thread_wake_killable(struct thread *); /* and from stops and killable sleeps: fatal signals */
+bool thread_wake_interruptible(
+    struct thread *); /* only from THREAD_SLEEPING; for signals */
+bool thread_wake_killable(
+    struct thread *); /* and from stops and killable sleeps: fatal signals */
 
 /*
- * Sets the current thread's state before it looks at the condition it will sleep for; a full
- * memory barrier. Then schedule() sleeps, unless a wake-up came between.
+ * Sets the current thread's state before it looks at the condition it will sleep for; a
+ * full memory barrier. Then schedule() sleeps, unless a wake-up came between.
  */
 void thread_set_state(enum thread_state);
 
-NORETURN void thread_exit(void); /* ends the current thread */
+NORETURN void thread_exit(void);   /* ends the current thread */
 void thread_join(struct thread *); /* sleeps until it has ended; needs a reference */
 
 struct thread *thread_get(struct thread *);
-void thread_put(struct thread *); /* frees it with the last reference, in thread context */
+void thread_put(
+    struct thread *); /* frees it with the last reference, in thread context */
 
 /* Gives up the CPU. thread_yield stays runnable; schedule() runs whatever is next. */
 void thread_yield(void);
@@ -203,8 +214,8 @@ enum err thread_set_affinity(struct thread *, const struct cpumask *);
 void thread_for_each(bool (*fn)(struct thread *, void *arg), void *arg);
 
 /*
- * Allocation of tids/pids: one space, as Linux. 0: none left. 1 is init's and never given out: it
- * need not be allocated or freed.
+ * Allocation of tids/pids: one space, as Linux. 0: none left. 1 is init's and never given
+ * out: it need not be allocated or freed.
  */
 uint32_t tid_alloc(void);
 void tid_free(uint32_t tid);

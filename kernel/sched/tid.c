@@ -1,7 +1,8 @@
 /*
- * Thread and process numbers: a bitmap with summaries above it, so that the next free number after
- * the last one given is found in as many steps as there are levels. Level 0 has a bit for each
- * number in use, a bit of level n + 1 says that a whole word of level n is full.
+ * Thread and process numbers: a bitmap with summaries above it, so that the next free
+ * number after the last one given is found in as many steps as there are levels. Level 0
+ * has a bit for each number in use, a bit of level n + 1 says that a whole word of level
+ * n is full.
  *
  * As on Linux, numbers are given in rising order and, after the last, again from 300.
  */
@@ -14,11 +15,12 @@ enum {
 	LEVELS = 3,
 };
 
-static uint64_t level0[TID_LIMIT / 64] = { 0x3 }; /* 0: idle threads; 1: init */
+static uint64_t level0[TID_LIMIT / 64] = {0x3}; /* 0: idle threads; 1: init */
 static uint64_t level1[TID_LIMIT / 64 / 64];
 static uint64_t level2[1];
-static uint64_t *const levels[LEVELS] = { level0, level1, level2 };
-static const uint32_t level_bits[LEVELS] = { TID_LIMIT, TID_LIMIT / 64, TID_LIMIT / 64 / 64 };
+static uint64_t *const levels[LEVELS] = {level0, level1, level2};
+static const uint32_t level_bits[LEVELS] = {
+    TID_LIMIT, TID_LIMIT / 64, TID_LIMIT / 64 / 64};
 
 static struct spinlock tid_lock = SPINLOCK_INIT("tid", RANK_OBJECT);
 static uint32_t last GUARDED_BY(tid_lock) = 1;
@@ -34,8 +36,8 @@ next_clear(unsigned level, uint32_t from)
 		return limit;
 	free = ~levels[level][from / 64] & ~0ull << from % 64;
 	if (!free) {
-		uint32_t word = level + 1 < LEVELS ? next_clear(level + 1, from / 64 + 1) :
-						     (from / 64 + 1);
+		uint32_t word = level + 1 < LEVELS ? next_clear(level + 1, from / 64 + 1)
+		                                   : (from / 64 + 1);
 
 		if (word * 64 >= limit)
 			return limit;

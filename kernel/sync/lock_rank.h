@@ -1,45 +1,47 @@
 /*
  * The lock order. A lock may be taken only when its rank is above that of every lock the
  * CPU (spinlock) or thread (mutex) holds; debug builds check each acquisition. Ranks are
- * spaced so that a new lock finds its place; two locks of one rank are taken only together
- * by spin_lock_pair(), which orders them by address.
+ * spaced so that a new lock finds its place; two locks of one rank are taken only
+ * together by spin_lock_pair(), which orders them by address.
  */
 #pragma once
 
 enum lock_rank {
 	/* Mutexes and reader-writer semaphores: taken while sleeping is allowed. */
-	RANK_FILE_POS = 50,	 /* struct file: position; held around whole reads and writes */
-	RANK_SETUP = 100,	 /* bring-up and configuration: mounts, driver tables */
-	RANK_TTY_CONF = 200,	 /* termios changes */
-	RANK_VFS_RENAME = 300,	 /* renames across directories, one a file system */
-	RANK_EPOLL_FILES = 305,	 /* links between files and epoll instances */
-	RANK_EPOLL = 307,	 /* ..312: an epoll instance; what it watches comes after it */
-	RANK_INODE = 340,	 /* inode contents, parent directory before child */
+	RANK_FILE_POS =
+	    50,           /* struct file: position; held around whole reads and writes */
+	RANK_SETUP = 100, /* bring-up and configuration: mounts, driver tables */
+	RANK_TTY_CONF = 200,    /* termios changes */
+	RANK_VFS_RENAME = 300,  /* renames across directories, one a file system */
+	RANK_EPOLL_FILES = 305, /* links between files and epoll instances */
+	RANK_EPOLL = 307, /* ..312: an epoll instance; what it watches comes after it */
+	RANK_INODE = 340, /* inode contents, parent directory before child */
 	RANK_PIPE = 360,
-	RANK_MMAP = 500,	 /* address space: shared by faults, exclusive by changes */
+	RANK_MMAP = 500, /* address space: shared by faults, exclusive by changes */
 	RANK_PAGE_CACHE = 600,
 
 	/* Spinlocks: interrupts off, no sleeping, no allocation inside. */
-	RANK_PROC_TREE = 1000,	 /* parents, children, groups, sessions */
-	RANK_PROC = 1050,	 /* one process: threads, state */
+	RANK_PROC_TREE = 1000, /* parents, children, groups, sessions */
+	RANK_PROC = 1050,      /* one process: threads, state */
 	RANK_SIGNAL = 1100,
 	RANK_FD_TABLE = 1150,
 	RANK_DENTRY = 1200,
 	RANK_MOUNT = 1220,
-	RANK_OBJECT = 1300,	 /* small objects of drivers, file systems, ipc */
+	RANK_OBJECT = 1300, /* small objects of drivers, file systems, ipc */
 	RANK_TTY = 1400,
-	RANK_PAGE_TABLE = 1500,	 /* one page-table page */
-	RANK_PAGE_TREE = 1550,	 /* page cache tree */
+	RANK_PAGE_TABLE = 1500, /* one page-table page */
+	RANK_PAGE_TREE = 1550,  /* page cache tree */
 	RANK_KVA = 1600,
 	RANK_SLAB_LIST = 1690,
 	RANK_SLAB = 1700,
 	RANK_FRAMES = 1800,
 	RANK_WAIT_QUEUE = 2000,
-	RANK_EPOLL_READY = 2010, /* ..2021: ready lists, taken by wake-ups; the watcher's comes after */
+	RANK_EPOLL_READY =
+	    2010, /* ..2021: ready lists, taken by wake-ups; the watcher's comes after */
 	RANK_RUN_QUEUE = 2100,
-	RANK_TIMER = 2150,	 /* timers are armed under any lock above */
-	RANK_IRQ = 2200,	 /* interrupt controllers */
+	RANK_TIMER = 2150, /* timers are armed under any lock above */
+	RANK_IRQ = 2200,   /* interrupt controllers */
 	RANK_IPI = 2300,
-	RANK_LOG = 2400,	 /* last: logging works under every other lock */
+	RANK_LOG = 2400, /* last: logging works under every other lock */
 	RANK_CONSOLE = 2500,
 };

@@ -1,10 +1,12 @@
 /*
- * Mutexes. `owner` is the whole state of an uncontended one: taken and released by one atomic each.
- * With bit 0 set (someone waits) both ways lead through `lock` and the list of waiters.
+ * Mutexes. `owner` is the whole state of an uncontended one: taken and released by one
+ * atomic each. With bit 0 set (someone waits) both ways lead through `lock` and the list
+ * of waiters.
  *
- * A release wakes the first waiter but leaves the mutex free, so that a running thread may take it
- * meanwhile: throughput. A waiter that was woken and found it taken is given it by hand the next time:
- * fairness, nobody waits for more than two turns at the head of the list.
+ * A release wakes the first waiter but leaves the mutex free, so that a running thread
+ * may take it meanwhile: throughput. A waiter that was woken and found it taken is given
+ * it by hand the next time: fairness, nobody waits for more than two turns at the head of
+ * the list.
  */
 #include "kernel/sync/mutex.h"
 
@@ -35,13 +37,14 @@ take_free(struct mutex *m)
 {
 	uintptr_t expected = 0;
 
-	return __atomic_compare_exchange_n(&m->owner, &expected, (uintptr_t)current_thread(),
-	    false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+	return __atomic_compare_exchange_n(&m->owner, &expected,
+	    (uintptr_t)current_thread(), false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
 }
 
 /*
- * While the owner runs on another CPU it is likely to release the mutex sooner than a switch takes.
- * Its struct thread stays readable because this CPU passes no quiescent state meanwhile.
+ * While the owner runs on another CPU it is likely to release the mutex sooner than a
+ * switch takes. Its struct thread stays readable because this CPU passes no quiescent
+ * state meanwhile.
  */
 static bool
 spin_on_owner(struct mutex *m)
@@ -69,7 +72,8 @@ spin_on_owner(struct mutex *m)
 	return taken;
 }
 
-/* Takes the mutex if it is free, else makes sure that its release comes to the waiters. */
+/* Takes the mutex if it is free, else makes sure that its release comes to the waiters.
+ */
 static bool
 take_or_mark(struct mutex *m)
 {
@@ -78,7 +82,8 @@ take_or_mark(struct mutex *m)
 	do {
 		new = old | HAS_WAITERS;
 		if (!(old & ~(uintptr_t)HAS_WAITERS))
-			new = (uintptr_t)current_thread() | (list_is_empty(&m->waiters) ? 0 : 1);
+			new = (uintptr_t)current_thread() |
+			      (list_is_empty(&m->waiters) ? 0 : 1);
 	} while (!__atomic_compare_exchange_n(
 	    &m->owner, &old, new, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED));
 	return !(old & ~(uintptr_t)HAS_WAITERS);
@@ -98,8 +103,8 @@ leave_queue(struct mutex *m, struct mutex_waiter *w)
 		thread_wake(next->thread);
 }
 
-static enum err wait_turn(struct mutex *m, struct mutex_waiter *w, enum thread_state state)
-    MUST_HOLD(m->lock);
+static enum err wait_turn(
+    struct mutex *m, struct mutex_waiter *w, enum thread_state state) MUST_HOLD(m->lock);
 
 static enum err
 wait_turn(struct mutex *m, struct mutex_waiter *w, enum thread_state state)
@@ -126,7 +131,7 @@ wait_turn(struct mutex *m, struct mutex_waiter *w, enum thread_state state)
 static enum err
 lock_slow(struct mutex *m, enum thread_state state)
 {
-	struct mutex_waiter w = { .thread = current_thread() };
+	struct mutex_waiter w = {.thread = current_thread()};
 	enum err err = OK;
 
 	if (spin_on_owner(m))
@@ -191,7 +196,8 @@ unlock_slow(struct mutex *m)
 	spin_lock(&m->lock);
 	w = list_first(&m->waiters, struct mutex_waiter, link);
 	if (!w) {
-		/* Not freed here: the mutex may cease to exist the moment it looks free. */
+		/* Not freed here: the mutex may cease to exist the moment it looks free.
+		 */
 		__atomic_fetch_and(&m->owner, ~(uintptr_t)HAS_WAITERS, __ATOMIC_RELAXED);
 		spin_unlock(&m->lock);
 		return false;
@@ -220,7 +226,7 @@ mutex_unlock(struct mutex *m)
 	do {
 		self = (uintptr_t)current_thread();
 		if (likely(__atomic_compare_exchange_n(
-			&m->owner, &self, 0, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED)))
+		        &m->owner, &self, 0, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED)))
 			return;
 	} while (!unlock_slow(m));
 }

@@ -9,15 +9,18 @@
 
 struct mutex {
 	uintptr_t owner; /* [a] struct thread *, 0 when free; bit 0: someone waits */
-	uint32_t rank;	 /* [I] */
+	uint32_t rank;   /* [I] */
 	const char *name;
 	struct spinlock lock;
 	struct list waiters; /* [lock] */
 } CAPABILITY("mutex");
 
 #define MUTEX_INIT(var, mutex_name, lock_rank) \
-	{ .rank = (lock_rank), .name = (mutex_name), \
-	  .lock = SPINLOCK_INIT(mutex_name, RANK_WAIT_QUEUE), .waiters = LIST_INIT((var).waiters) }
+	{ \
+		.rank = (lock_rank), .name = (mutex_name), \
+		.lock = SPINLOCK_INIT(mutex_name, RANK_WAIT_QUEUE), \
+		.waiters = LIST_INIT((var).waiters) \
+	}
 
 void mutex_init(struct mutex *, const char *name, enum lock_rank rank);
 void mutex_lock(struct mutex *m) ACQUIRES(*m);
@@ -31,7 +34,8 @@ void mutex_lock_pair(struct mutex *a, struct mutex *b) NO_THREAD_SAFETY_ANALYSIS
 void mutex_unlock_pair(struct mutex *a, struct mutex *b) NO_THREAD_SAFETY_ANALYSIS;
 
 struct rwsem {
-	int64_t count; /* [a] bit 0: a writer has it, bit 1: someone waits; 4 for each reader */
+	int64_t count; /* [a] bit 0: a writer has it, bit 1: someone waits; 4 for each
+	                  reader */
 	uint32_t rank; /* [I] */
 	const char *name;
 	struct spinlock lock;
@@ -39,8 +43,11 @@ struct rwsem {
 } CAPABILITY("rwsem");
 
 #define RWSEM_INIT(var, sem_name, lock_rank) \
-	{ .rank = (lock_rank), .name = (sem_name), \
-	  .lock = SPINLOCK_INIT(sem_name, RANK_WAIT_QUEUE), .waiters = LIST_INIT((var).waiters) }
+	{ \
+		.rank = (lock_rank), .name = (sem_name), \
+		.lock = SPINLOCK_INIT(sem_name, RANK_WAIT_QUEUE), \
+		.waiters = LIST_INIT((var).waiters) \
+	}
 
 void rwsem_init(struct rwsem *, const char *name, enum lock_rank rank);
 void rwsem_lock_shared(struct rwsem *) NO_THREAD_SAFETY_ANALYSIS;

@@ -1,14 +1,16 @@
 /*
- * RCU. A reader has preemption off, so a CPU that has called the scheduler (runqueue.num_passes
- * moved) has ended every section it was in. One kernel thread runs the grace periods: it takes all
- * callbacks waiting, notes every CPU's count, waits a little, and then looks whether each CPU has
- * moved on or idles. One that has not, because it runs a long stretch in user mode or in the
- * kernel, is made to call the scheduler by an IPI.
+ * RCU. A reader has preemption off, so a CPU that has called the scheduler
+ * (runqueue.num_passes moved) has ended every section it was in. One kernel thread runs
+ * the grace periods: it takes all callbacks waiting, notes every CPU's count, waits a
+ * little, and then looks whether each CPU has moved on or idles. One that has not,
+ * because it runs a long stretch in user mode or in the kernel, is made to call the
+ * scheduler by an IPI.
  *
- * An idle CPU is not woken. It may be in an interrupt handler, which may read under RCU, so irq_nesting
- * must be 0; as that is written without a fence, we look only after the little wait: a handler
- * whose read section began before the grace period has made its irq_nesting visible by then (stores
- * leave a processor within microseconds), and one that began later sees what was published.
+ * An idle CPU is not woken. It may be in an interrupt handler, which may read under RCU,
+ * so irq_nesting must be 0; as that is written without a fence, we look only after the
+ * little wait: a handler whose read section began before the grace period has made its
+ * irq_nesting visible by then (stores leave a processor within microseconds), and one
+ * that began later sees what was published.
  */
 #include "kernel/sync/rcu.h"
 
@@ -22,12 +24,13 @@ static const nsec_t STALL_TIME = 10 * NSEC_PER_SEC;
 
 enum { POLLS_BEFORE_KICK = 3 };
 
-/* Callbacks that wait for the next grace period: each CPU pushes on its own, the thread takes all. */
+/* Callbacks that wait for the next grace period: each CPU pushes on its own, the thread
+ * takes all. */
 static PER_CPU(struct rcu_head *, waiting);
 
 static struct thread *rcu_thread;
 static struct wait_queue work = WAIT_QUEUE_INIT(work);
-static uint32_t has_work;	/* [a] */
+static uint32_t has_work;        /* [a] */
 static uint32_t num_synchronize; /* [a] threads that sleep in rcu_synchronize */
 
 void
@@ -68,8 +71,8 @@ take_waiting(void)
 	struct cpu *cpu;
 
 	for_each_online_cpu(cpu) {
-		struct rcu_head *h =
-		    __atomic_exchange_n(per_cpu_ptr(&waiting, cpu), NULL, __ATOMIC_ACQUIRE);
+		struct rcu_head *h = __atomic_exchange_n(
+		    per_cpu_ptr(&waiting, cpu), NULL, __ATOMIC_ACQUIRE);
 
 		for (; h; h = next) {
 			next = h->next;
@@ -92,7 +95,7 @@ is_quiet(const struct cpu *cpu)
 	const struct runqueue *rq = cpu_rq(cpu);
 
 	return __atomic_load_n(&rq->current, __ATOMIC_ACQUIRE) == rq->idle &&
-	    !__atomic_load_n(&cpu->irq_nesting, __ATOMIC_ACQUIRE);
+	       !__atomic_load_n(&cpu->irq_nesting, __ATOMIC_ACQUIRE);
 }
 
 static void
@@ -100,11 +103,12 @@ report_stall(const struct cpu *cpu)
 {
 	const struct thread *t = cpu_rq(cpu)->current;
 
-	log_warn("rcu: CPU %u has not called the scheduler for 10 s; it runs %s (%u)", cpu->id,
-	    t->name, t->tid);
+	log_warn("rcu: CPU %u has not called the scheduler for 10 s; it runs %s (%u)",
+	    cpu->id, t->name, t->tid);
 }
 
-/* Waits for every CPU online at the start. CPUs that come later cannot have seen the old data. */
+/* Waits for every CPU online at the start. CPUs that come later cannot have seen the old
+ * data. */
 static void
 wait_grace_period(void)
 {
@@ -115,13 +119,14 @@ wait_grace_period(void)
 	struct cpu *cpu;
 
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	pending = (struct cpumask) { 0 };
+	pending = (struct cpumask){0};
 	for_each_online_cpu(cpu) {
 		before[cpu->id] = passes(cpu);
 		cpumask_set(&pending, cpu->id);
 	}
 	for (unsigned polls = 0; !cpumask_is_empty(&pending); polls++) {
-		bool must_kick = polls == POLLS_BEFORE_KICK || (polls == 0 && num_synchronize);
+		bool must_kick =
+		    polls == POLLS_BEFORE_KICK || (polls == 0 && num_synchronize);
 
 		if (!is_reported && clock_now_ns() - start > STALL_TIME) {
 			is_reported = true;
@@ -148,7 +153,8 @@ rcu_main(void *arg)
 	for (;;) {
 		struct rcu_head *h, *next;
 
-		(void)wait_event(&work, __atomic_exchange_n(&has_work, 0, __ATOMIC_SEQ_CST),
+		(void)wait_event(&work,
+		    __atomic_exchange_n(&has_work, 0, __ATOMIC_SEQ_CST),
 		    WAIT_INTERRUPTIBLE, NO_TIMEOUT);
 		h = take_waiting();
 		if (h)
@@ -189,7 +195,7 @@ synchronize_done(struct rcu_head *head)
 void
 rcu_synchronize(void)
 {
-	struct synchronizer s = { .thread = current_thread() };
+	struct synchronizer s = {.thread = current_thread()};
 
 	assert_may_sleep();
 	__atomic_fetch_add(&num_synchronize, 1, __ATOMIC_RELAXED);

@@ -1,7 +1,7 @@
 /*
- * RCU: readers of read-mostly data take no lock; a writer publishes a new version and frees
- * the old one when every CPU has passed a quiescent state (context switch, user mode, idle).
- * A read section runs with preemption off and must not sleep.
+ * RCU: readers of read-mostly data take no lock; a writer publishes a new version and
+ * frees the old one when every CPU has passed a quiescent state (context switch, user
+ * mode, idle). A read section runs with preemption off and must not sleep.
  */
 #pragma once
 
@@ -15,7 +15,8 @@ struct rcu_head {
 void rcu_read_lock(void);
 void rcu_read_unlock(void);
 
-/* Calls func(head) in thread context after all read sections now running have ended. Any context. */
+/* Calls func(head) in thread context after all read sections now running have ended. Any
+ * context. */
 void rcu_call(struct rcu_head *head, void (*func)(struct rcu_head *head));
 
 /* Sleeps until all read sections now running have ended. */
@@ -25,4 +26,4 @@ void rcu_synchronize(void);
 void rcu_init(void);
 
 #define rcu_dereference(p) __atomic_load_n(&(p), __ATOMIC_CONSUME)
-#define rcu_assign(p, v) __atomic_store_n(&(p), (v), __ATOMIC_RELEASE)
+#define rcu_assign(p, v)   __atomic_store_n(&(p), (v), __ATOMIC_RELEASE)

@@ -1,11 +1,13 @@
 /*
- * Reader-writer semaphores. `count` is the whole state of an uncontended one: a reader adds 4, a writer
- * sets bit 0. Bit 1 says that the list of waiters is not empty; while it is set, new readers
- * queue too, so writers are not starved. The one who releases last hands over: to the writer at the
- * head of the list, or to all readers up to the next writer.
+ * Reader-writer semaphores. `count` is the whole state of an uncontended one: a reader
+ * adds 4, a writer sets bit 0. Bit 1 says that the list of waiters is not empty; while it
+ * is set, new readers queue too, so writers are not starved. The one who releases last
+ * hands over: to the writer at the head of the list, or to all readers up to the next
+ * writer.
  *
- * A reader that finds a bit set has already added its 4 and takes it back; until then it looks like
- * a reader. That can only delay a hand-over, and it repeats the hand-over itself.
+ * A reader that finds a bit set has already added its 4 and takes it back; until then it
+ * looks like a reader. That can only delay a hand-over, and it repeats the hand-over
+ * itself.
  */
 #include "kernel/sched/thread.h"
 #include "kernel/sync/held.h"
@@ -26,7 +28,8 @@ rwsem_init(struct rwsem *s, const char *name, enum lock_rank rank)
 	*s = (struct rwsem)RWSEM_INIT(*s, name, rank);
 }
 
-/* Tries to move `count` to what it is with `w` in; false if `w` has to wait on. Lock held. */
+/* Tries to move `count` to what it is with `w` in; false if `w` has to wait on. Lock
+ * held. */
 static bool
 admit(struct rwsem *s, const struct rwsem_waiter *w)
 {
@@ -37,7 +40,8 @@ admit(struct rwsem *s, const struct rwsem_waiter *w)
 		if (old & blockers)
 			return false;
 	} while (!__atomic_compare_exchange_n(&s->count, &old,
-	    old + (w->is_writer ? WRITER : READER), false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED));
+	    old + (w->is_writer ? WRITER : READER), false, __ATOMIC_ACQUIRE,
+	    __ATOMIC_RELAXED));
 	return true;
 }
 
@@ -50,7 +54,8 @@ hand_over(struct rwsem *s)
 	while ((w = list_first(&s->waiters, struct rwsem_waiter, link)) && admit(s, w)) {
 		list_remove(&w->link);
 		if (list_is_empty(&s->waiters))
-			__atomic_fetch_and(&s->count, ~(int64_t)WAITERS, __ATOMIC_RELAXED);
+			__atomic_fetch_and(
+			    &s->count, ~(int64_t)WAITERS, __ATOMIC_RELAXED);
 		w->is_granted = true;
 		thread_wake(w->thread);
 	}
@@ -59,7 +64,7 @@ hand_over(struct rwsem *s)
 static void
 lock_slow(struct rwsem *s, bool is_writer)
 {
-	struct rwsem_waiter w = { .thread = current_thread(), .is_writer = is_writer };
+	struct rwsem_waiter w = {.thread = current_thread(), .is_writer = is_writer};
 
 	spin_lock(&s->lock);
 	if (!is_writer)
@@ -90,7 +95,8 @@ rwsem_lock_shared(struct rwsem *s)
 	assert_may_sleep();
 	if (CONFIG_DEBUG)
 		held_push(s, s->name, s->rank, __builtin_return_address(0), false);
-	if (unlikely(__atomic_fetch_add(&s->count, READER, __ATOMIC_ACQUIRE) & (WRITER | WAITERS)))
+	if (unlikely(__atomic_fetch_add(&s->count, READER, __ATOMIC_ACQUIRE) &
+	             (WRITER | WAITERS)))
 		lock_slow(s, false);
 }
 
@@ -127,7 +133,7 @@ rwsem_lock(struct rwsem *s)
 	if (CONFIG_DEBUG)
 		held_push(s, s->name, s->rank, __builtin_return_address(0), false);
 	if (unlikely(!__atomic_compare_exchange_n(
-		&s->count, &expected, WRITER, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)))
+	        &s->count, &expected, WRITER, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)))
 		lock_slow(s, true);
 }
 

@@ -1,11 +1,11 @@
 /*
  * Spinlocks: the contended path, and the checking versions of debug builds.
  *
- * A debug build keeps for each CPU the stack of locks it holds, with the places that took them. As
- * holding a spinlock keeps interrupts off, that is exact: no other code runs on the CPU between
- * (but NMI handlers, which nest properly). The run-queue lock, taken by one thread and released by the
- * next, stays on the same CPU too. A lock is taken only if its rank is above those of all held;
- * the panic names both places.
+ * A debug build keeps for each CPU the stack of locks it holds, with the places that took
+ * them. As holding a spinlock keeps interrupts off, that is exact: no other code runs on
+ * the CPU between (but NMI handlers, which nest properly). The run-queue lock, taken by
+ * one thread and released by the next, stays on the same CPU too. A lock is taken only if
+ * its rank is above those of all held; the panic names both places.
  */
 #include "kernel/sync/spinlock.h"
 
@@ -17,7 +17,8 @@
 enum {
 	MAX_HELD = 24,
 	SPINS_PER_LOOK = 1 << 14, /* pauses between two looks at the clock */
-	BREAK_SPINS = 1 << 24,	  /* after lock_checks_off: pauses until a lock is just taken */
+	BREAK_SPINS =
+	    1 << 24, /* after lock_checks_off: pauses until a lock is just taken */
 };
 
 struct held_locks {
@@ -46,7 +47,8 @@ report_long_spin(const struct spinlock *l)
 {
 	const struct cpu *owner = l->owner;
 
-	log_warn("spinlock %s: over 1 s of spinning on CPU %u at %p; held by CPU %d since %p\n",
+	log_warn("spinlock %s: over 1 s of spinning on CPU %u at %p; held by CPU %d "
+	         "since %p\n",
 	    l->name, cpu_id(), __builtin_return_address(0), owner ? (int)owner->id : -1,
 	    l->caller);
 }
@@ -58,7 +60,8 @@ spin_wait(struct spinlock *l, uint16_t ticket)
 	nsec_t start = 0;
 	bool is_reported = false;
 
-	for (uint32_t n = 1; __atomic_load_n(&l->served, __ATOMIC_ACQUIRE) != ticket; n++) {
+	for (uint32_t n = 1; __atomic_load_n(&l->served, __ATOMIC_ACQUIRE) != ticket;
+	     n++) {
 		cpu_relax();
 		if (unlikely(n % BREAK_SPINS == 0) && checks_off) {
 			l->served = ticket;
@@ -99,7 +102,8 @@ held_pop(const struct spinlock *l)
 	while (i && h->lock[i - 1] != l)
 		i--;
 	if (!i)
-		panic("spinlock %s: released on CPU %u, which does not hold it (last taken at %p)",
+		panic("spinlock %s: released on CPU %u, which does not hold it (last "
+		      "taken at %p)",
 		    l->name, cpu_id(), l->caller);
 	for (h->num--; i <= h->num; i++) {
 		h->lock[i - 1] = h->lock[i];
@@ -107,7 +111,8 @@ held_pop(const struct spinlock *l)
 	}
 }
 
-/* Interrupts are off. `is_pair`: the second lock of a pair may have the rank of the first. */
+/* Interrupts are off. `is_pair`: the second lock of a pair may have the rank of the
+ * first. */
 static void
 check_order(const struct spinlock *l, const void *caller, bool is_pair)
 {
@@ -117,10 +122,12 @@ check_order(const struct spinlock *l, const void *caller, bool is_pair)
 		panic("spinlock %p used at %p before spin_init", l, caller);
 	for (unsigned i = 0; i < h->num; i++) {
 		if (h->lock[i] == l)
-			panic("spinlock %s: taken again at %p, held since %p", l->name, caller,
-			    h->caller[i]);
-		if (h->lock[i]->rank > l->rank || (h->lock[i]->rank == l->rank && !is_pair))
-			panic("spinlock %s (rank %u) taken at %p under %s (rank %u) taken at %p",
+			panic("spinlock %s: taken again at %p, held since %p", l->name,
+			    caller, h->caller[i]);
+		if (h->lock[i]->rank > l->rank ||
+		    (h->lock[i]->rank == l->rank && !is_pair))
+			panic("spinlock %s (rank %u) taken at %p under %s (rank %u) "
+			      "taken at %p",
 			    l->name, l->rank, caller, h->lock[i]->name, h->lock[i]->rank,
 			    h->caller[i]);
 	}
@@ -154,8 +161,9 @@ spin_trylock_checked(struct spinlock *l, const void *caller)
 
 	uint32_t t = __atomic_load_n(&l->ticket, __ATOMIC_RELAXED);
 
-	if ((uint16_t)t != t >> 16 || !__atomic_compare_exchange_n(&l->ticket, &t, t + (1u << 16),
-					  false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
+	if ((uint16_t)t != t >> 16 ||
+	    !__atomic_compare_exchange_n(&l->ticket, &t, t + (1u << 16), false,
+	        __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
 		irq_enable_nested();
 		return false;
 	}
@@ -210,15 +218,16 @@ spin_print_held(const struct cpu *cpu)
 	const struct held_locks *h = per_cpu_ptr(&held_locks, cpu);
 
 	for (unsigned i = 0; i < MIN(h->num, (uint32_t)MAX_HELD); i++)
-		log_printf(LOG_ERR, "  holds %s (rank %u) taken at %p\n", h->lock[i]->name,
-		    h->lock[i]->rank, h->caller[i]);
+		log_printf(LOG_ERR, "  holds %s (rank %u) taken at %p\n",
+		    h->lock[i]->name, h->lock[i]->rank, h->caller[i]);
 }
 
 void
 assert_held_checked(const struct spinlock *l)
 {
 	if (!spin_is_held(l))
-		panic("%p: spinlock %s should be held", __builtin_return_address(0), l->name);
+		panic("%p: spinlock %s should be held", __builtin_return_address(0),
+		    l->name);
 }
 
 void
@@ -234,9 +243,11 @@ assert_may_sleep_checked(void)
 {
 	if (!current_thread() || checks_off)
 		return;
-	if (this_cpu_read(preempt_count) || this_cpu_read(irq_off_depth) || !irq_is_on()) {
+	if (this_cpu_read(preempt_count) || this_cpu_read(irq_off_depth) ||
+	    !irq_is_on()) {
 		spin_print_held(this_cpu());
-		panic("%p: may sleep, in a context that must not (preemption off %u, interrupts off %u)",
+		panic("%p: may sleep, in a context that must not (preemption off %u, "
+		      "interrupts off %u)",
 		    __builtin_return_address(0), this_cpu_read(preempt_count),
 		    this_cpu_read(irq_off_depth));
 	}

@@ -1,10 +1,10 @@
 /*
- * Spinlocks: fair ticket locks, interrupts off while held. Nesting of interrupt-off sections
- * is counted per CPU, so locks may be released in any order and interrupts come back with the
- * last one. Holding a lock keeps the thread on its CPU.
+ * Spinlocks: fair ticket locks, interrupts off while held. Nesting of interrupt-off
+ * sections is counted per CPU, so locks may be released in any order and interrupts come
+ * back with the last one. Holding a lock keeps the thread on its CPU.
  *
- * Release builds inline the uncontended path. Debug builds (kernel/sync/spinlock.c) check rank,
- * owner, recursion and a spin of over a second.
+ * Release builds inline the uncontended path. Debug builds (kernel/sync/spinlock.c) check
+ * rank, owner, recursion and a spin of over a second.
  */
 #pragma once
 
@@ -12,12 +12,12 @@
 #include "kernel/x86/percpu_ops.h"
 #include "lib/types.h"
 
-#define CAPABILITY(name) __attribute__((capability(name)))
-#define ACQUIRES(...) __attribute__((acquire_capability(__VA_ARGS__)))
-#define TRY_ACQUIRES(...) __attribute__((try_acquire_capability(__VA_ARGS__)))
-#define RELEASES(...) __attribute__((release_capability(__VA_ARGS__)))
-#define MUST_HOLD(...) __attribute__((requires_capability(__VA_ARGS__)))
-#define GUARDED_BY(x) __attribute__((guarded_by(x)))
+#define CAPABILITY(name)          __attribute__((capability(name)))
+#define ACQUIRES(...)             __attribute__((acquire_capability(__VA_ARGS__)))
+#define TRY_ACQUIRES(...)         __attribute__((try_acquire_capability(__VA_ARGS__)))
+#define RELEASES(...)             __attribute__((release_capability(__VA_ARGS__)))
+#define MUST_HOLD(...)            __attribute__((requires_capability(__VA_ARGS__)))
+#define GUARDED_BY(x)             __attribute__((guarded_by(x)))
 #define NO_THREAD_SAFETY_ANALYSIS __attribute__((no_thread_safety_analysis))
 
 struct spinlock {
@@ -25,7 +25,8 @@ struct spinlock {
 		uint32_t ticket; /* [a] both halves, for taking a ticket in one step */
 		struct {
 			uint16_t served; /* the ticket that holds the lock */
-			uint16_t next;	 /* the ticket for the next comer; == served: free */
+			uint16_t
+			    next; /* the ticket for the next comer; == served: free */
 		};
 	};
 	uint32_t rank; /* enum lock_rank */
@@ -34,7 +35,10 @@ struct spinlock {
 	const void *caller;
 } CAPABILITY("spinlock");
 
-#define SPINLOCK_INIT(lock_name, lock_rank) { .rank = (lock_rank), .name = (lock_name) }
+#define SPINLOCK_INIT(lock_name, lock_rank) \
+	{ \
+		.rank = (lock_rank), .name = (lock_name) \
+	}
 
 void spin_init(struct spinlock *, const char *name, enum lock_rank rank);
 static void spin_lock(struct spinlock *l) ACQUIRES(*l);
@@ -86,8 +90,9 @@ void assert_irqs_off_checked(void);
 void sched_preempt(void);
 
 /*
- * The order of the two stores matters to an NMI in between, which nests: it must see the depth
- * raised before irq_was_on is ours, and must not find the depth 0 while we still need irq_was_on.
+ * The order of the two stores matters to an NMI in between, which nests: it must see the
+ * depth raised before irq_was_on is ours, and must not find the depth 0 while we still
+ * need irq_was_on.
  */
 static inline void
 irq_disable_nested(void)
@@ -133,7 +138,8 @@ preempt_disable(void)
 static inline void
 preempt_enable(void)
 {
-	if (this_cpu_dec_is_zero(preempt_count) && unlikely(!this_cpu_is(need_resched, 0)))
+	if (this_cpu_dec_is_zero(preempt_count) &&
+	    unlikely(!this_cpu_is(need_resched, 0)))
 		sched_preempt();
 }
 
@@ -184,8 +190,9 @@ spin_trylock(struct spinlock *l)
 
 	uint32_t t = __atomic_load_n(&l->ticket, __ATOMIC_RELAXED);
 
-	if ((uint16_t)t == t >> 16 && __atomic_compare_exchange_n(&l->ticket, &t, t + (1u << 16),
-					  false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+	if ((uint16_t)t == t >> 16 &&
+	    __atomic_compare_exchange_n(&l->ticket, &t, t + (1u << 16), false,
+	        __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
 		return true;
 	irq_enable_nested();
 	return false;

@@ -1,13 +1,15 @@
 /*
- * Wait queues. The order that loses no wake-up: the sleeper sets its state, goes on the queue
- * (full barriers), looks at the condition, sleeps; the waker changes the condition, takes the
- * queue's lock (a full barrier), wakes. Either the sleeper sees the condition or the waker the state.
+ * Wait queues. The order that loses no wake-up: the sleeper sets its state, goes on the
+ * queue (full barriers), looks at the condition, sleeps; the waker changes the condition,
+ * takes the queue's lock (a full barrier), wakes. Either the sleeper sees the condition
+ * or the waker the state.
  *
- * A waker first takes the usual entry off the queue, then wakes, so that the sleeper, once
- * awake, need not take the lock again. When the link reads as empty, the stack frame that holds it
- * may go: only the thread is touched after that, which RCU keeps (interrupts are off). A sleeper that
- * wants to sleep on and finds itself unlinked queues again; if it is unlinked just after that
- * look, the wake-up that follows finds its state set.
+ * A waker first takes the usual entry off the queue, then wakes, so that the sleeper,
+ * once awake, need not take the lock again. When the link reads as empty, the stack frame
+ * that holds it may go: only the thread is touched after that, which RCU keeps
+ * (interrupts are off). A sleeper that wants to sleep on and finds itself unlinked queues
+ * again; if it is unlinked just after that look, the wake-up that follows finds its state
+ * set.
  */
 #include "kernel/sync/wait.h"
 
@@ -114,7 +116,7 @@ wake_sleeper(struct timer *timer)
 static enum err
 sleep_until(struct thread *t, nsec_t deadline_ns)
 {
-	struct wake_timer wt = { .thread = t };
+	struct wake_timer wt = {.thread = t};
 
 	if (clock_now_ns() >= deadline_ns)
 		return ERR_TIMEDOUT;

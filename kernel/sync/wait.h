@@ -18,8 +18,8 @@ struct wait_queue {
 
 /*
  * One entry on a queue. `wake` is called under the queue's lock when the queue is woken;
- * the default wakes `thread`. poll and epoll register entries with a function of their own.
- * Returns true if it counts as one of the `n` that wait_queue_wake may wake.
+ * the default wakes `thread`. poll and epoll register entries with a function of their
+ * own. Returns true if it counts as one of the `n` that wait_queue_wake may wake.
  */
 struct waiter {
 	struct list link;
@@ -29,13 +29,17 @@ struct waiter {
 };
 
 #define WAIT_QUEUE_INIT(name) \
-	{ .lock = SPINLOCK_INIT("wait_queue", RANK_WAIT_QUEUE), .waiters = LIST_INIT((name).waiters) }
+	{ \
+		.lock = SPINLOCK_INIT("wait_queue", RANK_WAIT_QUEUE), \
+		.waiters = LIST_INIT((name).waiters) \
+	}
 
 void wait_queue_init(struct wait_queue *);
 void wait_queue_add(struct wait_queue *, struct waiter *);
 void wait_queue_remove(struct wait_queue *, struct waiter *);
 
-/* Wakes every non-exclusive waiter and at most `n` exclusive ones; `events` are POLL* bits or 0. */
+/* Wakes every non-exclusive waiter and at most `n` exclusive ones; `events` are POLL*
+ * bits or 0. */
 void wait_queue_wake(struct wait_queue *, unsigned n, uint32_t events);
 
 static inline void
@@ -47,29 +51,31 @@ wait_queue_wake_all(struct wait_queue *q)
 #define NO_TIMEOUT ((nsec_t)0)
 
 /*
- * How a sleep ends: the condition held (OK), a signal is pending (ERR_RESTARTSYS, interruptible
- * sleeps only), or `deadline_ns` on the monotonic clock has passed (ERR_TIMEDOUT).
+ * How a sleep ends: the condition held (OK), a signal is pending (ERR_RESTARTSYS,
+ * interruptible sleeps only), or `deadline_ns` on the monotonic clock has passed
+ * (ERR_TIMEDOUT).
  */
 enum wait_mode {
 	WAIT_UNINTERRUPTIBLE, /* state D: only for waits that are bound to end */
 	WAIT_INTERRUPTIBLE,   /* state S: any deliverable signal ends it */
-	WAIT_KILLABLE,	      /* only a fatal signal ends it */
+	WAIT_KILLABLE,        /* only a fatal signal ends it */
 };
 
-/* The pieces of wait_event: mark the thread as sleeping in `mode`, sleep, undo the mark. */
+/* The pieces of wait_event: mark the thread as sleeping in `mode`, sleep, undo the mark.
+ */
 void wait_prepare(struct wait_queue *, struct waiter *, enum wait_mode);
 enum err wait_sleep(nsec_t deadline_ns); /* OK: woken, look at the condition again */
 void wait_finish(struct wait_queue *, struct waiter *);
 
 /*
- * Sleeps on queue `q` until `cond` is true. `cond` is evaluated without locks. Yields an enum err.
- * deadline_ns is absolute; NO_TIMEOUT (0) waits for ever.
+ * Sleeps on queue `q` until `cond` is true. `cond` is evaluated without locks. Yields an
+ * enum err. deadline_ns is absolute; NO_TIMEOUT (0) waits for ever.
  */
 #define wait_event(q, cond, mode, deadline_ns) \
 	({ \
 		enum err err_ = OK; \
 		if (!(cond)) { \
-			struct waiter waiter_ = { .thread = NULL }; \
+			struct waiter waiter_ = {.thread = NULL}; \
 			for (;;) { \
 				wait_prepare(q, &waiter_, mode); \
 				if (cond) \

@@ -1,7 +1,8 @@
 /*
- * Single-instruction access to the fields of this CPU's struct cpu, and the interrupt flag.
- * One instruction cannot be torn by an interrupt, nor by the thread moving to another CPU half-way:
- * that is what makes the counters of spinlock.h correct without any lock of their own.
+ * Single-instruction access to the fields of this CPU's struct cpu, and the interrupt
+ * flag. One instruction cannot be torn by an interrupt, nor by the thread moving to
+ * another CPU half-way: that is what makes the counters of spinlock.h correct without any
+ * lock of their own.
  */
 #pragma once
 
@@ -13,32 +14,38 @@
 		uint32_t value_; \
 		static_assert(sizeof(((struct cpu *)0)->field) == 4, "32-bit field"); \
 		__asm__ volatile("movl %%gs:%c1, %0" \
-				 : "=r"(value_) \
-				 : "i"(offsetof(struct cpu, field)) \
-				 : "memory"); \
+		                 : "=r"(value_) \
+		                 : "i"(offsetof(struct cpu, field)) \
+		                 : "memory"); \
 		value_; \
 	})
 
 #define this_cpu_write(field, value) \
 	__asm__ volatile("movl %0, %%gs:%c1" \
-			 : \
-			 : "ri"((uint32_t)(value)), "i"(offsetof(struct cpu, field)) \
-			 : "memory")
+	                 : \
+	                 : "ri"((uint32_t)(value)), "i"(offsetof(struct cpu, field)) \
+	                 : "memory")
 
 #define this_cpu_inc(field) \
-	__asm__ volatile("incl %%gs:%c0" : : "i"(offsetof(struct cpu, field)) : "memory", "cc")
+	__asm__ volatile("incl %%gs:%c0" \
+	                 : \
+	                 : "i"(offsetof(struct cpu, field)) \
+	                 : "memory", "cc")
 
 #define this_cpu_dec(field) \
-	__asm__ volatile("decl %%gs:%c0" : : "i"(offsetof(struct cpu, field)) : "memory", "cc")
+	__asm__ volatile("decl %%gs:%c0" \
+	                 : \
+	                 : "i"(offsetof(struct cpu, field)) \
+	                 : "memory", "cc")
 
 /* Decrements; yields whether the field is 0 now. */
 #define this_cpu_dec_is_zero(field) \
 	({ \
 		bool zero_; \
 		__asm__ volatile("decl %%gs:%c1" \
-				 : "=@ccz"(zero_) \
-				 : "i"(offsetof(struct cpu, field)) \
-				 : "memory"); \
+		                 : "=@ccz"(zero_) \
+		                 : "i"(offsetof(struct cpu, field)) \
+		                 : "memory"); \
 		zero_; \
 	})
 
@@ -47,9 +54,9 @@
 	({ \
 		bool equal_; \
 		__asm__ volatile("cmpl %1, %%gs:%c2" \
-				 : "=@ccz"(equal_) \
-				 : "i"(value), "i"(offsetof(struct cpu, field)) \
-				 : "memory"); \
+		                 : "=@ccz"(equal_) \
+		                 : "i"(value), "i"(offsetof(struct cpu, field)) \
+		                 : "memory"); \
 		equal_; \
 	})
 
@@ -70,7 +77,8 @@ irq_is_on(void)
 	return irq_read_flags() & RFLAGS_IRQ_ON;
 }
 
-/* Not counted: for entry code, the idle loop and the scheduler. Others nest: spinlock.h. */
+/* Not counted: for entry code, the idle loop and the scheduler. Others nest: spinlock.h.
+ */
 static inline void
 irq_off_raw(void)
 {
@@ -84,8 +92,8 @@ irq_on_raw(void)
 }
 
 /*
- * Turns interrupts on and halts until one comes. No interrupt is lost between the two: STI takes
- * effect after the instruction that follows it (SDM vol. 2, STI).
+ * Turns interrupts on and halts until one comes. No interrupt is lost between the two:
+ * STI takes effect after the instruction that follows it (SDM vol. 2, STI).
  */
 static inline void
 irq_on_and_halt(void)

@@ -1,19 +1,19 @@
 /*
- * The fakes that host unit tests link instead of the kernel: one set for all. Each .c here stands
- * for the kernel file of that name; name those you need in the test's LINK line:
+ * The fakes that host unit tests link instead of the kernel: one set for all. Each .c
+ * here stands for the kernel file of that name; name those you need in the test's LINK
+ * line:
  *
  *   percpu.c    this_cpu(), current_thread(): one CPU, `fake_thread` is current
- *   spinlock.c  spinlocks with owner and rank check, preempt_disable & co (needs percpu, panic)
- *   mutex.c     mutex and rwsem with owner and rank check (needs percpu, panic)
+ *   spinlock.c  spinlocks with owner and rank check, preempt_disable & co (needs percpu,
+ * panic) mutex.c     mutex and rwsem with owner and rank check (needs percpu, panic)
  *   wait.c      wait queues; a sleep runs `fake_on_sleep` once, which must make progress
  *   rcu.c       callbacks run in fake_rcu_run() or rcu_synchronize()
  *   clock.c     the clocks are variables
- *   kmalloc.c   kmalloc, slabs, vmalloc on malloc: counts live objects, can fail the Nth call
- *   frames.c    page_alloc & co from an arena of 32 MiB; counts frames, can fail the Nth call
- *   panic.c     panic, log: print; EXPECT_PANIC catches
- *   tlb.c       TLB flushes are counted
- *   timer.c     timers fire from fake_timers_run()
- *   vm_env.c    files, random numbers, signals as far as address spaces need them
+ *   kmalloc.c   kmalloc, slabs, vmalloc on malloc: counts live objects, can fail the Nth
+ * call frames.c    page_alloc & co from an arena of 32 MiB; counts frames, can fail the
+ * Nth call panic.c     panic, log: print; EXPECT_PANIC catches tlb.c       TLB flushes
+ * are counted timer.c     timers fire from fake_timers_run() vm_env.c    files, random
+ * numbers, signals as far as address spaces need them
  */
 #pragma once
 
@@ -29,12 +29,13 @@ extern nsec_t fake_now_ns;
 extern int64_t fake_wall_ns;
 
 /* kmalloc.c */
-extern long fake_kmalloc_live;			    /* objects allocated and not freed */
-void fake_kmalloc_fail_nth(unsigned n);		    /* the nth call from now (1 = next) fails; 0: none */
+extern long fake_kmalloc_live; /* objects allocated and not freed */
+void fake_kmalloc_fail_nth(
+    unsigned n); /* the nth call from now (1 = next) fails; 0: none */
 
 /* frames.c */
-extern long fake_frames_live;			   /* frames allocated and not freed */
-extern int64_t fake_mem_counters[];		   /* by enum mem_counter */
+extern long fake_frames_live;       /* frames allocated and not freed */
+extern int64_t fake_mem_counters[]; /* by enum mem_counter */
 void fake_frames_fail_nth(unsigned n);
 
 /* tlb.c */

@@ -1,6 +1,7 @@
 /*
- * Physical memory on the host: an arena of frames that the "direct map" shows. Free frames are
- * poisoned for the address sanitizer; frames in use are counted; a chosen call can fail.
+ * Physical memory on the host: an arena of frames that the "direct map" shows. Free
+ * frames are poisoned for the address sanitizer; frames in use are counted; a chosen call
+ * can fail.
  */
 #include "mm/page.h"
 

@@ -1,6 +1,6 @@
 /*
- * Kernel memory on the host, from malloc, so that the address sanitizer sees every object. Counts
- * live objects, and fails a chosen call for sweeps over the error paths.
+ * Kernel memory on the host, from malloc, so that the address sanitizer sees every
+ * object. Counts live objects, and fails a chosen call for sweeps over the error paths.
  */
 #include "mm/slab.h"
 
@@ -109,7 +109,7 @@ slab_cache_create(const char *name, size_t size, size_t align)
 	struct slab_cache *c = kmalloc(sizeof(*c));
 
 	if (c)
-		*c = (struct slab_cache) { .size = size, .align = align };
+		*c = (struct slab_cache){.size = size, .align = align};
 	return c;
 }
 

@@ -1,4 +1,5 @@
-/* Mutexes and rwsems on the host: one thread, so a lock that is taken twice is a deadlock. */
+/* Mutexes and rwsems on the host: one thread, so a lock that is taken twice is a
+ * deadlock. */
 #include "kernel/sync/mutex.h"
 
 #include "kernel/panic.h"
@@ -17,11 +18,12 @@ take(uint32_t rank, const char *name, const void *lock, bool is_pair)
 		if (h->lock == lock)
 			panic("%s taken twice", name);
 		if (h->rank > rank || (h->rank == rank && !is_pair))
-			panic("%s (rank %u) taken under %s (rank %u)", name, rank, h->name, h->rank);
+			panic("%s (rank %u) taken under %s (rank %u)", name, rank,
+			    h->name, h->rank);
 	}
 	ASSERT(t->num_held_mutexes < MAX_HELD_MUTEXES);
 	t->held_mutexes[t->num_held_mutexes++] =
-	    (struct held_mutex) { .lock = lock, .name = name, .rank = rank };
+	    (struct held_mutex){.lock = lock, .name = name, .rank = rank};
 }
 
 static void

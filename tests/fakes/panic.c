@@ -1,4 +1,5 @@
-/* panic and the log on the host: print to standard error; EXPECT_PANIC catches a panic. */
+/* panic and the log on the host: print to standard error; EXPECT_PANIC catches a panic.
+ */
 #include "kernel/panic.h"
 
 #include <setjmp.h>
@@ -16,7 +17,8 @@ static NORETURN void
 stop(const char *fmt, va_list args)
 {
 	/* The C library's own: fmt.c need not be linked for this. */
-	extern int libc_vsnprintf(char *, size_t, const char *, va_list) __asm__("vsnprintf");
+	extern int libc_vsnprintf(char *, size_t, const char *, va_list) __asm__(
+	    "vsnprintf");
 
 	libc_vsnprintf(fake_panic_text, sizeof(fake_panic_text), fmt, args);
 	if (fake_panic_catch)

@@ -1,6 +1,7 @@
 /*
- * Spinlocks on the host: the header's checking calls, with one CPU. A lock that is taken while
- * held would spin for ever on one CPU, so it panics; so does a wrong order or a foreign release.
+ * Spinlocks on the host: the header's checking calls, with one CPU. A lock that is taken
+ * while held would spin for ever on one CPU, so it panics; so does a wrong order or a
+ * foreign release.
  */
 #include "kernel/sync/spinlock.h"
 
@@ -26,8 +27,8 @@ take(struct spinlock *l, bool is_pair)
 		if (held[i] == l)
 			panic("spinlock %s taken twice", l->name);
 		if (held[i]->rank > l->rank || (held[i]->rank == l->rank && !is_pair))
-			panic("spinlock %s (rank %u) taken under %s (rank %u)", l->name, l->rank,
-			    held[i]->name, held[i]->rank);
+			panic("spinlock %s (rank %u) taken under %s (rank %u)", l->name,
+			    l->rank, held[i]->name, held[i]->rank);
 	}
 	ASSERT(num_held < MAX_HELD);
 	held[num_held++] = l;

@@ -1,4 +1,5 @@
-/* Timers on the host: fired in order of expiry by fake_timers_run, never by themselves. */
+/* Timers on the host: fired in order of expiry by fake_timers_run, never by themselves.
+ */
 #include "kernel/time/timer.h"
 
 #include "kernel/panic.h"
@@ -21,7 +22,7 @@ slot_of(const struct timer *t)
 void
 timer_init(struct timer *t, void (*fn)(struct timer *))
 {
-	*t = (struct timer) { .fn = fn };
+	*t = (struct timer){.fn = fn};
 }
 
 void
@@ -54,7 +55,8 @@ fake_timers_run(nsec_t until)
 		struct timer **first = NULL;
 
 		for (unsigned i = 0; i < MAX_ARMED; i++)
-			if (armed[i] && (!first || armed[i]->expires_ns < (*first)->expires_ns))
+			if (armed[i] &&
+			    (!first || armed[i]->expires_ns < (*first)->expires_ns))
 				first = &armed[i];
 		if (!first || (*first)->expires_ns > until)
 			break;

@@ -1,6 +1,6 @@
 /*
- * What address spaces want of the rest of the kernel: files by reference, random numbers that repeat, a
- * process without signals or capabilities.
+ * What address spaces want of the rest of the kernel: files by reference, random numbers
+ * that repeat, a process without signals or capabilities.
  */
 #include "kernel/file.h"
 #include "kernel/proc/process.h"

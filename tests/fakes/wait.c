@@ -1,6 +1,7 @@
 /*
- * Wait queues on the host. Wakers call each entry as the kernel does; a sleep calls fake_on_sleep,
- * which plays the rest of the world: it moves time or makes the condition true.
+ * Wait queues on the host. Wakers call each entry as the kernel does; a sleep calls
+ * fake_on_sleep, which plays the rest of the world: it moves time or makes the condition
+ * true.
  */
 #include "kernel/sync/wait.h"
 

@@ -1,5 +1,8 @@
 /*
- * The fakes themselves: misuse of locks is caught, memory is counted, sleeps end. LINK: tests/fakes/clock.c tests/fakes/kmalloc.c tests/fakes/mutex.c tests/fakes/panic.c tests/fakes/percpu.c tests/fakes/rcu.c tests/fakes/spinlock.c tests/fakes/wait.c lib/string.c
+ * The fakes themselves: misuse of locks is caught, memory is counted, sleeps end. LINK:
+ * tests/fakes/clock.c tests/fakes/kmalloc.c tests/fakes/mutex.c tests/fakes/panic.c
+ * tests/fakes/percpu.c tests/fakes/rcu.c tests/fakes/spinlock.c tests/fakes/wait.c
+ * lib/string.c
  */
 #include "tests/fakes/fakes.h"
 
@@ -87,11 +90,13 @@ KTEST(wait_event_ends_by_condition_time_or_signal)
 	wait_queue_init(&queue);
 	fake_now_ns = 0;
 	fake_on_sleep = become_ready;
-	CHECK_EQ(wait_event(&queue, is_ready, WAIT_INTERRUPTIBLE, NSEC_PER_MSEC), ERR_TIMEDOUT);
+	CHECK_EQ(wait_event(&queue, is_ready, WAIT_INTERRUPTIBLE, NSEC_PER_MSEC),
+	    ERR_TIMEDOUT);
 	CHECK_EQ(wait_event(&queue, is_ready, WAIT_INTERRUPTIBLE, NO_TIMEOUT), OK);
 	is_ready = false;
 	fake_signal_pending = true;
-	CHECK_EQ(wait_event(&queue, is_ready, WAIT_INTERRUPTIBLE, NO_TIMEOUT), ERR_RESTARTSYS);
+	CHECK_EQ(
+	    wait_event(&queue, is_ready, WAIT_INTERRUPTIBLE, NO_TIMEOUT), ERR_RESTARTSYS);
 	fake_signal_pending = false;
 	CHECK(list_is_empty(&queue.waiters));
 }
