@@ -90,6 +90,7 @@ SRCS_kernel_sched := \
 	kernel/sched/runqueue.c \
 	kernel/sched/sched.c \
 	kernel/sched/stats.c \
+	kernel/sched/syscalls.c \
 	kernel/sched/thread.c \
 	kernel/sched/tid.c
 
