@@ -4,14 +4,18 @@
 #include "kernel/log.h"
 #include "kernel/sched/sched.h"
 #include "kernel/sched/thread.h"
+#include "kernel/symbols.h"
 #include "kernel/time/clock.h"
 #include "kernel/x86/backtrace.h"
 #include "kernel/x86/nmi.h"
 #include "kernel/x86/percpu.h"
+#include "kernel/x86/trap.h"
 #include "kernel/x86/traps.h"
 #include "mm/page.h"
 
 extern const struct monitor_command set_monitor_start[], set_monitor_end[];
+
+enum { MAX_NOTED = 24 };
 
 #define say(fmt, ...) log_printf(LOG_EMERG, fmt, ##__VA_ARGS__)
 
@@ -76,27 +80,64 @@ show_cpus(void)
 }
 MONITOR_COMMAND('c', "CPUs", show_cpus);
 
-void
-monitor_backtrace_this_cpu(const struct trap_frame *frame)
-{
-	const struct thread *t = current_thread();
+/* What a CPU was doing when NMI_BACKTRACE came: an NMI itself cannot print safely. */
+struct noted {
+	const struct thread *thread;
+	bool is_user;
+	unsigned depth;
+	uint64_t addresses[MAX_NOTED];
+	bool is_ready; /* [a] */
+};
 
-	say("CPU %u, thread %s:", cpu_id(), t ? t->name : "none");
-	if (frame)
-		backtrace_frame(frame);
-	else
-		backtrace_here();
+static PER_CPU(struct noted, noted);
+
+void
+monitor_note_backtrace(const struct trap_frame *f)
+{
+	struct noted *n = this_cpu_ptr(&noted);
+
+	n->thread = current_thread();
+	n->is_user = trap_is_user(f);
+	n->addresses[0] = f->rip;
+	n->depth = 1;
+	if (!n->is_user)
+		n->depth += backtrace_collect(f->rbp, n->addresses + 1, MAX_NOTED - 1);
+	__atomic_store_n(&n->is_ready, true, __ATOMIC_RELEASE);
+}
+
+static void
+show_noted(struct cpu *c)
+{
+	struct noted *n = per_cpu_ptr(&noted, c);
+	char text[96];
+
+	__atomic_store_n(&n->is_ready, false, __ATOMIC_RELAXED);
+	nmi_request(c, NMI_BACKTRACE);
+	if (!poll_until(
+	        __atomic_load_n(&n->is_ready, __ATOMIC_ACQUIRE), 100 * NSEC_PER_MSEC)) {
+		say("CPU %u does not answer", c->id);
+		return;
+	}
+	say("CPU %u, thread %s:%s", c->id, n->thread ? n->thread->name : "none",
+	    n->is_user ? " user mode" : "");
+	for (unsigned i = 0; i < n->depth; i++) {
+		symbol_format(n->addresses[i], text, sizeof(text));
+		say("  [<%016lx>] %s", n->addresses[i], text);
+	}
 }
 
 static void
 show_backtraces(void)
 {
+	const struct thread *t = current_thread();
 	struct cpu *c;
 
-	monitor_backtrace_this_cpu(NULL);
-	for_each_online_cpu(c)
+	say("CPU %u, thread %s:", cpu_id(), t ? t->name : "none");
+	backtrace_here();
+	for_each_online_cpu(c) {
 		if (c != this_cpu())
-			nmi_request(c, NMI_BACKTRACE);
+			show_noted(c);
+	}
 }
 MONITOR_COMMAND('b', "backtraces of all CPUs", show_backtraces);
 

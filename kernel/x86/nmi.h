@@ -9,7 +9,7 @@
 
 enum nmi_request {
 	NMI_STOP = 1 << 0,      /* panic: note the registers and halt for good */
-	NMI_BACKTRACE = 1 << 1, /* monitor: print a backtrace and go on */
+	NMI_BACKTRACE = 1 << 1, /* monitor: note the registers and go on */
 };
 
 /* Sends an NMI to another CPU. Any context. kernel/x86/ipi.c gives it. */

@@ -231,7 +231,7 @@ nmi(struct trap_frame *f)
 	if (why & NMI_STOP)
 		panic_stop_this_cpu(f);
 	if (why & NMI_BACKTRACE)
-		monitor_backtrace_this_cpu(f);
+		monitor_note_backtrace(f);
 	if (!why)
 		nmi_from_platform(f);
 }
@@ -268,15 +268,20 @@ kernel_debug_trap(struct trap_frame *f)
 void
 trap_handle_ist(struct trap_frame *f)
 {
-	switch (f->vector) {
-	case TRAP_NMI: nmi(f); break;
-	case TRAP_MC:
-		if (!mce_handle(f))
-			panic_trap(f, "machine check");
-		break;
-	case TRAP_DB: kernel_debug_trap(f); break;
-	default: double_fault(f);
-	}
+	struct cpu *c = this_cpu();
+
+	c->nmi_depth++;
+	c->preempt_count++;
+	if (f->vector == TRAP_NMI)
+		nmi(f);
+	else if (f->vector == TRAP_DB)
+		kernel_debug_trap(f);
+	else if (f->vector != TRAP_MC)
+		double_fault(f);
+	else if (!mce_handle(f))
+		panic_trap(f, "machine check");
+	c->preempt_count--;
+	c->nmi_depth--;
 }
 
 /*

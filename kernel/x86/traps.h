@@ -19,4 +19,4 @@ extern uint64_t nmi_unknown; /* [a] NMIs that nobody had asked for */
 /* kernel/panic.c: NMI_STOP. */
 NORETURN void panic_stop_this_cpu(const struct trap_frame *frame);
 /* kernel/monitor.c: NMI_BACKTRACE. */
-void monitor_backtrace_this_cpu(const struct trap_frame *frame);
+void monitor_note_backtrace(const struct trap_frame *frame);
