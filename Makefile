@@ -40,7 +40,6 @@ SRCS_kernel := \
 	kernel/platform.c \
 	kernel/random.c \
 	kernel/symbols.c \
-	kernel/weak.c
 
 SRCS_kernel_x86 := \
 	kernel/x86/apic.c \

@@ -1,4 +1,5 @@
-/* ELF64 files (System V ABI, "Object Files"; AMD64 supplement), as far as running them needs. */
+/* ELF64 files (System V ABI, "Object Files"; AMD64 supplement), as far as running them
+ * needs. */
 #pragma once
 
 #include "lib/types.h"

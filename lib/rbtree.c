@@ -1,8 +1,9 @@
 /*
- * Red-black trees (Guibas and Sedgewick; the case names follow Cormen et al., Introduction to
- * Algorithms, ch. 13). Invariants: the root is black; a red node has black children; every way
- * from a node down to a missing child passes the same number of black nodes. A missing child
- * counts as black. The colour lives in bit 0 of the parent pointer.
+ * Red-black trees (Guibas and Sedgewick; the case names follow Cormen et al.,
+ * Introduction to Algorithms, ch. 13). Invariants: the root is black; a red node has
+ * black children; every way from a node down to a missing child passes the same number of
+ * black nodes. A missing child counts as black. The colour lives in bit 0 of the parent
+ * pointer.
  */
 #include "lib/rbtree.h"
 
@@ -41,7 +42,8 @@ set_red(struct rb_node *n)
 static void
 copy_colour(struct rb_node *to, const struct rb_node *from)
 {
-	to->parent_colour = (to->parent_colour & ~(uintptr_t)BLACK) | (from->parent_colour & BLACK);
+	to->parent_colour =
+	    (to->parent_colour & ~(uintptr_t)BLACK) | (from->parent_colour & BLACK);
 }
 
 /* Makes whatever pointed at `old` point at `new_node` (may be NULL). */
@@ -93,7 +95,8 @@ insert_fixup(struct rb_root *root, struct rb_node *n)
 {
 	while (is_red(parent_of(n))) {
 		struct rb_node *parent = parent_of(n);
-		struct rb_node *grand = parent_of(parent); /* a red node is not the root */
+		struct rb_node *grand =
+		    parent_of(parent); /* a red node is not the root */
 		bool parent_is_left = grand->left == parent;
 		struct rb_node *uncle = parent_is_left ? grand->right : grand->left;
 
@@ -124,8 +127,8 @@ insert_fixup(struct rb_root *root, struct rb_node *n)
 }
 
 void
-rb_insert_at(
-    struct rb_root *root, struct rb_node *node, struct rb_node *parent, struct rb_node **link)
+rb_insert_at(struct rb_root *root, struct rb_node *node, struct rb_node *parent,
+    struct rb_node **link)
 {
 	node->parent_colour = (uintptr_t)parent; /* red */
 	node->left = NULL;
@@ -209,7 +212,8 @@ static void
 erase_fixup(struct rb_root *root, struct rb_node *n, struct rb_node *parent)
 {
 	while (parent && !is_red(n)) {
-		n = parent->left == n ? fix_short_left(root, parent) : fix_short_right(root, parent);
+		n = parent->left == n ? fix_short_left(root, parent)
+		                      : fix_short_right(root, parent);
 		parent = parent_of(n);
 	}
 	if (n)
@@ -222,7 +226,8 @@ rb_erase(struct rb_root *root, struct rb_node *node)
 	struct rb_node *gone = node, *child, *parent;
 	bool was_red;
 
-	/* With two children the successor, which has no left child, leaves its own place. */
+	/* With two children the successor, which has no left child, leaves its own place.
+	 */
 	if (node->left && node->right)
 		for (gone = node->right; gone->left; gone = gone->left)
 			;

@@ -1,7 +1,8 @@
 /*
  * Ordered trees, the links inside the objects: red-black, so insert, erase and search are
- * O(log n) with at most three rotations. The caller searches by hand (it knows its key) and
- * either gives rb_insert an order or rb_insert_at the place it found. No locking, no memory.
+ * O(log n) with at most three rotations. The caller searches by hand (it knows its key)
+ *and either gives rb_insert an order or rb_insert_at the place it found. No locking, no
+ *memory.
  *
  *	for (struct rb_node *n = root.node; n; )
  *		n = key < rb_entry(n, struct x, node)->key ? n->left : n->right;
@@ -25,7 +26,8 @@ struct rb_root {
 void rb_insert(struct rb_root *, struct rb_node *node,
     bool (*less)(const struct rb_node *a, const struct rb_node *b));
 
-/* Adds `node` at the empty place *link below `parent` (NULL and &root->node when empty). */
+/* Adds `node` at the empty place *link below `parent` (NULL and &root->node when empty).
+ */
 void rb_insert_at(struct rb_root *, struct rb_node *node, struct rb_node *parent,
     struct rb_node **link);
 

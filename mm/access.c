@@ -1,6 +1,6 @@
 /*
- * Access to a space from the kernel's side, page by page: making pages present ahead of time,
- * and copying to and from a space that is not the current one.
+ * Access to a space from the kernel's side, page by page: making pages present ahead of
+ * time, and copying to and from a space that is not the current one.
  */
 #include "kernel/proc/signal.h"
 #include "kernel/sched/thread.h"
@@ -63,7 +63,8 @@ take_page(struct aspace *as, vaddr_t va, unsigned access)
 	for (unsigned i = 0; i < TRIES && !pg; i++) {
 		if (aspace_fault(as, va, access) != OK)
 			return NULL;
-		/* Exclusively, so that nobody takes the page out between look and reference. */
+		/* Exclusively, so that nobody takes the page out between look and
+		 * reference. */
 		rwsem_lock(&as->lock);
 		pg = page_in_entry(as, va, access);
 		rwsem_unlock(&as->lock);

@@ -1,7 +1,7 @@
 /*
- * Calls about pages that are mapped already: madvise, mincore, msync, mlock and its kin. Pages
- * are never taken away to make room, so locking means making present; advice on order of
- * access is accepted and changes nothing.
+ * Calls about pages that are mapped already: madvise, mincore, msync, mlock and its kin.
+ * Pages are never taken away to make room, so locking means making present; advice on
+ * order of access is accepted and changes nothing.
  */
 #include "kernel/file.h"
 #include "kernel/proc/process.h"
@@ -20,8 +20,8 @@ current_space(void)
 }
 
 /*
- * Calls fn for the part of each area in [start, end). Goes on over gaps and then gives ERR_NOMEM, as
- * these calls do; stops at an error. The lock is the caller's.
+ * Calls fn for the part of each area in [start, end). Goes on over gaps and then gives
+ * ERR_NOMEM, as these calls do; stops at an error. The lock is the caller's.
  */
 static enum err
 for_each_part(struct aspace *as, vaddr_t start, vaddr_t end,
@@ -52,7 +52,8 @@ for_each_part(struct aspace *as, vaddr_t start, vaddr_t end,
 	return has_gap ? ERR_NOMEM : OK;
 }
 
-/* ---- madvise ---------------------------------------------------------------------------- */
+/* ---- madvise
+ * ---------------------------------------------------------------------------- */
 
 static enum err
 discard_part(struct area *a, vaddr_t from, vaddr_t to, void *arg)
@@ -81,7 +82,8 @@ advise_shared(struct aspace *as, vaddr_t start, vaddr_t end, int advice)
 	enum err err;
 
 	rwsem_lock_shared(&as->lock);
-	err = for_each_part(as, start, end, discards ? discard_part : nothing_to_do, NULL);
+	err =
+	    for_each_part(as, start, end, discards ? discard_part : nothing_to_do, NULL);
 	rwsem_unlock_shared(&as->lock);
 	return err;
 }
@@ -112,7 +114,7 @@ change_part(struct area *a, vaddr_t from, vaddr_t to, void *arg)
 static enum err
 change_flags(struct aspace *as, vaddr_t start, vaddr_t end, uint32_t set, uint32_t clear)
 {
-	struct flag_change c = { .set = set, .clear = clear };
+	struct flag_change c = {.set = set, .clear = clear};
 	enum err err;
 
 	list_init(&c.dead);
@@ -146,12 +148,9 @@ sys_madvise(vaddr_t addr, size_t len, int advice)
 	case MADV_DONTDUMP:
 	case MADV_DODUMP:
 	case MADV_COLD:
-	case MADV_PAGEOUT:
-		return len ? advise_shared(as, addr, addr + size, advice) : OK;
-	case MADV_DONTFORK:
-		return change_flags(as, addr, addr + size, AREA_NO_FORK, 0);
-	case MADV_DOFORK:
-		return change_flags(as, addr, addr + size, 0, AREA_NO_FORK);
+	case MADV_PAGEOUT: return len ? advise_shared(as, addr, addr + size, advice) : OK;
+	case MADV_DONTFORK: return change_flags(as, addr, addr + size, AREA_NO_FORK, 0);
+	case MADV_DOFORK: return change_flags(as, addr, addr + size, 0, AREA_NO_FORK);
 	case MADV_WIPEONFORK:
 		return change_flags(as, addr, addr + size, AREA_WIPE_FORK, 0);
 	case MADV_KEEPONFORK:
@@ -160,12 +159,12 @@ sys_madvise(vaddr_t addr, size_t len, int advice)
 	case MADV_POPULATE_WRITE:
 		err = len ? advise_shared(as, addr, addr + size, MADV_NORMAL) : OK;
 		return err == OK ? aspace_populate(as, addr, size) : err;
-	default:
-		return ERR_INVAL;
+	default: return ERR_INVAL;
 	}
 }
 
-/* ---- mincore ---------------------------------------------------------------------------- */
+/* ---- mincore
+ * ---------------------------------------------------------------------------- */
 
 static uint8_t
 is_in_core(const struct area *a, vaddr_t va)
@@ -177,7 +176,8 @@ is_in_core(const struct area *a, vaddr_t va)
 		return 1;
 	if (!a->file || !a->file->cache)
 		return 0;
-	pg = page_cache_find(a->file->cache, a->file_page + ((va - a->start) >> PAGE_SHIFT));
+	pg = page_cache_find(
+	    a->file->cache, a->file_page + ((va - a->start) >> PAGE_SHIFT));
 	if (!pg)
 		return 0;
 	page_put(pg);
@@ -222,9 +222,11 @@ sys_mincore(vaddr_t addr, size_t len, uint8_t USER *vec)
 	return OK;
 }
 
-/* ---- msync ------------------------------------------------------------------------------- */
+/* ---- msync
+ * ------------------------------------------------------------------------------- */
 
-/* The first shared file mapping in [*start, end), referenced; *start goes past it. NULL: none left. */
+/* The first shared file mapping in [*start, end), referenced; *start goes past it. NULL:
+ * none left. */
 static struct file *
 next_shared_file(struct aspace *as, vaddr_t *start, vaddr_t end)
 {
@@ -232,7 +234,8 @@ next_shared_file(struct aspace *as, vaddr_t *start, vaddr_t end)
 	struct area *a;
 
 	rwsem_lock_shared(&as->lock);
-	for (a = area_find_from(as, *start); a && a->start < end && !f; a = area_next(a)) {
+	for (a = area_find_from(as, *start); a && a->start < end && !f;
+	     a = area_next(a)) {
 		if (a->file && a->flags & AREA_SHARED)
 			f = file_get(a->file);
 		*start = a->end;
@@ -249,7 +252,8 @@ sys_msync(vaddr_t addr, size_t len, int flags)
 	enum err gaps, err = OK;
 	struct file *f;
 
-	if (!IS_ALIGNED(addr, PAGE_SIZE) || flags & ~(MS_ASYNC | MS_INVALIDATE | MS_SYNC) ||
+	if (!IS_ALIGNED(addr, PAGE_SIZE) ||
+	    flags & ~(MS_ASYNC | MS_INVALIDATE | MS_SYNC) ||
 	    (flags & MS_ASYNC && flags & MS_SYNC))
 		return ERR_INVAL;
 	if (size < len || (len && !range_ok(addr, size)))
@@ -266,7 +270,8 @@ sys_msync(vaddr_t addr, size_t len, int flags)
 	return err == OK ? gaps : err;
 }
 
-/* ---- mlock -------------------------------------------------------------------------------- */
+/* ---- mlock
+ * -------------------------------------------------------------------------------- */
 
 static bool
 may_lock(struct aspace *as, size_t bytes)
@@ -341,7 +346,8 @@ sys_mlockall(int flags)
 	struct aspace *as = current_space();
 	enum err err = OK;
 
-	if (!flags || flags & ~(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) || flags == MCL_ONFAULT)
+	if (!flags || flags & ~(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) ||
+	    flags == MCL_ONFAULT)
 		return ERR_INVAL;
 	if (!may_lock(as, flags & MCL_CURRENT ? as->num_pages * PAGE_SIZE : 0))
 		return ERR_NOMEM;

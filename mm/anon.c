@@ -1,12 +1,13 @@
 /*
- * Anonymous memory: reads before the first write see the shared zero page; a write gets a page of
- * its own. Copy-on-write for all private areas is here as well.
+ * Anonymous memory: reads before the first write see the shared zero page; a write gets a
+ * page of its own. Copy-on-write for all private areas is here as well.
  */
 #include "lib/string.h"
 #include "mm/area.h"
 #include "mm/userpt.h"
 
-/* Puts a fresh page of the area's own in place of `old`. False: the entry had changed; page freed. */
+/* Puts a fresh page of the area's own in place of `old`. False: the entry had changed;
+ * page freed. */
 static bool
 install_own(struct area *a, pte_t *pte, pte_t old, struct page *pg)
 {
@@ -42,14 +43,15 @@ anon_fault(struct area *a, vaddr_t va, unsigned access)
 	return OK;
 }
 
-const struct area_ops anon_area_ops = { .name = "anon", .fault = anon_fault };
+const struct area_ops anon_area_ops = {.name = "anon", .fault = anon_fault};
 
 /* Nobody else maps the page or holds it: it may be written in place. */
 static bool
 is_sole_user(const struct page *pg)
 {
-	return page_is_anon(pg) && __atomic_load_n(&pg->mapcount, __ATOMIC_ACQUIRE) == 1 &&
-	    __atomic_load_n(&pg->refs, __ATOMIC_ACQUIRE) == 1;
+	return page_is_anon(pg) &&
+	       __atomic_load_n(&pg->mapcount, __ATOMIC_ACQUIRE) == 1 &&
+	       __atomic_load_n(&pg->refs, __ATOMIC_ACQUIRE) == 1;
 }
 
 enum err

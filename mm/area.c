@@ -1,7 +1,7 @@
 /*
- * The tree of areas of an address space: search, cutting and joining. An area that maps a file is
- * also on the list of its page cache, by which a truncation finds it; that list's map_lock is
- * held while such an area changes its range.
+ * The tree of areas of an address space: search, cutting and joining. An area that maps a
+ * file is also on the list of its page cache, by which a truncation finds it; that list's
+ * map_lock is held while such an area changes its range.
  */
 #include "mm/area.h"
 
@@ -80,7 +80,8 @@ areas_free(struct list *dead)
 		area_free(list_entry(n, struct area, cache_link));
 }
 
-/* Adds (sign 1) or takes away (-1) the pages of [start, end) in the counters of the space. */
+/* Adds (sign 1) or takes away (-1) the pages of [start, end) in the counters of the
+ * space. */
 static void
 count_pages(const struct area *a, vaddr_t start, vaddr_t end, int sign)
 {
@@ -95,7 +96,8 @@ count_pages(const struct area *a, vaddr_t start, vaddr_t end, int sign)
 static bool
 area_less(const struct rb_node *a, const struct rb_node *b)
 {
-	return rb_entry(a, struct area, node)->start < rb_entry(b, struct area, node)->start;
+	return rb_entry(a, struct area, node)->start <
+	       rb_entry(b, struct area, node)->start;
 }
 
 void
@@ -223,10 +225,11 @@ area_set_end(struct area *a, vaddr_t end)
 static bool
 continues(const struct area *a, const struct area *b)
 {
-	if (a->end != b->start || a->flags != b->flags || a->ops != b->ops || a->file != b->file ||
-	    a->private != b->private || a->ops->close)
+	if (a->end != b->start || a->flags != b->flags || a->ops != b->ops ||
+	    a->file != b->file || a->private != b->private || a->ops->close)
 		return false;
-	return !a->file || a->file_page + ((a->end - a->start) >> PAGE_SHIFT) == b->file_page;
+	return !a->file ||
+	       a->file_page + ((a->end - a->start) >> PAGE_SHIFT) == b->file_page;
 }
 
 struct area *
@@ -292,7 +295,8 @@ find_downwards(struct aspace *as, size_t len, vaddr_t bottom, vaddr_t top)
 static vaddr_t
 find_upwards(struct aspace *as, size_t len, vaddr_t bottom, vaddr_t top)
 {
-	for (struct area *a = area_find_from(as, bottom); bottom + len <= top; a = area_next(a)) {
+	for (struct area *a = area_find_from(as, bottom); bottom + len <= top;
+	     a = area_next(a)) {
 		vaddr_t high = a ? MIN(guarded_start(a), top) : top;
 
 		if (high >= bottom && high - bottom >= len)
@@ -334,7 +338,8 @@ range_unmap(struct aspace *as, vaddr_t start, vaddr_t end, struct list *dead)
 	if (next->end > end && !area_split(next, end))
 		return ERR_NOMEM;
 
-	/* Nothing fails from here on. Out of the file's list first: then the tables are ours alone. */
+	/* Nothing fails from here on. Out of the file's list first: then the tables are
+	 * ours alone. */
 	list_init(&gone);
 	floor = area_prev(a) ? area_prev(a)->end : 0;
 	for (; a && a->start < end; a = next) {
@@ -356,7 +361,7 @@ bool
 range_ok(vaddr_t start, size_t len)
 {
 	return IS_ALIGNED(start, PAGE_SIZE) && len && len <= USER_SPACE_END &&
-	    start <= USER_SPACE_END - len;
+	       start <= USER_SPACE_END - len;
 }
 
 uint64_t

@@ -1,6 +1,6 @@
 /*
- * Areas and their tree: shared by the files of mm that change address spaces. Everything here
- * wants the aspace lock held exclusively, except the search calls.
+ * Areas and their tree: shared by the files of mm that change address spaces. Everything
+ * here wants the aspace lock held exclusively, except the search calls.
  */
 #pragma once
 
@@ -14,11 +14,13 @@ enum {
 
 void area_init(void); /* the slab cache */
 
-/* A zeroed area, not in the tree; and its end: close, file reference, memory. May sleep. */
+/* A zeroed area, not in the tree; and its end: close, file reference, memory. May sleep.
+ */
 struct area *area_alloc(struct aspace *, vaddr_t start, vaddr_t end, uint32_t flags);
 void area_free(struct area *);
 
-/* Ends every area on the list (by cache_link). The aspace lock is not held: files may be released. */
+/* Ends every area on the list (by cache_link). The aspace lock is not held: files may be
+ * released. */
 void areas_free(struct list *dead);
 
 /* Into the tree and the list of those who map its file; out of both. Counts pages. */
@@ -26,16 +28,20 @@ void area_insert(struct area *);
 void area_remove(struct area *);
 
 struct area *area_prev(const struct area *);
-struct area *area_last_below(struct aspace *, vaddr_t va); /* the last that starts below va */
+struct area *area_last_below(
+    struct aspace *, vaddr_t va); /* the last that starts below va */
 
-/* Cuts in two at `at` (inside): *area keeps the lower part; the upper is returned. NULL: no memory. */
+/* Cuts in two at `at` (inside): *area keeps the lower part; the upper is returned. NULL:
+ * no memory. */
 struct area *area_split(struct area *, vaddr_t at);
 
-/* Moves one end of an area outwards or inwards, in the tree; the neighbours must leave room. */
+/* Moves one end of an area outwards or inwards, in the tree; the neighbours must leave
+ * room. */
 void area_set_start(struct area *, vaddr_t start);
 void area_set_end(struct area *, vaddr_t end);
 
-/* Joins `area` with neighbours that continue it. Returns the area that is left. Absorbed ones go to `dead`. */
+/* Joins `area` with neighbours that continue it. Returns the area that is left. Absorbed
+ * ones go to `dead`. */
 struct area *area_merge(struct area *, struct list *dead);
 
 /* Whether [start, end) touches no area. */
@@ -44,7 +50,8 @@ bool range_is_free(struct aspace *, vaddr_t start, vaddr_t end);
 /* Where `len` free bytes are: from `top` down, else from `top` up. 0: nowhere. */
 vaddr_t range_find(struct aspace *, size_t len, vaddr_t bottom, vaddr_t top);
 
-/* Takes [start, end) out of the space: areas (to `dead`), pages, tables. ERR_NOMEM: nothing done. */
+/* Takes [start, end) out of the space: areas (to `dead`), pages, tables. ERR_NOMEM:
+ * nothing done. */
 enum err range_unmap(struct aspace *, vaddr_t start, vaddr_t end, struct list *dead);
 
 /* Page-aligned, not empty, in user space. */
@@ -56,10 +63,12 @@ uint64_t current_limit(unsigned which);
 extern const struct area_ops anon_area_ops; /* mm/anon.c */
 
 /*
- * A write to the present, read-only page *pte (which held `old`) of a private area: gives the
- * area a page of its own, or the right to write when nobody else has the page. mm/anon.c
+ * A write to the present, read-only page *pte (which held `old`) of a private area: gives
+ * the area a page of its own, or the right to write when nobody else has the page.
+ * mm/anon.c
  */
 enum err cow_break(struct area *, vaddr_t va, pte_t *pte, pte_t old);
 
-/* A file without a name, of zeros, for shared anonymous memory. NULL: no memory. mm/shmem.c */
+/* A file without a name, of zeros, for shared anonymous memory. NULL: no memory.
+ * mm/shmem.c */
 struct file *shmem_file_create(uint64_t size);

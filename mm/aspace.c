@@ -32,8 +32,8 @@ aspace_init(void)
 }
 
 /*
- * As on Linux: mappings begin below the stack's largest extent (its limit, within 128 MiB and
- * five sixths of the space) and its random shift, at a random distance.
+ * As on Linux: mappings begin below the stack's largest extent (its limit, within 128 MiB
+ * and five sixths of the space) and its random shift, at a random distance.
  */
 static void
 choose_layout(struct aspace *as)
@@ -175,7 +175,8 @@ aspace_fork(struct aspace *parent)
 	tlb_batch_begin(&batch, parent);
 	for (struct area *a = area_find_from(parent, 0); a && err == OK; a = area_next(a))
 		err = fork_area(child, a, &batch);
-	tlb_batch_end(&batch); /* the parent's threads must not go on writing shared pages */
+	tlb_batch_end(
+	    &batch); /* the parent's threads must not go on writing shared pages */
 	rwsem_unlock(&parent->lock);
 	if (err == OK)
 		return child;
@@ -186,7 +187,7 @@ aspace_fork(struct aspace *parent)
 void
 aspace_stats_get(struct aspace *as, struct aspace_stats *st)
 {
-	*st = (struct aspace_stats) { .total = 0 };
+	*st = (struct aspace_stats){.total = 0};
 	rwsem_lock_shared(&as->lock);
 	st->total = as->num_pages;
 	st->data = as->data_pages;
@@ -197,7 +198,8 @@ aspace_stats_get(struct aspace *as, struct aspace_stats *st)
 			st->stack += pages;
 		if (a->flags & AREA_LOCKED)
 			st->locked += pages;
-		if (a->flags & AREA_EXEC && !(a->flags & AREA_WRITE) && a->file == as->exe)
+		if (a->flags & AREA_EXEC && !(a->flags & AREA_WRITE) &&
+		    a->file == as->exe)
 			st->text += pages;
 	}
 	rwsem_unlock_shared(&as->lock);

@@ -1,7 +1,7 @@
 /*
- * User address spaces: a tree of areas over page tables. An area is a run of pages with the
- * same rights and backing; its ops fill pages on a fault. Changes hold `lock` exclusively,
- * faults shared. References: aspace_get/put; the last put unmaps everything.
+ * User address spaces: a tree of areas over page tables. An area is a run of pages with
+ * the same rights and backing; its ops fill pages on a fault. Changes hold `lock`
+ * exclusively, faults shared. References: aspace_get/put; the last put unmaps everything.
  */
 #pragma once
 
@@ -23,12 +23,12 @@ enum area_flags {
 	AREA_WRITE = 1 << 1,
 	AREA_EXEC = 1 << 2,
 	AREA_SHARED = 1 << 3,
-	AREA_STACK = 1 << 4,	/* grows down to its guard gap */
-	AREA_HEAP = 1 << 5,	/* brk */
-	AREA_DEVICE = 1 << 6,	/* maps device memory: not copied by core dumps */
-	AREA_MAY_WRITE = 1 << 7, /* mprotect may add AREA_WRITE */
-	AREA_LOCKED = 1 << 8,	/* mlock: pages are made present at once */
-	AREA_NO_FORK = 1 << 9,	/* madvise: a child does not get it */
+	AREA_STACK = 1 << 4,      /* grows down to its guard gap */
+	AREA_HEAP = 1 << 5,       /* brk */
+	AREA_DEVICE = 1 << 6,     /* maps device memory: not copied by core dumps */
+	AREA_MAY_WRITE = 1 << 7,  /* mprotect may add AREA_WRITE */
+	AREA_LOCKED = 1 << 8,     /* mlock: pages are made present at once */
+	AREA_NO_FORK = 1 << 9,    /* madvise: a child does not get it */
 	AREA_WIPE_FORK = 1 << 10, /* madvise: a child gets it empty */
 
 	AREA_ACCESS = AREA_READ | AREA_WRITE | AREA_EXEC,
@@ -39,41 +39,43 @@ struct area {
 	vaddr_t start, end; /* page-aligned, [start, end) */
 	uint32_t flags;
 	const struct area_ops *ops;
-	struct file *file;	/* a reference, or NULL for anonymous memory */
-	uint64_t file_page;	/* page number in the file at `start` */
+	struct file *file;  /* a reference, or NULL for anonymous memory */
+	uint64_t file_page; /* page number in the file at `start` */
 	struct aspace *aspace;
 	struct list cache_link; /* [file->cache->map_lock] in page_cache.areas */
-	void *private;		/* the mapped thing's */
+	void *private;          /* the mapped thing's */
 };
 
 struct area_ops {
 	const char *name;
 	/*
-	 * Makes the page at `va` (page-aligned) present with the needed right: AREA_READ, WRITE or EXEC,
-	 * which the area has. The aspace lock is held shared: other faults run at the same time.
-	 * ERR_NOMEM, or any other error for SIGBUS.
+	 * Makes the page at `va` (page-aligned) present with the needed right: AREA_READ,
+	 * WRITE or EXEC, which the area has. The aspace lock is held shared: other faults
+	 * run at the same time. ERR_NOMEM, or any other error for SIGBUS.
 	 */
 	enum err (*fault)(struct area *, vaddr_t va, unsigned access);
-	void (*close)(struct area *); /* the area, or a part that was split off, goes away */
+	void (*close)(
+	    struct area *); /* the area, or a part that was split off, goes away */
 };
 
 struct aspace {
 	paddr_t page_table;
 	struct rwsem lock;
-	struct rb_root areas;	  /* [lock] by start */
-	struct cpumask cpus;	  /* [a] CPUs that have it loaded; kept by mm/tlb.c */
-	struct tlb_context tlb;	  /* tlb_context_init by aspace_create */
-	uint32_t refs;		  /* [a] */
-	uint64_t num_pages;	  /* [lock] mapped by areas */
-	uint64_t data_pages;	  /* [lock] of these private and writable, stacks apart */
-	uint64_t resident;	  /* [a] pages present, the zero page and devices not counted */
-	uint64_t resident_anon;	  /* [a] of these anonymous */
-	uint64_t peak_resident;	  /* [a] highest seen */
-	bool lock_future;	  /* [lock] mlockall(MCL_FUTURE) */
-	vaddr_t brk_start, brk;	  /* [lock] */
-	vaddr_t mmap_base;	  /* [I] search goes down from here */
+	struct rb_root areas;   /* [lock] by start */
+	struct cpumask cpus;    /* [a] CPUs that have it loaded; kept by mm/tlb.c */
+	struct tlb_context tlb; /* tlb_context_init by aspace_create */
+	uint32_t refs;          /* [a] */
+	uint64_t num_pages;     /* [lock] mapped by areas */
+	uint64_t data_pages;    /* [lock] of these private and writable, stacks apart */
+	uint64_t resident; /* [a] pages present, the zero page and devices not counted */
+	uint64_t resident_anon; /* [a] of these anonymous */
+	uint64_t peak_resident; /* [a] highest seen */
+	bool lock_future;       /* [lock] mlockall(MCL_FUTURE) */
+	vaddr_t brk_start, brk; /* [lock] */
+	vaddr_t mmap_base;      /* [I] search goes down from here */
 	vaddr_t stack_top;
-	vaddr_t code_start, code_end, data_start, data_end, arg_start, arg_end, env_start, env_end;
+	vaddr_t code_start, code_end, data_start, data_end, arg_start, arg_end, env_start,
+	    env_end;
 	struct file *exe; /* a reference, or NULL */
 };
 
@@ -86,12 +88,13 @@ struct aspace *aspace_create(void);
 struct aspace *aspace_fork(struct aspace *);
 struct aspace *aspace_get(struct aspace *);
 void aspace_put(struct aspace *); /* may sleep */
-/* Loads it on this CPU (tlb_load), NULL: the kernel's own; interrupts off. The scheduler and exec. */
+/* Loads it on this CPU (tlb_load), NULL: the kernel's own; interrupts off. The scheduler
+ * and exec. */
 void aspace_switch(struct aspace *);
 
 /*
- * Maps memory as mmap does: prot PROT_*, flags MAP_* (mm/mman.h). Returns the address or an err.
- * file may be NULL with MAP_ANONYMOUS; it is referenced by the area.
+ * Maps memory as mmap does: prot PROT_*, flags MAP_* (mm/mman.h). Returns the address or
+ * an err. file may be NULL with MAP_ANONYMOUS; it is referenced by the area.
  */
 long aspace_map(struct aspace *, vaddr_t hint, size_t len, int prot, int flags,
     struct file *file, loff_t offset);
@@ -108,45 +111,52 @@ enum err aspace_populate(struct aspace *, vaddr_t start, size_t len);
 
 /* The area that holds `va` or, if none does, NULL. Lock held. */
 struct area *area_find(struct aspace *, vaddr_t va);
-/* In address order: the first area that ends above `va`, and the one after; NULL at the end. */
+/* In address order: the first area that ends above `va`, and the one after; NULL at the
+ * end. */
 struct area *area_find_from(struct aspace *, vaddr_t va);
 struct area *area_next(const struct area *);
 
 /*
- * Copies between kernel memory and a space that need not be the current one: exec's stack, /proc.
- * Returns how many bytes could be reached. Rights as for the program itself. May sleep.
+ * Copies between kernel memory and a space that need not be the current one: exec's
+ * stack, /proc. Returns how many bytes could be reached. Rights as for the program
+ * itself. May sleep.
  */
 size_t aspace_read(struct aspace *, vaddr_t va, void *buf, size_t len);
 size_t aspace_write(struct aspace *, vaddr_t va, const void *buf, size_t len);
 
-/* A fault at `va` that needs `access`: ERR_FAULT no area, ERR_ACCES no right, ERR_IO no page (SIGBUS). */
+/* A fault at `va` that needs `access`: ERR_FAULT no area, ERR_ACCES no right, ERR_IO no
+ * page (SIGBUS). */
 enum err aspace_fault(struct aspace *, vaddr_t va, unsigned access);
 
 /*
- * The page-fault entry, from the trap handler with interrupts on. Returns true if the fault was
- * resolved or a signal has been sent (user mode); false: a kernel access to be fixed up, or a bug.
+ * The page-fault entry, from the trap handler with interrupts on. Returns true if the
+ * fault was resolved or a signal has been sent (user mode); false: a kernel access to be
+ * fixed up, or a bug.
  */
 bool page_fault(struct trap_frame *, vaddr_t addr);
 
 /*
- * exec's part: loads the ELF image of `file` into the new space `as`: segments, interpreter,
- * brk, stack, vDSO. Sets entry and stack pointer of `frame`. Nothing of the caller's own space
- * changes. ERR_NOEXEC: not a program this machine runs. kernel/proc/exec_elf.c
+ * exec's part: loads the ELF image of `file` into the new space `as`: segments,
+ * interpreter, brk, stack, vDSO. Sets entry and stack pointer of `frame`. Nothing of the
+ * caller's own space changes. ERR_NOEXEC: not a program this machine runs.
+ * kernel/proc/exec_elf.c
  */
 struct exec_args;
-enum err exec_load_elf(
-    struct aspace *as, struct file *file, const struct exec_args *args, struct trap_frame *frame);
+enum err exec_load_elf(struct aspace *as, struct file *file, const struct exec_args *args,
+    struct trap_frame *frame);
 
 /*
- * /proc/PID/maps, and with `detailed` smaps. `ids` and `path` tell of a mapped file what only the
- * file system knows.
+ * /proc/PID/maps, and with `detailed` smaps. `ids` and `path` tell of a mapped file what
+ * only the file system knows.
  */
 struct seq;
 struct maps_namer {
-	void (*ids)(const struct file *, unsigned *major, unsigned *minor, uint64_t *inode);
+	void (*ids)(
+	    const struct file *, unsigned *major, unsigned *minor, uint64_t *inode);
 	void (*path)(struct seq *, const struct file *);
 };
-void aspace_show_maps(struct aspace *, struct seq *, const struct maps_namer *, bool detailed);
+void aspace_show_maps(
+    struct aspace *, struct seq *, const struct maps_namer *, bool detailed);
 
 /* Sizes for statm and status, in pages. */
 struct aspace_stats {

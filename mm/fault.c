@@ -1,6 +1,6 @@
 /*
- * Page faults: from the trap's address to the area that must provide the page, and from what
- * comes of it to a signal, if it must be. SDM vol. 3, 4.7 has the error code.
+ * Page faults: from the trap's address to the area that must provide the page, and from
+ * what comes of it to a signal, if it must be. SDM vol. 3, 4.7 has the error code.
  */
 #define LOG_PREFIX "vm: "
 
@@ -46,9 +46,11 @@ grow_stack(struct aspace *as, vaddr_t va)
 	a = stack_above(as, va);
 	if (area_find(as, va)) {
 		err = OK; /* another thread has done it */
-	} else if (a && a->end - va <= current_limit(RLIMIT_STACK) && va >= MMAP_MIN_ADDR) {
+	} else if (a && a->end - va <= current_limit(RLIMIT_STACK) &&
+	           va >= MMAP_MIN_ADDR) {
 		below = area_prev(a);
-		if (!below || below->end + STACK_GUARD_GAP <= va || below->flags & AREA_STACK) {
+		if (!below || below->end + STACK_GUARD_GAP <= va ||
+		    below->flags & AREA_STACK) {
 			area_set_start(a, va);
 			err = OK;
 		}
@@ -95,19 +97,14 @@ send_fault_signal(enum err err, vaddr_t addr)
 	struct process *p = current_process();
 
 	switch (err) {
-	case ERR_FAULT:
-		signal_fault(SIGSEGV, SEGV_MAPERR, addr);
-		break;
-	case ERR_ACCES:
-		signal_fault(SIGSEGV, SEGV_ACCERR, addr);
-		break;
+	case ERR_FAULT: signal_fault(SIGSEGV, SEGV_MAPERR, addr); break;
+	case ERR_ACCES: signal_fault(SIGSEGV, SEGV_ACCERR, addr); break;
 	case ERR_NOMEM:
-		log_err("out of memory: process %u (%s) is killed", p->pid, current_thread()->name);
+		log_err("out of memory: process %u (%s) is killed", p->pid,
+		    current_thread()->name);
 		(void)signal_send_process(p, SIGKILL, NULL); /* it exists: we are in it */
 		break;
-	default:
-		signal_fault(SIGBUS, BUS_ADRERR, addr);
-		break;
+	default: signal_fault(SIGBUS, BUS_ADRERR, addr); break;
 	}
 }
 

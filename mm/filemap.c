@@ -1,10 +1,10 @@
 /*
- * Areas that map files. A read fault maps what the page cache has of the 16 pages around; a private
- * write copies the page at once; a shared write marks it dirty.
+ * Areas that map files. A read fault maps what the page cache has of the 16 pages around;
+ * a private write copies the page at once; a shared write marks it dirty.
  *
- * Against truncation there is no lock, but an order: a fault enters the page and then looks
- * whether the page still belongs to the file; truncation takes the page from the file (clears
- * page->owner) and then empties the entries. One of them sees the other.
+ * Against truncation there is no lock, but an order: a fault enters the page and then
+ * looks whether the page still belongs to the file; truncation takes the page from the
+ * file (clears page->owner) and then empties the entries. One of them sees the other.
  */
 #include "mm/filemap.h"
 
@@ -46,11 +46,12 @@ undo_install(struct area *a, vaddr_t va, pte_t *pte, pte_t entered)
 }
 
 /*
- * Maps `pg` at the empty entry; takes its reference in any case. False: the page is the file's
- * no longer. Does not count it as resident: *added does.
+ * Maps `pg` at the empty entry; takes its reference in any case. False: the page is the
+ * file's no longer. Does not count it as resident: *added does.
  */
 static bool
-install_page(struct area *a, vaddr_t va, pte_t *pte, struct page *pg, uint64_t bits, int *added)
+install_page(
+    struct area *a, vaddr_t va, pte_t *pte, struct page *pg, uint64_t bits, int *added)
 {
 	pte_t entry = page_to_phys(pg) | bits;
 
@@ -73,7 +74,8 @@ map_around(struct area *a, vaddr_t va, pte_t *pte)
 	struct page *pages[AROUND_PAGES];
 	unsigned slot = va >> PAGE_SHIFT & (ENTRIES_PER_TABLE - 1);
 	vaddr_t first = MAX(ALIGN_DOWN(va, AROUND_PAGES * PAGE_SIZE), a->start);
-	vaddr_t end = MIN(ALIGN_DOWN(va, AROUND_PAGES * PAGE_SIZE) + AROUND_PAGES * PAGE_SIZE, a->end);
+	vaddr_t end = MIN(
+	    ALIGN_DOWN(va, AROUND_PAGES * PAGE_SIZE) + AROUND_PAGES * PAGE_SIZE, a->end);
 	uint64_t index = file_page_at(a, first), size = file_pages(c);
 	unsigned n = (unsigned)((end - first) >> PAGE_SHIFT);
 	int added = 0;
@@ -88,8 +90,8 @@ map_around(struct area *a, vaddr_t va, pte_t *pte)
 		if (upt_load(&pte[i]))
 			page_put(pages[i]);
 		else
-			(void)install_page(a, first + (uint64_t)i * PAGE_SIZE, &pte[i], pages[i],
-			    upt_bits(a->flags), &added);
+			(void)install_page(a, first + (uint64_t)i * PAGE_SIZE, &pte[i],
+			    pages[i], upt_bits(a->flags), &added);
 	}
 	if (added)
 		aspace_count_resident(a->aspace, added, 0);
@@ -104,7 +106,8 @@ map_private_copy(struct area *a, pte_t *pte, struct page *from)
 	if (!pg)
 		return ERR_NOMEM;
 	memcpy(page_to_virt(pg), page_to_virt(from), PAGE_SIZE);
-	if (upt_change(pte, 0, page_to_phys(pg) | upt_bits(a->flags) | PTE_WRITE | PTE_DIRTY))
+	if (upt_change(
+	        pte, 0, page_to_phys(pg) | upt_bits(a->flags) | PTE_WRITE | PTE_DIRTY))
 		aspace_count_resident(a->aspace, 1, 1);
 	else
 		anon_page_free(pg);
@@ -141,7 +144,8 @@ map_one(struct area *a, vaddr_t va, pte_t *pte, unsigned access)
 		mark_dirty(pg);
 		bits |= PTE_WRITE | PTE_DIRTY;
 	}
-	/* If it was truncated meanwhile the access faults again and finds the file shorter. */
+	/* If it was truncated meanwhile the access faults again and finds the file
+	 * shorter. */
 	(void)install_page(a, va, pte, pg, bits, &added);
 	if (added)
 		aspace_count_resident(a->aspace, added, 0);
@@ -171,7 +175,7 @@ filemap_fault(struct area *a, vaddr_t va, unsigned access)
 	return OK;
 }
 
-const struct area_ops filemap_area_ops = { .name = "file", .fault = filemap_fault };
+const struct area_ops filemap_area_ops = {.name = "file", .fault = filemap_fault};
 
 void
 filemap_unmap(struct page_cache *c, uint64_t first)

@@ -10,7 +10,7 @@ struct page_cache;
 extern const struct area_ops filemap_area_ops;
 
 /*
- * Takes every page from number `first` of the file on out of all address spaces that map it. The
- * caller has made sure that faults find no such page any more. May sleep.
+ * Takes every page from number `first` of the file on out of all address spaces that map
+ * it. The caller has made sure that faults find no such page any more. May sleep.
  */
 void filemap_unmap(struct page_cache *, uint64_t first);

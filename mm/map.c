@@ -1,6 +1,7 @@
 /*
- * mmap, munmap, mprotect and brk on any address space. Each first checks and finds its memory, then
- * changes the tree under the exclusive lock; files of areas that went are released after it.
+ * mmap, munmap, mprotect and brk on any address space. Each first checks and finds its
+ * memory, then changes the tree under the exclusive lock; files of areas that went are
+ * released after it.
  */
 #include "kernel/fcntl.h"
 #include "kernel/file.h"
@@ -39,10 +40,11 @@ within_limits(const struct aspace *as, size_t len, uint32_t flags)
 	if (as->num_pages + pages > current_limit(RLIMIT_AS) >> PAGE_SHIFT)
 		return false;
 	return !is_private_writable(flags) || flags & AREA_STACK ||
-	    as->data_pages + pages <= current_limit(RLIMIT_DATA) >> PAGE_SHIFT;
+	       as->data_pages + pages <= current_limit(RLIMIT_DATA) >> PAGE_SHIFT;
 }
 
-/* Refuses what the machine's memory could never hold; smaller promises may all be kept or not. */
+/* Refuses what the machine's memory could never hold; smaller promises may all be kept or
+ * not. */
 static bool
 is_obvious_overcommit(size_t len, int flags)
 {
@@ -91,16 +93,18 @@ choose_place(struct aspace *as, vaddr_t hint, size_t len, int flags)
 	bool is_fixed = flags & (MAP_FIXED | MAP_FIXED_NOREPLACE);
 	vaddr_t top = flags & MAP_32BIT ? 0x80000000 : as->mmap_base, found;
 
-	if (is_fixed && (!range_ok(hint, len) || (hint < MMAP_MIN_ADDR && !capable(CAP_SYS_RAWIO))))
+	if (is_fixed &&
+	    (!range_ok(hint, len) || (hint < MMAP_MIN_ADDR && !capable(CAP_SYS_RAWIO))))
 		return !IS_ALIGNED(hint, PAGE_SIZE) ? ERR_INVAL
-		    : hint < MMAP_MIN_ADDR	    ? ERR_PERM
-						    : ERR_NOMEM;
+		       : hint < MMAP_MIN_ADDR       ? ERR_PERM
+		                                    : ERR_NOMEM;
 	if (flags & MAP_FIXED_NOREPLACE && !range_is_free(as, hint, hint + len))
 		return ERR_EXIST;
 	if (is_fixed)
 		return (long)hint;
 	hint = ALIGN_UP(hint, PAGE_SIZE);
-	if (hint >= MMAP_MIN_ADDR && range_ok(hint, len) && range_is_free(as, hint, hint + len))
+	if (hint >= MMAP_MIN_ADDR && range_ok(hint, len) &&
+	    range_is_free(as, hint, hint + len))
 		return (long)hint;
 	found = range_find(as, len, flags & MAP_32BIT ? 0x40000000 : MMAP_MIN_ADDR, top);
 	return found ? (long)found : ERR_NOMEM;
@@ -162,8 +166,8 @@ place_area(struct aspace *as, struct area *a, vaddr_t hint, int flags)
 }
 
 long
-aspace_map(struct aspace *as, vaddr_t hint, size_t len, int prot, int flags, struct file *file,
-    loff_t offset)
+aspace_map(struct aspace *as, vaddr_t hint, size_t len, int prot, int flags,
+    struct file *file, loff_t offset)
 {
 	size_t size = ALIGN_UP(len, PAGE_SIZE);
 	long area_flags, addr;
@@ -182,7 +186,8 @@ aspace_map(struct aspace *as, vaddr_t hint, size_t len, int prot, int flags, str
 	area_flags = check_mapping(file, prot, flags);
 	if (area_flags < 0)
 		return area_flags;
-	if (is_private_writable((uint32_t)area_flags) && is_obvious_overcommit(size, flags))
+	if (is_private_writable((uint32_t)area_flags) &&
+	    is_obvious_overcommit(size, flags))
 		return ERR_NOMEM;
 	if (file)
 		file_get(file);
@@ -229,11 +234,12 @@ aspace_unmap(struct aspace *as, vaddr_t start, size_t len)
 }
 
 /*
- * Gives the part [start, end) of area *ap the flags; *ap is what is left of the area or what it has
- * been joined with.
+ * Gives the part [start, end) of area *ap the flags; *ap is what is left of the area or
+ * what it has been joined with.
  */
 static enum err
-change_flags(struct area **ap, vaddr_t start, vaddr_t end, uint32_t flags, struct list *dead)
+change_flags(
+    struct area **ap, vaddr_t start, vaddr_t end, uint32_t flags, struct list *dead)
 {
 	struct area *a = *ap;
 	struct aspace *as = a->aspace;
@@ -257,7 +263,8 @@ change_flags(struct area **ap, vaddr_t start, vaddr_t end, uint32_t flags, struc
 
 /* mprotect over existing areas; stops at a gap. Lock held. */
 static enum err
-protect_range(struct aspace *as, vaddr_t start, vaddr_t end, uint32_t rights, struct list *dead)
+protect_range(
+    struct aspace *as, vaddr_t start, vaddr_t end, uint32_t rights, struct list *dead)
 {
 	struct area *a = area_find(as, start);
 	struct tlb_batch batch;
@@ -295,8 +302,9 @@ aspace_protect(struct aspace *as, vaddr_t start, size_t len, int prot)
 	struct list dead;
 	enum err err;
 
-	if (!IS_ALIGNED(start, PAGE_SIZE) || prot & ~(PROT_READ | PROT_WRITE | PROT_EXEC | PROT_SEM |
-						     PROT_GROWSDOWN | PROT_GROWSUP))
+	if (!IS_ALIGNED(start, PAGE_SIZE) ||
+	    prot & ~(PROT_READ | PROT_WRITE | PROT_EXEC | PROT_SEM | PROT_GROWSDOWN |
+	               PROT_GROWSUP))
 		return ERR_INVAL;
 	if (!len)
 		return OK;

@@ -21,7 +21,7 @@ show_meminfo(struct seq *s)
 	uint64_t cached;
 
 	mem_stats_get(&m);
-	cached = m.page_cache_pages + m.shmem_pages;
+	cached = m.page_cache_pages; /* shmem among them */
 	show_kib(s, "MemTotal:", m.total_pages);
 	show_kib(s, "MemFree:", m.free_pages);
 	show_kib(s, "MemAvailable:", m.free_pages);

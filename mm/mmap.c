@@ -1,4 +1,5 @@
-/* The system calls of memory: arguments checked and handed to the calls of mm/aspace.h. */
+/* The system calls of memory: arguments checked and handed to the calls of mm/aspace.h.
+ */
 #include "kernel/file.h"
 #include "kernel/proc/process.h"
 #include "mm/aspace.h"

@@ -1,9 +1,9 @@
 /*
  * The page cache: a radix tree of 64-way nodes for each file. A node of shift s covers
- * 64 << s pages; nodes of shift 0 hold pages. The tree grows at the root, so that a small file has
- * one node, and a file of one page none: the root pointer then is the page, tagged by bit 0.
- * No allocation happens under the lock: an insertion that lacks a node drops the lock, gets one
- * and starts over.
+ * 64 << s pages; nodes of shift 0 hold pages. The tree grows at the root, so that a small
+ * file has one node, and a file of one page none: the root pointer then is the page,
+ * tagged by bit 0. No allocation happens under the lock: an insertion that lacks a node
+ * drops the lock, gets one and starts over.
  */
 #include "mm/pagecache.h"
 
@@ -76,7 +76,8 @@ grow_root(struct page_cache *c, uint64_t index, struct node **spare)
 
 		if (old && !is_lone_page(old) && node_covers(old, index))
 			return true;
-		n = take_spare(spare, old && !is_lone_page(old) ? old->shift + NODE_BITS : 0);
+		n = take_spare(
+		    spare, old && !is_lone_page(old) ? old->shift + NODE_BITS : 0);
 		if (!n)
 			return false;
 		if (old) {
@@ -147,9 +148,9 @@ tree_next(const struct page_cache *c, uint64_t from)
 }
 
 /*
- * Takes pages at or after `from` out of the subtree until `out` is full; frees nodes that become
- * empty. Returns true if `n` itself is empty (and then the caller frees it). Nodes to be
- * freed are chained through slots[0].
+ * Takes pages at or after `from` out of the subtree until `out` is full; frees nodes that
+ * become empty. Returns true if `n` itself is empty (and then the caller frees it). Nodes
+ * to be freed are chained through slots[0].
  */
 struct removal {
 	struct page *pages[DROP_BATCH];
@@ -266,7 +267,8 @@ page_cache_find(struct page_cache *c, uint64_t index)
 }
 
 void
-page_cache_find_range(struct page_cache *c, uint64_t first, unsigned n, struct page *pages[])
+page_cache_find_range(
+    struct page_cache *c, uint64_t first, unsigned n, struct page *pages[])
 {
 	spin_lock(&c->lock);
 	for (unsigned i = 0; i < n; i++) {
@@ -346,7 +348,8 @@ page_cache_truncate(struct page_cache *c, uint64_t first, size_t partial_bytes)
 		return;
 	pg = page_cache_find(c, first - 1);
 	if (pg) {
-		memset((char *)page_to_virt(pg) + partial_bytes, 0, PAGE_SIZE - partial_bytes);
+		memset((char *)page_to_virt(pg) + partial_bytes, 0,
+		    PAGE_SIZE - partial_bytes);
 		page_put(pg);
 	}
 }

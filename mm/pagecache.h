@@ -1,10 +1,11 @@
 /*
- * The pages of one file, by page number: the one place where file contents are held in memory,
- * shared by read, write and mmap. A radix tree of frames under a spinlock; look-ups are O(log n).
- * tmpfs keeps its data here and nowhere else (no `fill`: a missing page is zeros).
+ * The pages of one file, by page number: the one place where file contents are held in
+ * memory, shared by read, write and mmap. A radix tree of frames under a spinlock;
+ * look-ups are O(log n). tmpfs keeps its data here and nowhere else (no `fill`: a missing
+ * page is zeros).
  *
- * A page is filled before it enters the tree, so what is found is always up to date. The tree
- * holds one reference, each user mapping one, each caller of find and get one.
+ * A page is filled before it enters the tree, so what is found is always up to date. The
+ * tree holds one reference, each user mapping one, each caller of find and get one.
  */
 #pragma once
 
@@ -15,14 +16,15 @@
 
 struct page_cache {
 	struct spinlock lock;
-	void *root;	    /* [lock] radix tree, mm/pagecache.c */
-	uint64_t num_pages; /* [lock] */
+	void *root;                       /* [lock] radix tree, mm/pagecache.c */
+	uint64_t num_pages;               /* [lock] */
 	const struct page_cache_ops *ops; /* [I] or NULL: all pages start as zeros */
-	void *owner;	    /* [I] the inode */
-	bool is_shmem;	    /* [I] counted as Shmem: pages cannot be dropped */
+	void *owner;                      /* [I] the inode */
+	bool is_shmem; /* [I] counted as Shmem: pages cannot be dropped */
 	/*
-	 * [a] Bytes of the file, kept by the file system; set before page_cache_truncate. A user access
-	 * to a mapped page wholly beyond it gets SIGBUS. UINT64_MAX, the initial value: no end.
+	 * [a] Bytes of the file, kept by the file system; set before page_cache_truncate.
+	 * A user access to a mapped page wholly beyond it gets SIGBUS. UINT64_MAX, the
+	 * initial value: no end.
 	 */
 	uint64_t file_size;
 	struct mutex map_lock; /* ranks above aspace.lock */
@@ -30,24 +32,29 @@ struct page_cache {
 };
 
 struct page_cache_ops {
-	/* Reads page `index` from the backing store into `page`. NULL: new pages are zeros. */
+	/* Reads page `index` from the backing store into `page`. NULL: new pages are
+	 * zeros. */
 	enum err (*fill)(struct page_cache *, struct page *, uint64_t index);
 };
 
 void page_cache_init(struct page_cache *, const struct page_cache_ops *, void *owner);
-void page_cache_destroy(struct page_cache *); /* drops all pages; nobody maps the file any more */
+void page_cache_destroy(
+    struct page_cache *); /* drops all pages; nobody maps the file any more */
 
 /* The page with a reference taken; NULL if it is not there. */
 struct page *page_cache_find(struct page_cache *, uint64_t index);
-/* The n pages from `first` on that are there, each with a reference; pages[i] NULL where not. */
+/* The n pages from `first` on that are there, each with a reference; pages[i] NULL where
+ * not. */
 void page_cache_find_range(
     struct page_cache *, uint64_t first, unsigned n, struct page *pages[]);
-/* The same as find, made and filled if need be. May sleep. ERR_NOMEM, or what fill says. */
+/* The same as find, made and filled if need be. May sleep. ERR_NOMEM, or what fill says.
+ */
 enum err page_cache_get(struct page_cache *, uint64_t index, struct page **out);
 /*
- * Drops every page from `first` on and unmaps them from user spaces; zeroes the tail of the page
- * before when partial_bytes > 0 (bytes kept in page first - 1). May sleep.
+ * Drops every page from `first` on and unmaps them from user spaces; zeroes the tail of
+ * the page before when partial_bytes > 0 (bytes kept in page first - 1). May sleep.
  */
 void page_cache_truncate(struct page_cache *, uint64_t first, size_t partial_bytes);
-/* The first page index >= `from` that is present, or UINT64_MAX: for SEEK_DATA and SEEK_HOLE. */
+/* The first page index >= `from` that is present, or UINT64_MAX: for SEEK_DATA and
+ * SEEK_HOLE. */
 uint64_t page_cache_next(struct page_cache *, uint64_t from);

@@ -36,14 +36,16 @@ may_grow(const struct remap *r, const struct area *a)
 	bool is_data = (a->flags & (AREA_WRITE | AREA_SHARED | AREA_STACK)) == AREA_WRITE;
 
 	return r->as->num_pages + more <= current_limit(RLIMIT_AS) >> PAGE_SHIFT &&
-	    (!is_data || r->as->data_pages + more <= current_limit(RLIMIT_DATA) >> PAGE_SHIFT);
+	       (!is_data ||
+	           r->as->data_pages + more <= current_limit(RLIMIT_DATA) >> PAGE_SHIFT);
 }
 
 /* The copy of `a` that will hold the moved pages, in the tree at r->new_addr. */
 static struct area *
 make_target(const struct remap *r, const struct area *a)
 {
-	struct area *to = area_alloc(r->as, r->new_addr, r->new_addr + r->new_len, a->flags);
+	struct area *to =
+	    area_alloc(r->as, r->new_addr, r->new_addr + r->new_len, a->flags);
 
 	if (!to)
 		return NULL;
@@ -156,19 +158,21 @@ long
 aspace_remap(struct aspace *as, vaddr_t old, size_t old_len, size_t new_len, int flags,
     vaddr_t new_addr)
 {
-	struct remap r = { .as = as, .old = old, .new_addr = new_addr, .flags = flags };
+	struct remap r = {.as = as, .old = old, .new_addr = new_addr, .flags = flags};
 	struct list dead;
 	long result;
 
 	r.old_len = ALIGN_UP(old_len, PAGE_SIZE);
 	r.new_len = ALIGN_UP(new_len, PAGE_SIZE);
-	/* An old length of 0 (a second mapping of shared pages) and keeping the source: not here. */
-	if (flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED) || r.old_len < old_len || !r.new_len ||
-	    r.new_len > USER_SPACE_END || !range_ok(old, r.old_len))
+	/* An old length of 0 (a second mapping of shared pages) and keeping the source:
+	 * not here. */
+	if (flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED) || r.old_len < old_len ||
+	    !r.new_len || r.new_len > USER_SPACE_END || !range_ok(old, r.old_len))
 		return ERR_INVAL;
 	list_init(&dead);
 	rwsem_lock(&as->lock);
-	result = flags & MREMAP_FIXED ? remap_fixed(&r, &dead) : remap_anywhere(&r, &dead);
+	result =
+	    flags & MREMAP_FIXED ? remap_fixed(&r, &dead) : remap_anywhere(&r, &dead);
 	rwsem_unlock(&as->lock);
 	areas_free(&dead);
 	return result;

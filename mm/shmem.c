@@ -1,6 +1,7 @@
 /*
- * Shared anonymous memory (MAP_SHARED | MAP_ANONYMOUS): an unnamed file of zeros that only its
- * mappings know, so that fork, truncation and accounting are those of any mapped file.
+ * Shared anonymous memory (MAP_SHARED | MAP_ANONYMOUS): an unnamed file of zeros that
+ * only its mappings know, so that fork, truncation and accounting are those of any mapped
+ * file.
  */
 #include "kernel/fcntl.h"
 #include "kernel/file.h"
@@ -26,10 +27,10 @@ shmem_release(struct file *f)
 }
 
 static const struct file_ops shmem_file_ops = {
-	.mmap = shmem_mmap,
-	.release = shmem_release,
-	.anon_mode = 0100600,
-	.anon_name = "/dev/zero (deleted)",
+    .mmap = shmem_mmap,
+    .release = shmem_release,
+    .anon_mode = 0100600,
+    .anon_name = "/dev/zero (deleted)",
 };
 
 struct file *

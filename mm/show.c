@@ -21,7 +21,8 @@ area_name(const struct area *a)
 }
 
 static void
-show_name(struct seq *s, const struct area *a, const struct maps_namer *namer, size_t line_start)
+show_name(struct seq *s, const struct area *a, const struct maps_namer *namer,
+    size_t line_start)
 {
 	const char *name = area_name(a);
 
@@ -58,7 +59,8 @@ show_line(struct seq *s, const struct area *a, const struct maps_namer *namer)
 
 /* What smaps counts of an area, in pages. */
 struct usage {
-	uint64_t present, anon, shared, dirty, referenced, weighted; /* weighted: in 1/4096 pages */
+	uint64_t present, anon, shared, dirty, referenced,
+	    weighted; /* weighted: in 1/4096 pages */
 };
 
 static void
@@ -94,7 +96,7 @@ count_area(struct usage *u, const struct area *a)
 static void
 show_usage(struct seq *s, const struct area *a)
 {
-	struct usage u = { 0 };
+	struct usage u = {0};
 	uint64_t own;
 
 	count_area(&u, a);
@@ -103,18 +105,21 @@ show_usage(struct seq *s, const struct area *a)
 	seq_printf(s, "KernelPageSize: %8u kB\nMMUPageSize:    %8u kB\n", 4, 4);
 	seq_printf(s, "Rss:            %8lu kB\n", u.present * 4);
 	seq_printf(s, "Pss:            %8lu kB\n", u.weighted >> 10);
-	seq_printf(s, "Shared_Clean:   %8lu kB\n", (u.shared - MIN(u.shared, u.dirty)) * 4);
+	seq_printf(
+	    s, "Shared_Clean:   %8lu kB\n", (u.shared - MIN(u.shared, u.dirty)) * 4);
 	seq_printf(s, "Shared_Dirty:   %8lu kB\n", MIN(u.shared, u.dirty) * 4);
 	seq_printf(s, "Private_Clean:  %8lu kB\n", (own - MIN(own, u.dirty)) * 4);
 	seq_printf(s, "Private_Dirty:  %8lu kB\n", MIN(own, u.dirty) * 4);
 	seq_printf(s, "Referenced:     %8lu kB\n", u.referenced * 4);
 	seq_printf(s, "Anonymous:      %8lu kB\n", u.anon * 4);
 	seq_printf(s, "Swap:           %8u kB\n", 0);
-	seq_printf(s, "Locked:         %8lu kB\n", a->flags & AREA_LOCKED ? u.present * 4 : 0);
+	seq_printf(
+	    s, "Locked:         %8lu kB\n", a->flags & AREA_LOCKED ? u.present * 4 : 0);
 }
 
 void
-aspace_show_maps(struct aspace *as, struct seq *s, const struct maps_namer *namer, bool detailed)
+aspace_show_maps(
+    struct aspace *as, struct seq *s, const struct maps_namer *namer, bool detailed)
 {
 	/* Exclusively: the counting looks into pages, which faults must not take away. */
 	rwsem_lock(&as->lock);

@@ -1,6 +1,7 @@
 /*
- * Moving bytes between a file and the pieces of a uio. One loop walks the pieces; what is done
- * to each run of bytes (copy out, copy in, zero; user or kernel memory) is a small step.
+ * Moving bytes between a file and the pieces of a uio. One loop walks the pieces; what is
+ * done to each run of bytes (copy out, copy in, zero; user or kernel memory) is a small
+ * step.
  */
 #include "mm/uio.h"
 
@@ -81,8 +82,8 @@ transfer(struct uio *u, char *file, size_t n, enum step step)
 		size_t run = MIN(u->iov->len - u->iov_used, n - done), got;
 
 		got = run ? do_run(u, (uintptr_t)u->iov->base + u->iov_used,
-				file ? file + done : NULL, run, step)
-			  : 0;
+		                file ? file + done : NULL, run, step)
+		          : 0;
 		done += got;
 		u->iov_used += got;
 		if (got < run)

@@ -1,6 +1,7 @@
 /*
- * Checked access to user memory. The range check is here; the instructions and what happens on
- * a fault are in kernel/x86/usercopy.asm. Non-canonical and kernel addresses never get there.
+ * Checked access to user memory. The range check is here; the instructions and what
+ * happens on a fault are in kernel/x86/usercopy.asm. Non-canonical and kernel addresses
+ * never get there.
  */
 #include "mm/usercopy.h"
 

@@ -1,7 +1,11 @@
 /* Page tables of user spaces: see userpt.h for how changes are kept in order. */
 #include "mm/userpt.h"
 
-enum { ENTRY_BITS = 9, ENTRIES = 512, TOP_LEVEL = 3 }; /* level 0: entries of 4 KiB pages */
+enum {
+	ENTRY_BITS = 9,
+	ENTRIES = 512,
+	TOP_LEVEL = 3
+}; /* level 0: entries of 4 KiB pages */
 
 static const char anon_tag; /* page->owner of anonymous pages points here */
 
@@ -212,10 +216,10 @@ free_below(const struct table_free *f, pte_t *table, unsigned level, vaddr_t bas
 }
 
 void
-upt_free_tables(struct aspace *as, vaddr_t start, vaddr_t end, vaddr_t floor, vaddr_t ceiling,
-    struct tlb_batch *batch)
+upt_free_tables(struct aspace *as, vaddr_t start, vaddr_t end, vaddr_t floor,
+    vaddr_t ceiling, struct tlb_batch *batch)
 {
-	const struct table_free f = { start, end, floor, ceiling, batch };
+	const struct table_free f = {start, end, floor, ceiling, batch};
 
 	free_below(&f, phys_to_virt(as->page_table), TOP_LEVEL, 0);
 }
@@ -224,7 +228,8 @@ void
 upt_protect(struct aspace *as, vaddr_t start, vaddr_t end, uint32_t area_flags,
     struct tlb_batch *batch)
 {
-	uint64_t keep = PTE_ADDR | PTE_DIRTY | PTE_ACCESSED | PTE_SPECIAL | PTE_PCD | PTE_PWT | PTE_PAT;
+	uint64_t keep = PTE_ADDR | PTE_DIRTY | PTE_ACCESSED | PTE_SPECIAL | PTE_PCD |
+	                PTE_PWT | PTE_PAT;
 	uint64_t bits = upt_bits(area_flags);
 	struct upt_run run;
 
@@ -237,8 +242,9 @@ upt_protect(struct aspace *as, vaddr_t start, vaddr_t end, uint32_t area_flags,
 				now = (old & keep) | bits;
 				if (area_flags & AREA_WRITE)
 					now |= old & PTE_WRITE;
-			} while (old && old != now && !__atomic_compare_exchange_n(&run.pte[i],
-				     &old, now, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED));
+			} while (old && old != now &&
+			         !__atomic_compare_exchange_n(&run.pte[i], &old, now,
+			             false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED));
 			if (old && old != now && old & PTE_PRESENT)
 				tlb_batch_range(batch, at, at + PAGE_SIZE);
 		}
@@ -273,7 +279,8 @@ upt_copy(struct aspace *child, struct aspace *parent, vaddr_t start, vaddr_t end
 	struct upt_run run;
 	int64_t pages = 0;
 
-	for (vaddr_t va = start; upt_next_run(parent, va, end, &run); va = run_end(&run)) {
+	for (vaddr_t va = start; upt_next_run(parent, va, end, &run);
+	     va = run_end(&run)) {
 		pte_t *to = NULL;
 
 		for (unsigned i = 0; i < run.num; i++) {
@@ -309,10 +316,12 @@ upt_move(struct aspace *as, vaddr_t from, vaddr_t to, size_t len, struct tlb_bat
 	int64_t distance = (int64_t)(to - from);
 	struct upt_run run;
 
-	for (vaddr_t va = from; upt_next_run(as, va, from + len, &run); va = run_end(&run))
+	for (vaddr_t va = from; upt_next_run(as, va, from + len, &run);
+	     va = run_end(&run))
 		if (make_targets(as, &run, distance) != OK)
 			return ERR_NOMEM;
-	for (vaddr_t va = from; upt_next_run(as, va, from + len, &run); va = run_end(&run)) {
+	for (vaddr_t va = from; upt_next_run(as, va, from + len, &run);
+	     va = run_end(&run)) {
 		for (unsigned i = 0; i < run.num; i++) {
 			vaddr_t at = run.va + (uint64_t)i * PAGE_SIZE;
 

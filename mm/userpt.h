@@ -1,11 +1,11 @@
 /*
- * Page tables of user spaces. Faults fill entries at the same time on several CPUs, without a lock:
- * an entry changes only by compare-and-swap or exchange, and whoever took it out owns its
- * reference to the page. Tables are added by compare-and-swap and freed only with the aspace
- * lock held exclusively, after the area has left its file's list.
+ * Page tables of user spaces. Faults fill entries at the same time on several CPUs,
+ * without a lock: an entry changes only by compare-and-swap or exchange, and whoever took
+ * it out owns its reference to the page. Tables are added by compare-and-swap and freed
+ * only with the aspace lock held exclusively, after the area has left its file's list.
  *
- * An entry is 0 (nothing), present, or, where the area has no rights (PROT_NONE), the same with
- * PTE_PRESENT off: it still holds its page.
+ * An entry is 0 (nothing), present, or, where the area has no rights (PROT_NONE), the
+ * same with PTE_PRESENT off: it still holds its page.
  */
 #pragma once
 
@@ -24,7 +24,8 @@ struct upt_run {
 /* The next stretch with a table in [from, end). False: none left. */
 bool upt_next_run(struct aspace *, vaddr_t from, vaddr_t end, struct upt_run *);
 
-/* The entry for `va`; find: NULL when there is no table; make: NULL when there is no memory. */
+/* The entry for `va`; find: NULL when there is no table; make: NULL when there is no
+ * memory. */
 pte_t *upt_find(struct aspace *, vaddr_t va);
 pte_t *upt_make(struct aspace *, vaddr_t va);
 
@@ -45,7 +46,8 @@ upt_load(const pte_t *pte)
 	return __atomic_load_n(pte, __ATOMIC_ACQUIRE);
 }
 
-/* A page of anonymous memory, zeroed or for the caller to fill; counted. NULL: no memory. */
+/* A page of anonymous memory, zeroed or for the caller to fill; counted. NULL: no memory.
+ */
 struct page *anon_page_alloc(unsigned alloc_flags);
 void anon_page_free(struct page *); /* one that was never mapped */
 bool page_is_anon(const struct page *);
@@ -56,26 +58,29 @@ void upt_drop(struct aspace *, pte_t old, struct tlb_batch *);
 /* Empties [start, end). */
 void upt_zap(struct aspace *, vaddr_t start, vaddr_t end, struct tlb_batch *);
 
-/* Frees the tables below [start, end) that serve nothing else between `floor` and `ceiling`. */
+/* Frees the tables below [start, end) that serve nothing else between `floor` and
+ * `ceiling`. */
 void upt_free_tables(struct aspace *, vaddr_t start, vaddr_t end, vaddr_t floor,
     vaddr_t ceiling, struct tlb_batch *);
 
-/* Gives the entries of [start, end) the rights of `area_flags`; write access comes back by faults. */
+/* Gives the entries of [start, end) the rights of `area_flags`; write access comes back
+ * by faults. */
 void upt_protect(
     struct aspace *, vaddr_t start, vaddr_t end, uint32_t area_flags, struct tlb_batch *);
 
 /*
- * Fork: gives `child` the anonymous pages of [start, end), which become read-only in both; file
- * pages are left for it to fault in.
+ * Fork: gives `child` the anonymous pages of [start, end), which become read-only in
+ * both; file pages are left for it to fault in.
  */
-enum err upt_copy(
-    struct aspace *child, struct aspace *parent, vaddr_t start, vaddr_t end, struct tlb_batch *);
+enum err upt_copy(struct aspace *child, struct aspace *parent, vaddr_t start, vaddr_t end,
+    struct tlb_batch *);
 
 /* mremap: moves the entries of [from, from+len) to the empty range at `to`. */
 enum err upt_move(
     struct aspace *, vaddr_t from, vaddr_t to, size_t len, struct tlb_batch *);
 
-/* The frame of zeros, mapped read-only where anonymous memory is read before it is written. */
+/* The frame of zeros, mapped read-only where anonymous memory is read before it is
+ * written. */
 extern paddr_t zero_page;
 
 /* Counts pages that became present (or, negative, went away). */

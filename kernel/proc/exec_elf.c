@@ -1,9 +1,10 @@
 /*
- * The loader of ELF programs: checks every field it uses, maps the segments from the file's page
- * cache (nothing is read ahead: faults do that), the interpreter of a dynamic program likewise, then
- * the stack.
+ * The loader of ELF programs: checks every field it uses, maps the segments from the
+ * file's page cache (nothing is read ahead: faults do that), the interpreter of a dynamic
+ * program likewise, then the stack.
  *
- * Everything goes into a space that nobody runs in yet; on an error the caller throws it away.
+ * Everything goes into a space that nobody runs in yet; on an error the caller throws it
+ * away.
  */
 #include "kernel/file.h"
 #include "kernel/proc/exec.h"
@@ -24,22 +25,23 @@ enum {
 	SEGMENTS_MAX = 65536 / sizeof(struct elf_segment), /* as Linux */
 	INTERP_PATH_MAX = 4096,
 	BRK_RANDOM_PAGES = 0x2000, /* 32 MiB */
-	PIE_RANDOM_BITS = 28,	   /* pages */
+	PIE_RANDOM_BITS = 28,      /* pages */
 };
 
-#define PIE_BASE (USER_SPACE_END / 3 * 2 & ~(uint64_t)(PAGE_SIZE - 1))
+#define PIE_BASE          (USER_SPACE_END / 3 * 2 & ~(uint64_t)(PAGE_SIZE - 1))
 #define MAX_SEGMENT_ALIGN GIB(1)
 
 /* A checked ELF file. */
 struct elf_image {
 	struct file *file;
 	struct elf_header header;
-	struct elf_segment *segments;	   /* header.phnum of them */
-	const struct elf_segment *interp;  /* or NULL */
-	const struct elf_segment *stack;   /* PT_GNU_STACK or NULL */
-	vaddr_t start, end; /* page-aligned hull of the PT_LOAD segments, before the bias */
-	uint64_t align;	    /* largest of their alignments */
-	uint64_t bias;	    /* what is added to every address of the file */
+	struct elf_segment *segments;     /* header.phnum of them */
+	const struct elf_segment *interp; /* or NULL */
+	const struct elf_segment *stack;  /* PT_GNU_STACK or NULL */
+	vaddr_t start,
+	    end;        /* page-aligned hull of the PT_LOAD segments, before the bias */
+	uint64_t align; /* largest of their alignments */
+	uint64_t bias;  /* what is added to every address of the file */
 };
 
 static void
@@ -51,12 +53,13 @@ image_fini(struct elf_image *e)
 static bool
 header_is_ok(const struct elf_header *h)
 {
-	return !memcmp(h->ident, "\177ELF", 4) && h->ident[ELF_IDENT_CLASS] == ELF_CLASS_64 &&
-	    h->ident[ELF_IDENT_DATA] == ELF_DATA_LSB &&
-	    h->ident[ELF_IDENT_VERSION] == ELF_CURRENT &&
-	    (h->type == ELF_EXEC || h->type == ELF_DYN) && h->machine == ELF_X86_64 &&
-	    h->phentsize == sizeof(struct elf_segment) && h->phnum > 0 &&
-	    h->phnum <= SEGMENTS_MAX && h->phoff <= INT64_MAX - 65536;
+	return !memcmp(h->ident, "\177ELF", 4) &&
+	       h->ident[ELF_IDENT_CLASS] == ELF_CLASS_64 &&
+	       h->ident[ELF_IDENT_DATA] == ELF_DATA_LSB &&
+	       h->ident[ELF_IDENT_VERSION] == ELF_CURRENT &&
+	       (h->type == ELF_EXEC || h->type == ELF_DYN) && h->machine == ELF_X86_64 &&
+	       h->phentsize == sizeof(struct elf_segment) && h->phnum > 0 &&
+	       h->phnum <= SEGMENTS_MAX && h->phoff <= INT64_MAX - 65536;
 }
 
 /* Exactly n bytes; a shorter file is no program. */
@@ -141,11 +144,12 @@ static int
 prot_of(const struct elf_segment *s)
 {
 	return (s->flags & ELF_R ? PROT_READ : 0) | (s->flags & ELF_W ? PROT_WRITE : 0) |
-	    (s->flags & ELF_X ? PROT_EXEC : 0);
+	       (s->flags & ELF_X ? PROT_EXEC : 0);
 }
 
 static enum err
-map_at(struct aspace *as, vaddr_t start, vaddr_t end, int prot, struct file *f, uint64_t offset)
+map_at(struct aspace *as, vaddr_t start, vaddr_t end, int prot, struct file *f,
+    uint64_t offset)
 {
 	long addr;
 
@@ -200,7 +204,8 @@ map_segments(struct aspace *as, const struct elf_image *e)
 	return OK;
 }
 
-/* Where a position-independent program goes: a third of the space from its end, at random. */
+/* Where a position-independent program goes: a third of the space from its end, at
+ * random. */
 static enum err
 choose_program_base(struct elf_image *e)
 {
@@ -231,7 +236,8 @@ choose_interp_base(struct aspace *as, struct elf_image *e)
 	return aspace_unmap(as, (vaddr_t)addr, size);
 }
 
-/* Where the program headers are in memory: in the segment that holds their place in the file. */
+/* Where the program headers are in memory: in the segment that holds their place in the
+ * file. */
 static vaddr_t
 phdr_address(const struct elf_image *e)
 {
@@ -240,8 +246,8 @@ phdr_address(const struct elf_image *e)
 	for (unsigned i = 0; i < e->header.phnum; i++) {
 		const struct elf_segment *s = &e->segments[i];
 
-		if (s->type == ELF_LOAD && off >= s->offset && off - s->offset <= s->filesz &&
-		    size <= s->filesz - (off - s->offset))
+		if (s->type == ELF_LOAD && off >= s->offset &&
+		    off - s->offset <= s->filesz && size <= s->filesz - (off - s->offset))
 			return s->vaddr + (off - s->offset) + e->bias;
 	}
 	return 0;
@@ -282,10 +288,11 @@ is_in_image(const struct elf_image *e, vaddr_t va)
 
 /* Loads the interpreter that `program` names; *entry is where it begins. */
 static enum err
-load_interp(struct aspace *as, const struct elf_image *program, vaddr_t *base, vaddr_t *entry)
+load_interp(
+    struct aspace *as, const struct elf_image *program, vaddr_t *base, vaddr_t *entry)
 {
 	size_t size = program->interp->filesz;
-	struct elf_image e = { .segments = NULL };
+	struct elf_image e = {.segments = NULL};
 	struct file *file = NULL;
 	char *path;
 	enum err err;
@@ -321,7 +328,7 @@ static enum err
 load_program(struct aspace *as, struct elf_image *e, const struct exec_args *args,
     struct trap_frame *frame)
 {
-	struct exec_image image = { .phnum = e->header.phnum };
+	struct exec_image image = {.phnum = e->header.phnum};
 	vaddr_t entry, sp;
 	enum err err;
 

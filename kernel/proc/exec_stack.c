@@ -1,7 +1,8 @@
 /*
- * The stack of a new program, from the top down as Linux lays it out: a null word, the file name, the
- * environment's strings, the arguments' strings, a random gap, "x86_64", 16 random bytes, and
- * below them, the stack pointer 16-byte aligned: argc, argv[], 0, envp[], 0, auxiliary vector.
+ * The stack of a new program, from the top down as Linux lays it out: a null word, the
+ * file name, the environment's strings, the arguments' strings, a random gap, "x86_64",
+ * 16 random bytes, and below them, the stack pointer 16-byte aligned: argc, argv[], 0,
+ * envp[], 0, auxiliary vector.
  */
 #include "kernel/proc/exec_stack.h"
 
@@ -139,8 +140,8 @@ aux_fill(struct aux *a, const struct exec_args *args, const struct exec_image *i
 
 /* Writes the strings and random bytes; *sp is below them afterwards. */
 static enum err
-write_strings(
-    struct aspace *as, const struct exec_args *args, struct stack_places *places, vaddr_t *sp)
+write_strings(struct aspace *as, const struct exec_args *args,
+    struct stack_places *places, vaddr_t *sp)
 {
 	static const char platform[] = "x86_64";
 	size_t path_size = strlen(args->path) + 1;
@@ -160,23 +161,25 @@ write_strings(
 	*sp = ALIGN_DOWN(p, 16ull);
 	if (aspace_write(as, places->filename, args->path, path_size) != path_size ||
 	    aspace_write(as, places->strings, args->strings, args->strings_len) !=
-		args->strings_len ||
-	    aspace_write(as, places->platform, platform, sizeof(platform)) != sizeof(platform) ||
+	        args->strings_len ||
+	    aspace_write(as, places->platform, platform, sizeof(platform)) !=
+	        sizeof(platform) ||
 	    aspace_write(as, places->random, random, sizeof(random)) != sizeof(random))
 		return ERR_NOMEM;
 	return OK;
 }
 
 enum err
-exec_build_stack(struct aspace *as, const struct exec_args *args, const struct exec_image *image,
-    vaddr_t *sp)
+exec_build_stack(struct aspace *as, const struct exec_args *args,
+    const struct exec_image *image, vaddr_t *sp)
 {
 	uint64_t pointers = (uint64_t)args->argc + args->envc + 3;
-	size_t need = args->strings_len + strlen(args->path) + 8 * pointers + 2 * STACK_POINTER_RANDOM;
-	struct writer w = { .as = as };
+	size_t need = args->strings_len + strlen(args->path) + 8 * pointers +
+	              2 * STACK_POINTER_RANDOM;
+	struct writer w = {.as = as};
 	const char *text = args->strings;
 	struct stack_places places;
-	struct aux aux = { .num = 0 };
+	struct aux aux = {.num = 0};
 	vaddr_t at;
 	enum err err;
 

@@ -9,11 +9,11 @@ struct exec_args;
 
 /* What the loader found, for the auxiliary vector. */
 struct exec_image {
-	vaddr_t phdr;	     /* AT_PHDR, 0: not in memory */
+	vaddr_t phdr; /* AT_PHDR, 0: not in memory */
 	uint64_t phnum;
 	vaddr_t interp_base; /* AT_BASE, 0: no interpreter */
-	vaddr_t entry;	     /* AT_ENTRY: the program's own */
-	vaddr_t vdso;	     /* AT_SYSINFO_EHDR, 0: none */
+	vaddr_t entry;       /* AT_ENTRY: the program's own */
+	vaddr_t vdso;        /* AT_SYSINFO_EHDR, 0: none */
 	bool stack_is_exec;
 };
 

@@ -1,7 +1,7 @@
 /*
  * The instructions that touch user memory (usercopy.asm). Each opens the SMAP window, and
- * survives a fault that page_fault() cannot resolve through the exception table. Ranges are
- * checked by the caller, mm/usercopy.c, which is the only one.
+ * survives a fault that page_fault() cannot resolve through the exception table. Ranges
+ * are checked by the caller, mm/usercopy.c, which is the only one.
  *
  * A fault leaves AC set in the trap's frame: the exception entry must clear AC for itself
  * (clac), IRET brings it back.
@@ -10,13 +10,15 @@
 
 #include "lib/types.h"
 
-extern uint8_t usercopy_smap; /* set to 1 once CR4.SMAP is on; before that no stac is executed */
+extern uint8_t
+    usercopy_smap; /* set to 1 once CR4.SMAP is on; before that no stac is executed */
 
 /* Return how many of the n bytes were not done: 0 means all. */
 size_t usercopy_copy(void *dst, const void *src, size_t n);
 size_t usercopy_zero(void *dst, size_t n);
 
-/* Copies up to `size` bytes until a NUL: its index, or `size` if none came, or -1 on a fault. */
+/* Copies up to `size` bytes until a NUL: its index, or `size` if none came, or -1 on a
+ * fault. */
 long usercopy_string(char *dst, const char *src, size_t size);
 
 /* 0, or -1 on a fault. *old (kernel memory) gets what was there. */

@@ -1,6 +1,11 @@
 /*
- * kernel/proc/exec_elf.c and exec_stack.c: programs made here, good and damaged, loaded into real address
- * spaces. LINK: kernel/proc/exec_elf.c kernel/proc/exec_stack.c mm/access.c mm/anon.c mm/area.c mm/aspace.c mm/fault.c mm/filemap.c mm/map.c mm/pagecache.c mm/pagetable.c mm/shmem.c mm/userpt.c lib/rbtree.c lib/string.c tests/fakes/clock.c tests/fakes/cpu.c tests/fakes/frames.c tests/fakes/kmalloc.c tests/fakes/mutex.c tests/fakes/panic.c tests/fakes/percpu.c tests/fakes/spinlock.c tests/fakes/tlb.c tests/fakes/vm_env.c tests/fakes/wait.c
+ * kernel/proc/exec_elf.c and exec_stack.c: programs made here, good and damaged, loaded
+ * into real address spaces. LINK: kernel/proc/exec_elf.c kernel/proc/exec_stack.c
+ * mm/access.c mm/anon.c mm/area.c mm/aspace.c mm/fault.c mm/filemap.c mm/map.c
+ * mm/pagecache.c mm/pagetable.c mm/shmem.c mm/userpt.c lib/rbtree.c lib/string.c
+ * tests/fakes/clock.c tests/fakes/cpu.c tests/fakes/frames.c tests/fakes/kmalloc.c
+ * tests/fakes/mutex.c tests/fakes/panic.c tests/fakes/percpu.c tests/fakes/spinlock.c
+ * tests/fakes/tlb.c tests/fakes/vm_env.c tests/fakes/wait.c
  */
 #include "kernel/file.h"
 #include "kernel/proc/exec.h"
@@ -15,7 +20,7 @@
 #include "tests/fakes/fakes.h"
 #include "tests/unit/ktest.h"
 
-struct cpu_features cpu_features = { .leaf_1_edx = 0x1234, .has_fsgsbase = true };
+struct cpu_features cpu_features = {.leaf_1_edx = 0x1234, .has_fsgsbase = true};
 
 size_t
 fpu_signal_size(void)
@@ -23,7 +28,8 @@ fpu_signal_size(void)
 	return 832;
 }
 
-/* ---- A file in memory, and the program in it ------------------------------------------- */
+/* ---- A file in memory, and the program in it
+ * ------------------------------------------- */
 
 enum { IMAGE_SIZE = 3 * PAGE_SIZE, DATA_OFFSET = PAGE_SIZE + 0x800, DATA_SIZE = 0x700 };
 
@@ -40,14 +46,15 @@ static enum err
 fill_from_bytes(struct page_cache *c, struct page *pg, uint64_t index)
 {
 	struct program *p = c->owner;
-	size_t at = index * PAGE_SIZE, n = p->size > at ? MIN(p->size - at, PAGE_SIZE) : 0;
+	size_t at = index * PAGE_SIZE,
+	       n = p->size > at ? MIN(p->size - at, PAGE_SIZE) : 0;
 
 	memset(page_to_virt(pg), 0, PAGE_SIZE);
 	memcpy(page_to_virt(pg), p->bytes + at, n);
 	return OK;
 }
 
-static const struct page_cache_ops cache_ops = { .fill = fill_from_bytes };
+static const struct page_cache_ops cache_ops = {.fill = fill_from_bytes};
 
 static enum err
 map_program(struct file *f, struct area *a)
@@ -56,7 +63,7 @@ map_program(struct file *f, struct area *a)
 	return OK;
 }
 
-static const struct file_ops file_ops = { .mmap = map_program };
+static const struct file_ops file_ops = {.mmap = map_program};
 
 ssize_t
 file_read_at(struct file *f, void *buf, size_t n, loff_t pos)
@@ -101,29 +108,53 @@ make_program(struct program *p, uint16_t type, vaddr_t base, bool has_interp)
 	p->size = IMAGE_SIZE;
 	for (unsigned i = 0x400; i < IMAGE_SIZE; i++)
 		p->bytes[i] = (uint8_t)(i * 7 + 1);
-	*header(p) = (struct elf_header) { .ident = { 0x7f, 'E', 'L', 'F', 2, 1, 1 },
-		.type = type, .machine = ELF_X86_64, .version = 1, .entry = base + 0x500,
-		.phoff = 64, .ehsize = 64, .phentsize = 56, .phnum = has_interp ? 4 : 3 };
-	*segment(p, 0) = (struct elf_segment) { .type = ELF_LOAD, .flags = ELF_R | ELF_X,
-		.vaddr = base, .filesz = PAGE_SIZE, .memsz = PAGE_SIZE, .align = PAGE_SIZE };
-	*segment(p, 1) = (struct elf_segment) { .type = ELF_LOAD, .flags = ELF_R | ELF_W,
-		.offset = DATA_OFFSET, .vaddr = base + 0x10000 + DATA_OFFSET,
-		.filesz = DATA_SIZE, .memsz = DATA_SIZE + 0x5000, .align = PAGE_SIZE };
-	*segment(p, 2) = (struct elf_segment) { .type = ELF_GNU_STACK, .flags = ELF_R | ELF_W };
+	*header(p) = (struct elf_header){.ident = {0x7f, 'E', 'L', 'F', 2, 1, 1},
+	    .type = type,
+	    .machine = ELF_X86_64,
+	    .version = 1,
+	    .entry = base + 0x500,
+	    .phoff = 64,
+	    .ehsize = 64,
+	    .phentsize = 56,
+	    .phnum = has_interp ? 4 : 3};
+	*segment(p, 0) = (struct elf_segment){.type = ELF_LOAD,
+	    .flags = ELF_R | ELF_X,
+	    .vaddr = base,
+	    .filesz = PAGE_SIZE,
+	    .memsz = PAGE_SIZE,
+	    .align = PAGE_SIZE};
+	*segment(p, 1) = (struct elf_segment){.type = ELF_LOAD,
+	    .flags = ELF_R | ELF_W,
+	    .offset = DATA_OFFSET,
+	    .vaddr = base + 0x10000 + DATA_OFFSET,
+	    .filesz = DATA_SIZE,
+	    .memsz = DATA_SIZE + 0x5000,
+	    .align = PAGE_SIZE};
+	*segment(p, 2) =
+	    (struct elf_segment){.type = ELF_GNU_STACK, .flags = ELF_R | ELF_W};
 	if (has_interp) {
-		*segment(p, 3) = (struct elf_segment) {
-			.type = ELF_INTERP, .offset = 0x300, .filesz = 8 };
+		*segment(p, 3) = (struct elf_segment){
+		    .type = ELF_INTERP, .offset = 0x300, .filesz = 8};
 		memcpy(p->bytes + 0x300, "/lib/ld", 8);
 	}
 	page_cache_init(&p->cache, &cache_ops, p);
 	p->cache.file_size = p->size;
-	p->file = (struct file) { .ops = &file_ops, .refs = 1, .mode = FILE_READ,
-		.cache = &p->cache, .private = p };
+	p->file = (struct file){.ops = &file_ops,
+	    .refs = 1,
+	    .mode = FILE_READ,
+	    .cache = &p->cache,
+	    .private = p};
 }
 
-static const struct exec_args args = { .path = "/bin/prog",
-	.strings = "prog\0-x\0HOME=/\0", .strings_len = 15, .argc = 2, .envc = 1,
-	.uid = 10, .euid = 11, .gid = 12, .egid = 13 };
+static const struct exec_args args = {.path = "/bin/prog",
+    .strings = "prog\0-x\0HOME=/\0",
+    .strings_len = 15,
+    .argc = 2,
+    .envc = 1,
+    .uid = 10,
+    .euid = 11,
+    .gid = 12,
+    .egid = 13};
 
 static void
 set_up(void)
@@ -163,7 +194,8 @@ aux(struct aspace *as, vaddr_t sp, uint64_t type)
 	return 0xbad;
 }
 
-/* ---- Good programs ------------------------------------------------------------------------- */
+/* ---- Good programs
+ * ------------------------------------------------------------------------- */
 
 KTEST(exec_static_program_is_mapped_with_zeroed_bss)
 {
@@ -190,7 +222,8 @@ KTEST(exec_static_program_is_mapped_with_zeroed_bss)
 	CHECK_EQ(aspace_fault(as, f.rsp, AREA_EXEC), ERR_ACCES);
 	CHECK_EQ(aspace_fault(as, 0x401000, AREA_READ), ERR_FAULT);
 	CHECK(p->bytes[DATA_OFFSET + DATA_SIZE] != 0); /* the file itself is as it was */
-	CHECK(as->brk_start >= data + DATA_SIZE + 0x5000 && as->brk_start % PAGE_SIZE == 0);
+	CHECK(
+	    as->brk_start >= data + DATA_SIZE + 0x5000 && as->brk_start % PAGE_SIZE == 0);
 	CHECK(as->exe == &p->file);
 	aspace_put(as);
 	page_cache_destroy(&p->cache);
@@ -233,7 +266,8 @@ KTEST(exec_stack_is_as_the_abi_says)
 	CHECK_EQ(word_at(as, aux(as, sp, 25)), 0x5a5a5a5a5a5a5a5a);
 	CHECK(text_is(as, aux(as, sp, 15), "x86_64"));
 	CHECK(text_is(as, aux(as, sp, 31), "/bin/prog"));
-	CHECK(as->arg_start == word_at(as, sp + 8) && as->env_start == word_at(as, sp + 32));
+	CHECK(as->arg_start == word_at(as, sp + 8) &&
+	      as->env_start == word_at(as, sp + 32));
 	CHECK(as->arg_end == as->env_start && as->env_end == as->env_start + 7);
 	CHECK_EQ(word_at(as, as->stack_top - 8), 0);
 	aspace_put(as);
@@ -258,7 +292,8 @@ KTEST(exec_dynamic_program_starts_in_its_interpreter)
 	CHECK(base != 0 && base % PAGE_SIZE == 0);
 	CHECK_EQ(f.rip, base + 0x500);
 	CHECK(aspace_read(as, f.rip, &byte, 1) == 1 && byte == 0x77);
-	CHECK(aux(as, f.rsp, 9) >= 0x555555554000 && aux(as, f.rsp, 9) % PAGE_SIZE == 0x500);
+	CHECK(aux(as, f.rsp, 9) >= 0x555555554000 &&
+	      aux(as, f.rsp, 9) % PAGE_SIZE == 0x500);
 	CHECK_EQ(aux(as, f.rsp, 3) + 0x4c0, aux(as, f.rsp, 9));
 	aspace_put(as);
 	CHECK_EQ(ld->file.refs, 1);
@@ -294,7 +329,8 @@ KTEST(exec_many_strings_fill_more_than_the_first_stack)
 	page_cache_destroy(&p->cache);
 }
 
-/* ---- Damaged programs -------------------------------------------------------------------- */
+/* ---- Damaged programs
+ * -------------------------------------------------------------------- */
 
 static enum err
 load(struct program *p)

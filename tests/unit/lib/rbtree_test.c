@@ -69,14 +69,14 @@ is_correct(const struct rb_root *root)
 
 KTEST(rbtree_empty_has_no_ends)
 {
-	struct rb_root root = { NULL };
+	struct rb_root root = {NULL};
 
 	CHECK(rb_is_empty(&root) && !rb_first(&root) && !rb_last(&root));
 }
 
 KTEST(rbtree_stays_ordered_and_balanced)
 {
-	struct rb_root root = { NULL };
+	struct rb_root root = {NULL};
 
 	for (int step = 0; step < 6000; step++) {
 		struct item *it = &items[rnd() % NUM];
@@ -101,7 +101,7 @@ KTEST(rbtree_stays_ordered_and_balanced)
 
 KTEST(rbtree_equal_keys_keep_insertion_order)
 {
-	struct rb_root root = { NULL };
+	struct rb_root root = {NULL};
 	unsigned i = 0;
 
 	for (unsigned n = 0; n < 50; n++) {
@@ -115,8 +115,8 @@ KTEST(rbtree_equal_keys_keep_insertion_order)
 
 KTEST(rbtree_replace_takes_the_place)
 {
-	struct rb_root root = { NULL };
-	struct item other = { .key = 20 };
+	struct rb_root root = {NULL};
+	struct item other = {.key = 20};
 
 	for (unsigned n = 0; n < 50; n++) {
 		items[n].key = n;

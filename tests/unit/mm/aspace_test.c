@@ -1,6 +1,11 @@
 /*
- * Address spaces on fake physical memory: single operations, and long random runs of them compared
- * with a plain array of pages. LINK: mm/access.c mm/advise.c mm/anon.c mm/area.c mm/aspace.c mm/fault.c mm/filemap.c mm/map.c mm/pagecache.c mm/pagetable.c mm/remap.c mm/shmem.c mm/userpt.c lib/rbtree.c lib/string.c tests/fakes/clock.c tests/fakes/cpu.c tests/fakes/frames.c tests/fakes/kmalloc.c tests/fakes/mutex.c tests/fakes/panic.c tests/fakes/percpu.c tests/fakes/spinlock.c tests/fakes/tlb.c tests/fakes/vm_env.c tests/fakes/wait.c
+ * Address spaces on fake physical memory: single operations, and long random runs of them
+ * compared with a plain array of pages. LINK: mm/access.c mm/advise.c mm/anon.c mm/area.c
+ * mm/aspace.c mm/fault.c mm/filemap.c mm/map.c mm/pagecache.c mm/pagetable.c mm/remap.c
+ * mm/shmem.c mm/userpt.c lib/rbtree.c lib/string.c tests/fakes/clock.c tests/fakes/cpu.c
+ * tests/fakes/frames.c tests/fakes/kmalloc.c tests/fakes/mutex.c tests/fakes/panic.c
+ * tests/fakes/percpu.c tests/fakes/spinlock.c tests/fakes/tlb.c tests/fakes/vm_env.c
+ * tests/fakes/wait.c
  */
 #include "kernel/fcntl.h"
 #include "kernel/file.h"
@@ -25,7 +30,8 @@ rnd(unsigned below)
 	return (unsigned)((seed >> 33) % below);
 }
 
-/* ---- Set-up ------------------------------------------------------------------------------ */
+/* ---- Set-up
+ * ------------------------------------------------------------------------------ */
 
 static long frames_at_start, objects_at_start;
 
@@ -43,8 +49,8 @@ set_up(void)
 static bool
 nothing_is_left(void)
 {
-	return fake_frames_live == frames_at_start && fake_kmalloc_live == objects_at_start &&
-	    fake_mem_counters[MEM_ANON] == 0;
+	return fake_frames_live == frames_at_start &&
+	       fake_kmalloc_live == objects_at_start && fake_mem_counters[MEM_ANON] == 0;
 }
 
 enum { RW = PROT_READ | PROT_WRITE, ANON = MAP_PRIVATE | MAP_ANONYMOUS };
@@ -57,9 +63,11 @@ reach(struct aspace *as, vaddr_t va, unsigned access)
 {
 	for (int tries = 0; tries < 3; tries++) {
 		pte_t *pte = upt_find(as, va);
-		uint64_t need = PTE_PRESENT | PTE_USER | (access == AREA_WRITE ? PTE_WRITE : 0);
+		uint64_t need =
+		    PTE_PRESENT | PTE_USER | (access == AREA_WRITE ? PTE_WRITE : 0);
 
-		if (pte && (*pte & need) == need && (access != AREA_EXEC || !(*pte & PTE_NX)))
+		if (pte && (*pte & need) == need &&
+		    (access != AREA_EXEC || !(*pte & PTE_NX)))
 			return (char *)phys_to_virt(pte_phys(*pte)) + va % PAGE_SIZE;
 		if (aspace_fault(as, va, access) != OK)
 			return NULL;
@@ -68,7 +76,8 @@ reach(struct aspace *as, vaddr_t va, unsigned access)
 	return NULL;
 }
 
-/* ---- Single operations ------------------------------------------------------------------- */
+/* ---- Single operations
+ * ------------------------------------------------------------------- */
 
 KTEST(aspace_anonymous_memory_reads_zeros_then_keeps_what_is_written)
 {
@@ -106,8 +115,8 @@ KTEST(aspace_map_refuses_nonsense)
 	CHECK_EQ(aspace_map(as, 0, 4096, RW, ANON, NULL, 5), ERR_INVAL);
 	CHECK_EQ(aspace_map(as, 4097, 4096, RW, ANON | MAP_FIXED, NULL, 0), ERR_INVAL);
 	CHECK_EQ(aspace_map(as, 4096, 4096, RW, ANON | MAP_FIXED, NULL, 0), ERR_PERM);
-	CHECK_EQ(
-	    aspace_map(as, USER_SPACE_END, 4096, RW, ANON | MAP_FIXED, NULL, 0), ERR_NOMEM);
+	CHECK_EQ(aspace_map(as, USER_SPACE_END, 4096, RW, ANON | MAP_FIXED, NULL, 0),
+	    ERR_NOMEM);
 	CHECK_EQ(aspace_unmap(as, 1, 4096), ERR_INVAL);
 	CHECK_EQ(aspace_unmap(as, BASE, 0), ERR_INVAL);
 	CHECK_EQ(aspace_unmap(as, 0, -1ull), ERR_INVAL);
@@ -115,7 +124,8 @@ KTEST(aspace_map_refuses_nonsense)
 	CHECK(rb_is_empty(&as->areas));
 	CHECK_EQ(aspace_map(as, BASE, 8192, RW, ANON | MAP_FIXED, NULL, 0), BASE);
 	CHECK_EQ(
-	    aspace_map(as, BASE + 4096, 8192, RW, ANON | MAP_FIXED_NOREPLACE, NULL, 0), ERR_EXIST);
+	    aspace_map(as, BASE + 4096, 8192, RW, ANON | MAP_FIXED_NOREPLACE, NULL, 0),
+	    ERR_EXIST);
 	aspace_put(as);
 	CHECK(nothing_is_left());
 }
@@ -128,8 +138,10 @@ KTEST(aspace_neighbours_with_the_same_rights_are_one_area)
 	set_up();
 	as = aspace_create();
 	CHECK_EQ(aspace_map(as, BASE, 4096, RW, ANON | MAP_FIXED, NULL, 0), BASE);
-	CHECK_EQ(aspace_map(as, BASE + 8192, 4096, RW, ANON | MAP_FIXED, NULL, 0), BASE + 8192);
-	CHECK_EQ(aspace_map(as, BASE + 4096, 4096, RW, ANON | MAP_FIXED, NULL, 0), BASE + 4096);
+	CHECK_EQ(aspace_map(as, BASE + 8192, 4096, RW, ANON | MAP_FIXED, NULL, 0),
+	    BASE + 8192);
+	CHECK_EQ(aspace_map(as, BASE + 4096, 4096, RW, ANON | MAP_FIXED, NULL, 0),
+	    BASE + 4096);
 	a = area_find(as, BASE);
 	CHECK(a && a->end == BASE + 3 * 4096 && !area_next(a) && !area_prev(a));
 	CHECK_EQ(aspace_protect(as, BASE + 4096, 4096, PROT_READ), OK);
@@ -178,7 +190,8 @@ KTEST(aspace_stack_grows_within_its_limit_and_keeps_its_gap)
 	CHECK(reach(as, top - MIB(4), AREA_WRITE));
 	CHECK(reach(as, top - MIB(8), AREA_WRITE));
 	CHECK(!reach(as, top - MIB(8) - 1, AREA_WRITE));
-	CHECK_EQ(aspace_map(as, top - MIB(10), 4096, RW, ANON | MAP_FIXED, NULL, 0), top - MIB(10));
+	CHECK_EQ(aspace_map(as, top - MIB(10), 4096, RW, ANON | MAP_FIXED, NULL, 0),
+	    top - MIB(10));
 	p.rlimits[RLIMIT_STACK].cur = MIB(16);
 	CHECK(reach(as, top - MIB(9) + 8192, AREA_WRITE));
 	CHECK(!reach(as, top - MIB(9), AREA_WRITE));
@@ -200,7 +213,8 @@ KTEST(aspace_brk_moves_both_ways)
 	*reach(as, BASE + 5 * PAGE_SIZE - 1, AREA_WRITE) = 'z';
 	CHECK_EQ(aspace_brk(as, BASE + PAGE_SIZE), BASE + PAGE_SIZE);
 	CHECK(!reach(as, BASE + 4 * PAGE_SIZE, AREA_READ));
-	CHECK_EQ(aspace_map(as, BASE + 8 * PAGE_SIZE, 4096, RW, ANON | MAP_FIXED, NULL, 0),
+	CHECK_EQ(
+	    aspace_map(as, BASE + 8 * PAGE_SIZE, 4096, RW, ANON | MAP_FIXED, NULL, 0),
 	    BASE + 8 * PAGE_SIZE);
 	CHECK_EQ(aspace_brk(as, BASE + 9 * PAGE_SIZE), BASE + PAGE_SIZE);
 	CHECK_EQ(aspace_brk(as, BASE + 7 * PAGE_SIZE), BASE + 7 * PAGE_SIZE);
@@ -224,7 +238,8 @@ KTEST(aspace_remap_grows_in_place_or_moves)
 	CHECK_EQ(aspace_remap(as, BASE, 16384, 32768, 0, 0), ERR_NOMEM);
 	at = aspace_remap(as, BASE, 16384, 32768, MREMAP_MAYMOVE, 0);
 	CHECK(at > 0 && at != BASE);
-	CHECK(*reach(as, at + 4096, AREA_READ) == 'm' && *reach(as, at + 32767, AREA_READ) == 0);
+	CHECK(*reach(as, at + 4096, AREA_READ) == 'm' &&
+	      *reach(as, at + 32767, AREA_READ) == 0);
 	CHECK(!reach(as, BASE, AREA_READ));
 	CHECK_EQ(aspace_remap(as, at, 32768, 4096, 0, 0), at);
 	CHECK(!reach(as, at + 4096, AREA_READ));
@@ -254,7 +269,8 @@ KTEST(aspace_read_and_write_reach_across_pages)
 	CHECK(nothing_is_left());
 }
 
-/* ---- Random runs against a model ------------------------------------------------------- */
+/* ---- Random runs against a model
+ * ------------------------------------------------------- */
 
 enum { PAGES = 48, FILE_PAGES = 24, SPACES = 3 };
 
@@ -265,7 +281,7 @@ enum kind { NONE, PRIVATE, SHARED, FILE_PRIVATE, FILE_SHARED, UNKNOWN };
 struct mpage {
 	enum kind kind;
 	int prot;
-	bool is_own;	    /* PRIVATE kinds: `value` is the space's, else what is below */
+	bool is_own; /* PRIVATE kinds: `value` is the space's, else what is below */
 	uint8_t value;
 	uint8_t *shared;    /* SHARED: where all who share it look */
 	unsigned file_page; /* FILE kinds */
@@ -295,14 +311,15 @@ test_release(struct file *f)
 {
 }
 
-static const struct file_ops test_file_ops = { .mmap = test_mmap, .release = test_release };
+static const struct file_ops test_file_ops = {.mmap = test_mmap, .release = test_release};
 static struct file *file;
 static struct process test_process;
 
 static bool
 expect_access(const struct mpage *m, unsigned access)
 {
-	if (m->kind == NONE || !(m->prot & (access == AREA_WRITE ? PROT_WRITE : PROT_READ | PROT_WRITE)))
+	if (m->kind == NONE ||
+	    !(m->prot & (access == AREA_WRITE ? PROT_WRITE : PROT_READ | PROT_WRITE)))
 		return false;
 	if (m->kind == FILE_SHARED || (m->kind == FILE_PRIVATE && !m->is_own))
 		return m->file_page < file_len;
@@ -365,9 +382,10 @@ map_pages(struct space *s, unsigned first, unsigned n)
 
 	flags |= kind == PRIVATE || kind == FILE_PRIVATE ? MAP_PRIVATE : MAP_SHARED;
 	r = aspace_map(s->as, BASE + first * 4096ull, n * 4096ull - rnd(4000), prot,
-	    flags | (is_file ? 0 : MAP_ANONYMOUS), is_file ? file : NULL, file_page * 4096);
+	    flags | (is_file ? 0 : MAP_ANONYMOUS), is_file ? file : NULL,
+	    file_page * 4096);
 	for (unsigned i = 0; i < n; i++) {
-		s->pages[first + i] = (struct mpage) { .kind = kind, .prot = prot };
+		s->pages[first + i] = (struct mpage){.kind = kind, .prot = prot};
 		s->pages[first + i].file_page = file_page + i;
 		if (kind == SHARED) {
 			s->pages[first + i].shared = &shared_cells[num_cells];
@@ -389,7 +407,8 @@ protect_pages(struct space *s, unsigned first, unsigned n)
 		else
 			s->pages[i].prot = prot;
 	}
-	return aspace_protect(s->as, BASE + first * 4096ull, n * 4096ull, prot) == expected;
+	return aspace_protect(s->as, BASE + first * 4096ull, n * 4096ull, prot) ==
+	       expected;
 }
 
 static bool
@@ -434,7 +453,7 @@ remap_pages(struct space *s, unsigned first, unsigned n)
 	struct area *a = area_find(s->as, old);
 	bool is_whole = a && a->end >= old + n * 4096ull;
 	bool overlaps = to < first + n && first < to + len;
-	struct mpage moved[PAGES] = { 0 };
+	struct mpage moved[PAGES] = {0};
 	long r;
 
 	r = aspace_remap(
@@ -470,7 +489,7 @@ discard_pages(struct space *s, unsigned first, unsigned n)
 	}
 	test_process.aspace = s->as;
 	return sys_madvise(BASE + first * 4096ull, n * 4096ull, MADV_DONTNEED) ==
-	    (has_gap ? ERR_NOMEM : OK);
+	       (has_gap ? ERR_NOMEM : OK);
 }
 
 static bool
@@ -482,11 +501,13 @@ random_step(void)
 	if (!s->as)
 		s = &spaces[0];
 	switch (rnd(18)) {
-	case 0: case 1: return map_pages(s, first, n);
+	case 0:
+	case 1: return map_pages(s, first, n);
 	case 2:
 		memset(&s->pages[first], 0, n * sizeof(s->pages[0]));
 		return aspace_unmap(s->as, BASE + first * 4096ull, n * 4096ull) == OK;
-	case 3: case 4: return protect_pages(s, first, n);
+	case 3:
+	case 4: return protect_pages(s, first, n);
 	case 5: return rnd(4) ? true : fork_space(s);
 	case 6: return rnd(4) ? true : truncate_file();
 	case 7:
@@ -497,7 +518,10 @@ random_step(void)
 		return true;
 	case 16: return remap_pages(s, first, n);
 	case 17: return rnd(2) ? true : discard_pages(s, first, n);
-	case 8: case 9: case 10: case 11: return write_page(s, first);
+	case 8:
+	case 9:
+	case 10:
+	case 11: return write_page(s, first);
 	default: return check_page(s, first);
 	}
 }
@@ -514,7 +538,8 @@ counters_agree(const struct space *s)
 
 		mapped += m->kind != NONE;
 		unknown += m->kind == UNKNOWN;
-		data += (m->kind == PRIVATE || m->kind == FILE_PRIVATE) && m->prot & PROT_WRITE;
+		data += (m->kind == PRIVATE || m->kind == FILE_PRIVATE) &&
+		        m->prot & PROT_WRITE;
 	}
 	for (struct area *a = area_find_from(s->as, 0); a; a = area_next(a)) {
 		if (a->start < end || a->start >= a->end)
@@ -522,7 +547,7 @@ counters_agree(const struct space *s)
 		end = a->end;
 	}
 	return s->as->num_pages == mapped && s->as->data_pages >= data &&
-	    s->as->data_pages <= data + unknown;
+	       s->as->data_pages <= data + unknown;
 }
 
 static void
@@ -578,7 +603,8 @@ KTEST(aspace_survives_every_failing_allocation)
 		fake_frames_fail_nth(n / 2);
 		as = aspace_create();
 		if (as) {
-			(void)aspace_map(as, BASE, 16 * 4096, RW, ANON | MAP_FIXED, NULL, 0);
+			(void)aspace_map(
+			    as, BASE, 16 * 4096, RW, ANON | MAP_FIXED, NULL, 0);
 			(void)aspace_map(as, BASE + 20 * 4096, 8192, RW,
 			    MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, NULL, 0);
 			for (unsigned i = 0; i < 24; i++)

@@ -1,4 +1,6 @@
-/* mm/pagecache.c: the tree against a plain set. LINK: mm/pagecache.c lib/string.c tests/fakes/frames.c tests/fakes/kmalloc.c tests/fakes/panic.c tests/fakes/percpu.c tests/fakes/spinlock.c tests/fakes/mutex.c tests/fakes/wait.c tests/fakes/clock.c */
+/* mm/pagecache.c: the tree against a plain set. LINK: mm/pagecache.c lib/string.c
+ * tests/fakes/frames.c tests/fakes/kmalloc.c tests/fakes/panic.c tests/fakes/percpu.c
+ * tests/fakes/spinlock.c tests/fakes/mutex.c tests/fakes/wait.c tests/fakes/clock.c */
 #include "mm/pagecache.h"
 
 #include "lib/string.h"
@@ -23,7 +25,7 @@ fill_with_index(struct page_cache *c, struct page *pg, uint64_t index)
 	return OK;
 }
 
-static const struct page_cache_ops index_ops = { .fill = fill_with_index };
+static const struct page_cache_ops index_ops = {.fill = fill_with_index};
 
 static enum err
 touch(struct page_cache *c, uint64_t index)
@@ -74,7 +76,7 @@ KTEST(pagecache_fill_gives_contents_or_its_error)
 
 KTEST(pagecache_sparse_indexes_are_found_and_cut)
 {
-	static const uint64_t at[] = { 0, 1, 63, 64, 4095, 4096, 1ull << 30, 1ull << 51 };
+	static const uint64_t at[] = {0, 1, 63, 64, 4095, 4096, 1ull << 30, 1ull << 51};
 	struct page_cache c;
 	uint64_t i = 0;
 

@@ -58,10 +58,10 @@ KTEST(uio_kernel_copy_stops_at_the_end)
 KTEST(uio_walks_pieces_also_empty_ones)
 {
 	struct iovec iov[] = {
-		{ (void USER *)user, 3 },
-		{ NULL, 0 },
-		{ (void USER *)(user + 10), 2 },
-		{ (void USER *)(user + 20), 4 },
+	    {(void USER *)user, 3},
+	    {NULL, 0},
+	    {(void USER *)(user + 10), 2},
+	    {(void USER *)(user + 20), 4},
 	};
 	struct uio u;
 	char back[9];
@@ -69,7 +69,8 @@ KTEST(uio_walks_pieces_also_empty_ones)
 	uio_init_vector(&u, iov, 4, false);
 	CHECK_EQ(u.resid, 9);
 	CHECK_EQ(uio_copy_to(&u, "ABCDEFGHI", 9), 9);
-	CHECK(!memcmp(user, "ABC", 3) && !memcmp(user + 10, "DE", 2) && !memcmp(user + 20, "FGHI", 4));
+	CHECK(!memcmp(user, "ABC", 3) && !memcmp(user + 10, "DE", 2) &&
+	      !memcmp(user + 20, "FGHI", 4));
 	uio_init_vector(&u, iov, 4, true);
 	for (int i = 0; i < 9; i++)
 		CHECK_EQ(uio_copy_from(&u, &back[i], 1), 1);
@@ -79,7 +80,7 @@ KTEST(uio_walks_pieces_also_empty_ones)
 KTEST(uio_fault_ends_short)
 {
 	struct uio u;
-	char buf[16] = { 0 };
+	char buf[16] = {0};
 
 	uio_init_user(&u, (void USER *)(user + 28), 16, true);
 	CHECK_EQ(uio_copy_from(&u, buf, 16), 4);
