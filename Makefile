@@ -33,6 +33,7 @@ SRCS_kernel := \
 	kernel/boot.c \
 	kernel/cmdline.c \
 	kernel/file.c \
+	kernel/init.c \
 	kernel/log.c \
 	kernel/main.c \
 	kernel/monitor.c \

@@ -13,6 +13,7 @@
 #include "kernel/cmdline.h"
 #include "kernel/file.h"
 #include "kernel/ipc/futex.h"
+#include "kernel/init.h"
 #include "kernel/irq/irq.h"
 #include "kernel/log.h"
 #include "kernel/panic.h"
@@ -63,35 +64,6 @@ say_hello(const struct boot_info *boot)
 	    boot->loader_name);
 }
 
-/* The first program: rdinit= or init= of the command line, else where it is looked for by custom. */
-static void
-start_init(void)
-{
-	enum { MAX_WORDS = 32 };
-	static const char *argv[MAX_WORDS + 2], *envp[MAX_WORDS + 3] = { "HOME=/", "TERM=linux" };
-	const char *asked = cmdline_get("rdinit", 0);
-	const char *const paths[] = { asked ? asked : cmdline_get("init", 0), "/init", "/sbin/init",
-		"/bin/init", "/bin/sh" };
-
-	cmdline_init_args(argv + 1, MAX_WORDS);
-	cmdline_init_env(envp + 2, MAX_WORDS);
-	for (unsigned i = 0; i < ARRAY_SIZE(paths); i++) {
-		enum err err;
-
-		if (!paths[i])
-			continue;
-		argv[0] = paths[i];
-		err = process_start_init(paths[i], argv, envp);
-		if (err == OK) {
-			log_info("init: %s", paths[i]);
-			return;
-		}
-		if (i == 0 || err != ERR_NOENT)
-			log_err("init: %s cannot be started (error %d)", paths[i], -err);
-	}
-	panic("no init found: is there an initrd with /init, or try init=PATH");
-}
-
 /* Entered by _start (kernel/x86/entry.asm) on a boot stack; see kernel/boot.h. */
 NORETURN void
 kernel_main(const struct boot_info *boot)
@@ -136,6 +108,6 @@ kernel_main(const struct boot_info *boot)
 	fs_mount_standard();		/* /dev, /proc, /sys */
 	if (CONFIG_DEBUG)
 		selftest_run(); /* selftest=NAME: tests inside the kernel */
-	start_init();
+	first_process_start();
 	thread_exit();
 }

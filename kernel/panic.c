@@ -123,8 +123,8 @@ say_last_lines(uint64_t log_first, uint64_t log_end)
 
 /* panic_port=: writes 1 there, for QEMU's isa-debug-exit. panic=N as in Linux: N > 0
  * waits, N < 0 does not, none or 0 stays halted. */
-static NORETURN void
-finish(void)
+NORETURN void
+panic_end(void)
 {
 	const char *value = cmdline_get("panic", 0);
 	uint64_t port = cmdline_u64("panic_port", 0);
@@ -198,7 +198,7 @@ panic_common(const struct trap_frame *f, const char *fmt, va_list args)
 		break;
 	default: halt();
 	}
-	finish();
+	panic_end();
 }
 
 void

@@ -22,6 +22,12 @@ NORETURN COLD void panic(const char *fmt, ...) PRINTF(1, 2);
 NORETURN COLD void panic_trap(const struct trap_frame *, const char *fmt, ...)
     PRINTF(2, 3);
 
+/*
+ * The end of a machine that cannot go on: panic=N restarts it after N seconds, at once when N is
+ * negative; without it the CPU halts. Any context.
+ */
+NORETURN void panic_end(void);
+
 COLD void expect_failed(const char *expr, const char *file, int line);
 
 #define ASSERT(x) \
