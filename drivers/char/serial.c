@@ -280,9 +280,7 @@ transmit(struct uart *u)
 	bool is_roomy;
 
 	spin_lock(&u->tty.lock);
-	fill_fifo(u);
-	if (u->tx_tail == u->tx_head)
-		set_ier(u, IER_RX);
+	start_transmit(u);
 	is_roomy = u->tx_head - u->tx_tail <= TX_RING / 2;
 	spin_unlock(&u->tty.lock);
 	if (is_roomy)
@@ -298,8 +296,9 @@ uart_interrupt(void *arg)
 	for (unsigned i = 0; i < MAX_ROUNDS && !(reg_read(u, UART_IIR) & IIR_NONE); i++) {
 		result = IRQ_HANDLED;
 		receive(u);
-		if (u->ier & IER_TX)
-			transmit(u);
+		/* Reading IIR took the transmitter's interrupt back: it must be acted on now, also
+		 * when another CPU is just about to note that it asked for it. */
+		transmit(u);
 	}
 	return result;
 }

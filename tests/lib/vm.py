@@ -64,6 +64,8 @@ class VM:
         except ConnectionError:
             data = b""
         self.text += data.decode("utf-8", "replace").replace("\r", "")
+        # The shell asks a terminal of unknown size for its cursor: not output of a command.
+        self.text = self.text[:self.at] + self.text[self.at:].replace("\x1b[6n", "")
         return bool(data)
 
     def expect(self, pattern, limit=None):
