@@ -367,10 +367,12 @@ $(B)/efi/%.asm.obj: %.asm $(B)/flags
 	$(say) NASM $<
 	$(Q)$(NASM) -f win64 -I./ -MD $(@:.obj=.d) -MP -o $@ $<
 
-# For a test: firmware with 5-level paging.
-build/release/la57.efi: build/release/efi/tests/efi/la57.c.obj build/release/efi/tests/efi/la57_switch.asm.obj
+# Spoiled firmware for tests: programs that do one thing to it, then start the loader.
+EFI_TESTS := $(addprefix build/release/efi/tests/efi/,chain.c.obj la57_switch.asm.obj)
+build/release/%.efi: build/release/efi/tests/efi/%.c.obj $(EFI_TESTS)
 	$(say) LD $@
-	$(Q)lld-link /nologo /Brepro /subsystem:efi_application /nodefaultlib /entry:efi_main /out:$@ $^
+	$(Q)lld-link /nologo /Brepro /subsystem:efi_application /nodefaultlib \
+		/entry:efi_main /out:$@ $^
 
 # What is installed, from the release build: the tree for an ESP, a disk image with it, and a GRUB
 # image that starts the same kernel by Multiboot2.

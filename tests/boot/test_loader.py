@@ -198,14 +198,43 @@ def test_nokaslr_keeps_them(esp):
         assert places(vm) == (0xffffffff80200000, 0xffff800000000000)
 
 
-def test_firmware_with_5_level_paging(esp):
-    boot, build = esp / "EFI" / "BOOT", f"{TOP}/build/release"
-    subprocess.run(["make", "-C", TOP, "-s", "build/release/la57.efi"], check=True)
+def spoiled_by(esp, program):
+    """Puts tests/efi/PROGRAM before the loader: it does its thing to the firmware first."""
+    boot = esp / "EFI" / "BOOT"
+    subprocess.run(["make", "-C", TOP, "-s", f"build/release/{program}.efi"], check=True)
     (boot / "BOOTX64.EFI").rename(boot / "KEEL.EFI")
-    shutil.copy(f"{build}/la57.efi", boot / "BOOTX64.EFI")
+    shutil.copy(f"{TOP}/build/release/{program}.efi", boot / "BOOTX64.EFI")
+    return esp
+
+
+def test_firmware_with_5_level_paging(esp):
     # One CPU: the firmware parks the others by page tables of 4 levels, as it knows nothing of this.
-    text = start(esp, "cpu: ", cpu="max", smp="1")
+    text = start(spoiled_by(esp, "la57"), "cpu: ", cpu="max", smp="1")
     assert "5-level paging is on" in text
+
+
+def test_zeroed_rsdp(esp):
+    text = start(spoiled_by(esp, "zero_rsdp"), "time: ", smp="1")
+    assert "RSDP zeroed" in text
+    assert "the ACPI root pointer is damaged: starting without ACPI" in text
+    assert "no ACPI tables" in text
+
+
+def test_firmware_dma_is_stopped():
+    """The disk the loader was read from, and a NIC that firmware drives, are no bus masters any more
+    when the kernel starts; read by the machine's own configuration ports."""
+    with VM(nic="e1000", boot_controller="ahci", machine="q35") as vm:
+        vm.expect("KENTRY")
+        vm.qmp.command("stop")
+        commands = []
+        for device in (0x00, 0x02, 0x1f):
+            for function in (0, 2):
+                where = 0x80000004 | device << 11 | function << 8
+                vm.qmp.command("human-monitor-command", **{"command-line": f"o /4 0xcf8 {where:#x}"})
+                answer = vm.qmp.command("human-monitor-command", **{"command-line": "i /4 0xcfc"})
+                commands.append(int(answer.split("=")[1], 16) & 0xffff)
+        host, _, nic, _, isa, ahci = commands
+        assert nic & 7 == 3 and ahci & 7 == 3, [hex(c) for c in commands]
 
 
 def test_pvh_hands_over_memory_initrd_and_command_line():
