@@ -57,7 +57,7 @@ dir_lookup_locked(struct dentry *dir, const struct name *name, struct dentry **o
 	if (dir->inode->flags & INODE_DEAD)
 		return ERR_NOENT;
 	err = dir->inode->ops->lookup(dir->inode, name, &inode);
-	if (err && err != ERR_NOENT)
+	if (err && (err != ERR_NOENT || (dir->super->flags & SUPER_NO_CACHE)))
 		return err;
 	*out = dentry_add(dir, name, inode);
 	return *out ? OK : ERR_NOMEM;
