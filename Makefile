@@ -73,7 +73,8 @@ SRCS_selftest := \
 	kernel/sched/selftest.c \
 	kernel/sync/selftest.c \
 	kernel/x86/selftest.c \
-	kernel/x86/smp_selftest.c
+	kernel/x86/smp_selftest.c \
+	mm/selftest.c
 
 SRCS_kernel_sync := \
 	kernel/sync/held.c \

@@ -31,7 +31,7 @@
 
 enum {
 	CACHE_FRAMES = 64,
-	CACHE_BATCH = 16,
+	CACHE_BATCH = 32,
 	ORDER_CACHED = 0xff, /* page.order of a frame in a per-CPU cache */
 	RESERVE_SHARE = 256, /* a zone keeps 1/256 of its frames for ALLOC_ATOMIC, */
 	RESERVE_MIN = 16,    /* within these bounds */
