@@ -106,6 +106,7 @@ kernel_main(const struct boot_info *boot)
 	keyboard_init(fbcon_tty());
 	initramfs_unpack(boot);		/* the initial file system */
 	fs_mount_standard();		/* /dev, /proc, /sys */
+	frames_free_boot_memory();	/* *boot is gone from here on */
 	if (CONFIG_DEBUG)
 		selftest_run(); /* selftest=NAME: tests inside the kernel */
 	first_process_start();

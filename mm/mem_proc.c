@@ -18,17 +18,15 @@ static void
 show_meminfo(struct seq *s)
 {
 	struct mem_stats m;
-	uint64_t cached;
 
 	mem_stats_get(&m);
-	cached = m.page_cache_pages; /* shmem among them */
 	show_kib(s, "MemTotal:", m.total_pages);
 	show_kib(s, "MemFree:", m.free_pages);
 	show_kib(s, "MemAvailable:", m.free_pages);
 	show_kib(s, "Buffers:", 0);
-	show_kib(s, "Cached:", cached);
+	show_kib(s, "Cached:", m.page_cache_pages);
 	show_kib(s, "SwapCached:", 0);
-	show_kib(s, "Active:", m.anon_pages + cached);
+	show_kib(s, "Active:", m.anon_pages + m.page_cache_pages);
 	show_kib(s, "Inactive:", 0);
 	show_kib(s, "SwapTotal:", 0);
 	show_kib(s, "SwapFree:", 0);

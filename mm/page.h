@@ -110,6 +110,7 @@ virt_to_page(const void *v)
 struct mem_stats {
 	uint64_t total_pages; /* RAM the kernel manages */
 	uint64_t free_pages;  /* buddy and per-CPU caches */
+	/* in use for what; page_cache_pages include shmem_pages */
 	uint64_t slab_pages, page_table_pages, kernel_stack_pages, page_cache_pages,
 	    anon_pages, shmem_pages, vmalloc_pages;
 };

@@ -45,8 +45,9 @@ struct pipe {
 	uint32_t readers, writers; /* [lock] ends open; read without */
 	uint32_t reader_opens, writer_opens; /* [lock] ever: an opener waits for a change */
 
+	uint32_t refs;		/* [a], of a FIFO [*slot_lock]: files that are open on it */
+
 	/* Of a FIFO. */
-	uint32_t refs;		/* [*slot_lock] */
 	struct pipe **slot;	/* where the inode keeps it */
 	struct spinlock *slot_lock;
 };
@@ -345,41 +346,40 @@ pipe_ioctl(struct file *f, unsigned cmd, uintptr_t arg)
 	return put_user(n, (int32_t USER *)arg);
 }
 
-/* The inode's reference to a FIFO goes with its last user. */
-static bool
-pipe_put_last(struct pipe *p)
+/* A file's reference goes; with the last one the pipe does, and the inode forgets a FIFO. */
+static void
+pipe_unref(struct pipe *p)
 {
 	bool is_last;
 
-	if (!p->slot)
-		return !p->readers && !p->writers;
-	spin_lock(p->slot_lock);
-	is_last = --p->refs == 0;
+	if (p->slot) {
+		spin_lock(p->slot_lock);
+		is_last = --p->refs == 0;
+		if (is_last)
+			*p->slot = NULL;
+		spin_unlock(p->slot_lock);
+	} else {
+		is_last = __atomic_sub_fetch(&p->refs, 1, __ATOMIC_ACQ_REL) == 0;
+	}
 	if (is_last)
-		*p->slot = NULL;
-	spin_unlock(p->slot_lock);
-	return is_last;
+		pipe_free(p);
 }
 
 static void
 pipe_release(struct file *f)
 {
 	struct pipe *p = f->private;
-	bool is_last;
 
 	mutex_lock(&p->lock);
 	if (f->mode & FILE_READ)
 		p->readers--;
 	if (f->mode & FILE_WRITE)
 		p->writers--;
-	is_last = pipe_put_last(p);
 	mutex_unlock(&p->lock);
-	if (is_last) {
-		pipe_free(p);
-		return;
-	}
+	/* The reference lasts to the end: the other end may be closing at the same time. */
 	wait_queue_wake(&p->readers_wait, ~0u, POLLIN | POLLRDNORM | POLLHUP);
 	wait_queue_wake(&p->writers_wait, ~0u, POLLOUT | POLLWRNORM | POLLERR);
+	pipe_unref(p);
 }
 
 /* Lock held: `slots` has room for what is there. */
@@ -456,6 +456,7 @@ pipe_create(struct file *ends[2], uint32_t flags)
 	if (!p)
 		return ERR_NOMEM;
 	p->readers = p->writers = p->reader_opens = p->writer_opens = 1;
+	p->refs = 2;
 	ends[0] = file_alloc(&pipe_ops, O_RDONLY | flags, p);
 	if (!ends[0]) {
 		pipe_free(p);
@@ -464,6 +465,7 @@ pipe_create(struct file *ends[2], uint32_t flags)
 	ends[1] = file_alloc(&pipe_ops, O_WRONLY | flags, p);
 	if (!ends[1]) {
 		p->writers = 0;
+		p->refs = 1;
 		file_put(ends[0]);
 		return ERR_NOMEM;
 	}
