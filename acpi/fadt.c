@@ -179,7 +179,7 @@ s5_scan(const struct acpi_table *t, uint8_t *type_a, uint8_t *type_b)
 	for (uint32_t i = ACPI_HEADER_SIZE + 1; i + 4 < t->len; i++) {
 		const uint8_t *p = t->data + i;
 
-		if (memcmp(p, "_S5_", 4))
+		if (memcmp(p, "_S5_", 4) != 0)
 			continue;
 		if (p[-1] != AML_NAME && !(p[-1] == AML_ROOT_CHAR && p[-2] == AML_NAME))
 			continue;

@@ -76,7 +76,7 @@ open_table(paddr_t pa, const char *expected, struct acpi_table *t)
 	if (!header)
 		return refuse(expected ? expected : "?", pa, "not in firmware memory");
 	copy_signature(t->signature, header);
-	if (expected && memcmp(header, expected, 4))
+	if (expected && memcmp(header, expected, 4) != 0)
 		return refuse(expected, pa, "wrong signature");
 	t->len = (uint32_t)get_le(header + HEADER_LENGTH, 4);
 	t->revision = header[HEADER_REVISION];
@@ -110,7 +110,7 @@ open_root(paddr_t pa, struct acpi_table *root, unsigned *entry_size)
 	const uint8_t *rsdp = acpi_map(pa, RSDP_SIZE_V1);
 	paddr_t rsdt;
 
-	if (!rsdp || memcmp(rsdp, "RSD PTR ", 8))
+	if (!rsdp || memcmp(rsdp, "RSD PTR ", 8) != 0)
 		return refuse("RSDP", pa, "no signature");
 	if (sum_bytes(rsdp, RSDP_SIZE_V1))
 		return refuse("RSDP", pa, "bad checksum");

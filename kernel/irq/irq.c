@@ -4,8 +4,8 @@
  * lock: interrupts are off there, which RCU counts as a read section, and irq_release
  * waits for RCU before it frees.
  *
- * A line that interrupts again and again while no handler claims it is masked, or it
- * would keep the CPU for ever.
+ * A level-triggered line that interrupts again and again while no handler claims it is
+ * masked, or it would keep the CPU for ever.
  */
 #define LOG_PREFIX "irq: "
 #include "kernel/irq/irq.h"
@@ -313,7 +313,8 @@ static void
 unclaimed(struct irq_line *l)
 {
 	__atomic_fetch_add(&irq_unhandled, 1, __ATOMIC_RELAXED);
-	if (++l->num_unclaimed < MAX_UNCLAIMED)
+	/* An edge does not come again by itself, so it cannot keep us here. */
+	if (!(l->key.flags & IRQ_LEVEL) || ++l->num_unclaimed < MAX_UNCLAIMED)
 		return;
 	l->num_unclaimed = 0;
 	spin_lock(&lock);

@@ -186,4 +186,3 @@ timer_interrupt(void) NO_THREAD_SAFETY_ANALYSIS
 	program(q);
 	spin_unlock(&q->lock);
 }
-

@@ -111,6 +111,18 @@ prepare_cpus(void)
 	}
 }
 
+/* test=absentcpu (debug kernels): one more CPU, which no machine has and which never
+ * answers. */
+static void
+prepare_absent_cpu(void)
+{
+	const char *test = cmdline_get("test", 0);
+	struct platform_cpu absent = {.apic_id = 200, .is_enabled = true};
+
+	if (test && !strcmp(test, "absentcpu"))
+		(void)prepare_cpu(&absent); /* no memory: the test will say so */
+}
+
 /* ---- Trampoline -------------------------------------------------------------------- */
 
 struct trampoline {
@@ -263,6 +275,8 @@ smp_start(void)
 	nsec_t begin = clock_now_ns();
 
 	prepare_cpus();
+	if (CONFIG_DEBUG)
+		prepare_absent_cpu();
 	if (ap_num_slots) {
 		if (!trampoline_init(&t)) {
 			log_warn("no low memory to start other CPUs from");
