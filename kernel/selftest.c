@@ -26,17 +26,27 @@ run_one(const struct selftest *t)
 		log_notice("OK");
 }
 
+/* Whether the command line names this test; "all" names those that come back. */
+static bool
+is_wanted(const struct selftest *t)
+{
+	const char *name;
+
+	for (unsigned i = 0; (name = cmdline_get("selftest", i)); i++)
+		if (!strcmp(name, "all") ? !t->is_fatal : !strcmp(name, t->name))
+			return true;
+	return false;
+}
+
 void
 selftest_run(void)
 {
-	const char *name = cmdline_get("selftest", 0);
-	bool all = name && !strcmp(name, "all");
 	unsigned n = 0;
 
-	if (!name)
+	if (!cmdline_has("selftest"))
 		return;
 	for (const struct selftest *t = set_selftests_start; t < set_selftests_end; t++) {
-		if (all ? t->is_fatal : strcmp(name, t->name) != 0)
+		if (!is_wanted(t))
 			continue;
 		run_one(t);
 		n++;

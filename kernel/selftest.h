@@ -1,8 +1,8 @@
 /*
- * Tests inside the running kernel, debug builds only: selftest=NAME on the command line
- *runs one late in boot, selftest=all those that come back. Output, one line each: "T
- *NAME", then "OK" or "FAIL why"; last "END n". A test of a panic does not come back: the
- *report is its result.
+ * Tests inside the running kernel, debug builds only: each selftest=NAME on the command
+ * line runs one late in boot, selftest=all those that come back. Output, one line each:
+ * "T NAME", then "OK" or "FAIL why"; last "END n". A test of a panic does not come back:
+ * the report is its result.
  *
  *	SELFTEST(vmalloc_guard) { SELFTEST_CHECK(x == 3); }	runs with "all"
  *	SELFTEST_FATAL(stack_overflow) { ... }			by name only

@@ -160,6 +160,8 @@ fight_over_timers(void *arg)
 			(void)timer_cancel(&s->t);
 		else
 			timer_arm(&s->t, clock_now_ns() + (r >> 16) % 20000);
+		if (i % 64 == 0)
+			delay_ns(30000); /* let some of them fire */
 	}
 }
 
