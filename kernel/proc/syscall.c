@@ -1,5 +1,5 @@
 /*
- * System call dispatch: one indirect call through the generated table. Calls that do not exist
+ * The long way of system call dispatch: tracing, and calls that do not exist, which
  * are counted by number and named once in the log, so that a program's needs are seen.
  */
 #include "kernel/proc/syscall.h"
@@ -11,7 +11,9 @@
 #include "kernel/sched/thread.h"
 #include "lib/err.h"
 
-static bool is_tracing; /* [I] after syscall_init */
+static_assert(SYSCALL_COUNT == 451, "kernel/x86/syscall.asm");
+
+uint8_t syscall_is_traced; /* [I] after syscall_init; read by entry code */
 static uint32_t num_unknown[SYSCALL_COUNT + 1]; /* [a] the last: numbers beyond the table */
 
 static const char *
@@ -42,28 +44,30 @@ syscall_trace_enter(const struct trap_frame *f)
 }
 
 static COLD void
-syscall_trace_exit(const struct trap_frame *f, uint64_t nr)
+syscall_trace_exit(uint64_t nr, long result)
 {
 	const struct thread *t = current_thread();
 
-	log_debug("%u %s: %s -> %ld", t->tid, t->name, syscall_name(nr), (long)f->rax);
+	log_debug("%u %s: %s -> %ld", t->tid, t->name, syscall_name(nr), result);
 }
 
-void
-syscall_dispatch(struct trap_frame *frame)
+long
+syscall_dispatch(const struct trap_frame *frame)
 {
 	uint64_t nr = frame->error;
 	syscall_fn fn = nr < SYSCALL_COUNT ? syscall_table[nr] : NULL;
+	long result;
 
-	if (unlikely(is_tracing))
+	if (syscall_is_traced)
 		syscall_trace_enter(frame);
-	frame->rax = (uint64_t)(likely(fn) ? fn(frame) : syscall_unknown(nr));
-	if (unlikely(is_tracing))
-		syscall_trace_exit(frame, nr);
+	result = fn ? fn(frame) : syscall_unknown(nr);
+	if (syscall_is_traced)
+		syscall_trace_exit(nr, result);
+	return result;
 }
 
 void
 syscall_init(void)
 {
-	is_tracing = cmdline_u64("strace", 0) != 0;
+	syscall_is_traced = cmdline_u64("strace", 0) != 0;
 }

@@ -139,6 +139,8 @@ arch_thread_init_user(struct thread *t, const struct trap_frame *frame)
 		t->fs_base = current_thread()->fs_base;
 		t->gs_base = current_thread()->gs_base;
 		fpu_copy_current(t->fpu);
+	} else {
+		fpu_reset(t->fpu);
 	}
 	*tf = *frame;
 	*f = (struct switch_frame){.rip = (uint64_t)thread_begin_user};

@@ -32,6 +32,8 @@ static_assert(offsetof(struct xsave_area, xstate_bv) == 512, "XSAVE layout");
 
 struct fpu_state {
 	struct cpu *cpu; /* whose registers held it last; with cpu->fpu_owner: still do */
+	/* Being written from user memory: a switch neither saves nor loads it. */
+	bool is_changing;
 	struct xsave_area area ALIGNED(64);
 };
 
@@ -103,7 +105,7 @@ fpu_alloc(void)
 	    kmalloc(round_up_pow2(offsetof(struct fpu_state, area) + area_size()));
 
 	if (s)
-		fpu_reset(s);
+		s->is_changing = false;
 	return s;
 }
 
@@ -118,9 +120,10 @@ fpu_switch(struct thread *prev, struct thread *next)
 {
 	struct cpu *c = this_cpu();
 
-	if (prev->fpu)
+	if (prev->fpu && !prev->fpu->is_changing)
 		save(prev->fpu);
-	if (next->fpu && (c->fpu_owner != next->fpu || next->fpu->cpu != c))
+	if (next->fpu && !next->fpu->is_changing &&
+	    (c->fpu_owner != next->fpu || next->fpu->cpu != c))
 		load(next->fpu);
 }
 
@@ -167,7 +170,7 @@ fpu_signal_size(void)
 	return cpu_features.has_xsave ? area_size() + sizeof(uint32_t) : LEGACY_SIZE;
 }
 
-/* Copies the area out with the software bytes filled in. */
+/* Copies the area out with the software bytes, which XSAVE leaves alone, filled in. */
 static enum err
 put_extended(void USER *buf, struct xsave_area *a)
 {
@@ -177,41 +180,41 @@ put_extended(void USER *buf, struct xsave_area *a)
 	    .xfeatures = cpu_features.xcr0,
 	    .xstate_size = (uint32_t)area_size(),
 	};
+	uint64_t xstate_bv =
+	    a->xstate_bv | 3; /* a handler may change x87 and SSE unasked */
 	uint32_t magic2 = FP_MAGIC2;
+	char USER *to = buf;
 	enum err err;
 
 	memcpy(a->software, &sw, sizeof(sw));
-	a->xstate_bv |=
-	    3; /* a handler may change x87 and SSE state without looking at it */
-	err = copy_to_user(buf, a, area_size());
+	err = copy_to_user(to, a, area_size());
 	if (err == OK)
-		err =
-		    copy_to_user((char USER *)buf + area_size(), &magic2, sizeof(magic2));
+		err = copy_to_user(to + offsetof(struct xsave_area, xstate_bv),
+		    &xstate_bv, sizeof(xstate_bv));
+	if (err == OK)
+		err = copy_to_user(to + area_size(), &magic2, sizeof(magic2));
 	return err;
 }
 
 enum err
 fpu_signal_save(void USER *buf)
 {
-	struct fpu_state *copy = fpu_alloc();
-	enum err err;
+	struct xsave_area *a = &current_thread()->fpu->area;
 
-	if (!copy)
-		return ERR_NOMEM;
-	/* Not XSAVEOPT: it leaves out parts in initial state, a handler may look at them.
+	/*
+	 * Not XSAVEOPT: it leaves out parts in initial state, and a handler may look at
+	 * them. If the thread is switched out before the copy is done, the same values
+	 * are saved again.
 	 */
 	irq_disable_nested();
 	if (cpu_features.has_xsave)
-		xsave(&copy->area, cpu_features.xcr0);
+		xsave(a, cpu_features.xcr0);
 	else
-		fxsave(&copy->area);
+		fxsave(a);
 	irq_enable_nested();
 	if (cpu_features.has_xsave)
-		err = put_extended(buf, &copy->area);
-	else
-		err = copy_to_user(buf, &copy->area, LEGACY_SIZE);
-	fpu_free(copy);
-	return err;
+		return put_extended(buf, a);
+	return copy_to_user(buf, a, LEGACY_SIZE);
 }
 
 /* Reads a frame into `a`: the whole area if its magic numbers say so, else only x87 and
@@ -230,7 +233,8 @@ get_area(struct xsave_area *a, const void USER *buf)
 		err = copy_from_user(
 		    &magic2, (const char USER *)buf + area_size(), sizeof(magic2));
 	if (err == OK && magic2 == FP_MAGIC2)
-		err = copy_from_user(a, buf, area_size());
+		err = copy_from_user((char *)a + LEGACY_SIZE,
+		    (const char USER *)buf + LEGACY_SIZE, area_size() - LEGACY_SIZE);
 	else
 		a->xstate_bv = 3;
 	return err;
@@ -239,27 +243,22 @@ get_area(struct xsave_area *a, const void USER *buf)
 enum err
 fpu_signal_restore(const void USER *buf)
 {
-	struct thread *t = current_thread();
-	struct fpu_state *copy = fpu_alloc();
+	struct fpu_state *s = current_thread()->fpu;
 	enum err err;
 
-	if (!copy)
-		return ERR_NOMEM;
-	err = get_area(&copy->area, buf);
-	if (err != OK) {
-		fpu_reset_current();
-		fpu_free(copy);
-		return ERR_FAULT;
-	}
+	__atomic_store_n(&s->is_changing, true, __ATOMIC_RELAXED);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	err = get_area(&s->area, buf);
+	if (err != OK)
+		fpu_reset(s);
 	/* Whatever XRSTOR would fault on: SDM vol. 1, 13.8.1. */
-	copy->area.mxcsr &= mxcsr_mask;
-	copy->area.xstate_bv &= cpu_features.xcr0;
-	copy->area.xcomp_bv = 0;
-	memset(copy->area.header_reserved, 0, sizeof(copy->area.header_reserved));
+	s->area.mxcsr &= mxcsr_mask;
+	s->area.xstate_bv &= cpu_features.xcr0;
+	s->area.xcomp_bv = 0;
+	memset(s->area.header_reserved, 0, sizeof(s->area.header_reserved));
 	irq_disable_nested();
-	memcpy(&t->fpu->area, &copy->area, area_size());
-	load(t->fpu);
+	s->is_changing = false;
+	load(s);
 	irq_enable_nested();
-	fpu_free(copy);
-	return OK;
+	return err == OK ? OK : ERR_FAULT;
 }

@@ -12,7 +12,7 @@ struct fpu_state;
 
 void fpu_init_cpu(void); /* each CPU, after features_enable */
 
-struct fpu_state *fpu_alloc(void); /* the initial state; NULL: no memory */
+struct fpu_state *fpu_alloc(void); /* to be filled by a copy or reset; NULL: no memory */
 void fpu_free(struct fpu_state *);
 
 /* Interrupts off. */

@@ -1,7 +1,7 @@
 ; SYSCALL (SDM vol. 2): RCX holds the user's RIP, R11 its RFLAGS, RSP is still the user's; FMASK
-; has cleared IF, DF, TF, AC, NT. Builds the same trap_frame as a trap does, calls
-; syscall_dispatch and goes back by SYSRET when that gives exactly the state of the frame,
-; else by IRETQ (trap_exit_user).
+; has cleared IF, DF, TF, AC, NT. Builds the same trap_frame as a trap does, calls the handler
+; from syscall_table (syscall_dispatch if there is none, or calls are traced) and goes back
+; by SYSRET when that gives exactly the state of the frame, else by IRETQ (trap_exit_user).
 ;
 ; SYSRET with a non-canonical RIP faults on Intel processors in kernel mode with the user's stack
 ; pointer, so RIP above the user half never takes that way. Between SYSCALL and the stack
@@ -13,7 +13,9 @@ bits 64
 %include "kernel/x86/entry.inc"
 
 global syscall_entry, syscall_return
-extern syscall_dispatch, trap_user_work, trap_exit_user
+extern syscall_dispatch, syscall_table, syscall_is_traced, trap_user_work, trap_exit_user
+
+SYSCALL_COUNT	equ 451			; kernel/proc/syscall.h
 
 section .text
 align 16
@@ -31,8 +33,20 @@ syscall_entry:
 	push_registers
 	sti
 	mov	rdi, rsp
-	call	syscall_dispatch
+	cmp	byte [syscall_is_traced], 0
+	jne	.dispatch
+	cmp	rax, SYSCALL_COUNT
+	sbb	rcx, rcx		; all ones below, else 0 ...
+	jnc	.dispatch
+	and	rcx, rax		; ... so that no guessed branch reads beyond (Spectre 1)
+	lea	r8, [syscall_table]
+	mov	r8, [r8 + rcx * 8]
+	test	r8, r8
+	jz	.dispatch
+.call:
+	call	r8
 syscall_return:
+	mov	[rsp + FRAME_RAX], rax
 	cli
 	mov	rax, [gs:CPU_CURRENT]
 	test	byte [rax + THREAD_FLAGS], THREAD_NEED_SIGNAL
@@ -74,3 +88,6 @@ syscall_return:
 	jmp	.leave
 .iret:
 	jmp	trap_exit_user
+syscall_entry.dispatch:
+	lea	r8, [syscall_dispatch]
+	jmp	syscall_entry.call
