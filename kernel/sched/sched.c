@@ -266,7 +266,7 @@ finish_switch(struct thread *prev)
 	bool must_move = false;
 
 	prev->sched.is_running = false;
-	if (prev->state == THREAD_DEAD) {
+	if (prev->state == THREAD_DEAD && !prev->sched.is_queued) {
 		spin_unlock_no_resched(&rq->lock);
 		thread_reap(prev);
 		return;
@@ -294,10 +294,13 @@ put_current(struct runqueue *rq, struct thread *prev, bool is_preempted)
 	}
 	if (prev == rq->idle)
 		return;
-	if (unlikely(!cpumask_test(&prev->sched.affinity, rq->cpu->id)))
-		rq_current_leaves(rq); /* finish_switch moves it */
-	else
+	if (unlikely(!cpumask_test(&prev->sched.affinity, rq->cpu->id)) &&
+	    prev->state != THREAD_DEAD) {
+		prev->state = THREAD_RUNNABLE; /* it may just have been about to sleep */
+		rq_current_leaves(rq);         /* finish_switch moves it */
+	} else {
 		rq_put_back(rq, prev, rq_slice_is_over(rq));
+	}
 }
 
 static struct thread *
