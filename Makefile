@@ -283,9 +283,10 @@ endif
 
 CFLAGS += -DKEEL_VERSION=\"$(VERSION)\"
 
-NASMFLAGS := -f elf64 -g -F dwarf -I./ -I$(GEN)/
-LDFLAGS := -nostdlib -pie --no-dynamic-linker --pack-dyn-relocs=relr --apply-dynamic-relocs -z max-page-size=0x1000 \
-	-z noexecstack --gc-sections --build-id=none
+# NASM writes the absolute path into its line numbers: only debug builds have them.
+NASMFLAGS := -f elf64 $(if $(filter debug,$(BUILD)),-g -F dwarf) -I./ -I$(GEN)/
+LDFLAGS := -nostdlib -pie --no-dynamic-linker --pack-dyn-relocs=relr --apply-dynamic-relocs \
+	-z max-page-size=0x1000 -z noexecstack --gc-sections --build-id=none
 
 KERNEL_OBJS := $(addprefix $(B)/obj/,$(addsuffix .o,$(KERNEL_SRCS))) \
 	$(B)/obj/gen/syscalls_table.c.o $(B)/obj/gen/font.c.o
