@@ -220,6 +220,12 @@ def test_zeroed_rsdp(esp):
     assert "no ACPI tables" in text
 
 
+def test_memory_map_of_a_thousand_pieces_that_changes_at_the_last_moment(esp):
+    text = start(spoiled_by(esp, "moody"), r"usable of \d+ map entries")
+    assert "in a bad mood" in text
+    assert int(text.split(" map entries")[0].split()[-1]) > 1000
+
+
 def test_firmware_dma_is_stopped():
     """The disk the loader was read from, and a NIC that firmware drives, are no bus masters any more
     when the kernel starts; read by the machine's own configuration ports."""
