@@ -2,6 +2,8 @@
 #include "mm/mem_proc.h"
 
 #include "kernel/procfs.h"
+#include "kernel/symbols.h"
+#include "lib/string.h"
 #include "mm/layout.h"
 #include "mm/page.h"
 #include "mm/slab.h"
@@ -64,10 +66,39 @@ show_slabinfo(struct seq *s)
 	slab_for_each(show_cache, s);
 }
 
+static void
+show_leak(const struct slab_leak *leak, void *seq)
+{
+	char site[64];
+
+	symbol_format((uint64_t)leak->site, site, sizeof(site));
+	seq_printf(
+	    seq, "%8llu %-17s %s\n", (unsigned long long)leak->count, leak->cache, site);
+}
+
+static void
+show_leaks(struct seq *s)
+{
+	uint64_t total = slab_leaks_for_each(show_leak, s);
+
+	seq_printf(s, "%8llu in all\n", (unsigned long long)total);
+}
+
+static enum err
+store_leaks(const char *text)
+{
+	if (strcmp(text, "mark") != 0)
+		return ERR_INVAL;
+	slab_mark_leaks();
+	return OK;
+}
+
 void
 mem_proc_init(void)
 {
 	/* A missing file is no reason not to boot: the registry says so itself. */
 	(void)proc_register("meminfo", show_meminfo);
 	(void)proc_register("slabinfo", show_slabinfo);
+	if (CONFIG_DEBUG)
+		(void)proc_register_rw("slab_leaks", show_leaks, store_leaks);
 }

@@ -39,11 +39,17 @@ struct slab_stats {
 void slab_for_each(void (*fn)(const struct slab_stats *, void *arg), void *arg);
 
 /*
- * Debug builds: slab_mark_leaks starts a period; slab_report_leaks logs, by allocation
+ * Debug builds: slab_mark_leaks starts a period; slab_leaks_for_each names, by allocation
  * site, the objects allocated since then and still in use, and returns how many. Others:
- * 0, nothing logged.
+ * none. With no lock held; /proc/slab_leaks shows the same, and "mark" written to it
+ * marks.
  */
+struct slab_leak {
+	const void *site; /* the return address of kmalloc or slab_alloc */
+	const char *cache;
+	uint64_t count;
+};
 void slab_mark_leaks(void);
-uint64_t slab_report_leaks(void);
+uint64_t slab_leaks_for_each(void (*fn)(const struct slab_leak *, void *arg), void *arg);
 
 void slab_init(void);

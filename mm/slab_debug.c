@@ -5,8 +5,6 @@
  * whole; on allocation: nobody has written to it. Leaks are the objects in use, counted
  * by allocation site.
  */
-#define LOG_PREFIX "slab: "
-#include "kernel/log.h"
 #include "kernel/panic.h"
 #include "lib/string.h"
 #include "mm/page.h"
@@ -17,7 +15,6 @@ enum {
 	TAG_FREE = 0x46524545,
 	POISON_FREE = 0x6b,
 	POISON_NEW = 0xa5, /* what an object holds before its owner writes to it */
-	MAX_SITES = 64,
 };
 
 #define RED_ZONE 0xbadc0ffee0ddf00dull
@@ -84,15 +81,14 @@ slab_debug_free(const struct slab_cache *c, void *obj, const void *site)
 
 /* ---- Leaks ---- */
 
+/* A frame of its own, so that counting allocates no object. */
 struct leaks {
 	uint64_t total, others; /* objects; of sites that found no place in the table */
 	unsigned num;
-	struct {
-		const void *site;
-		const char *cache;
-		uint64_t count;
-	} sites[MAX_SITES];
+	struct slab_leak sites[];
 };
+
+enum { MAX_SITES = (PAGE_SIZE - sizeof(struct leaks)) / sizeof(struct slab_leak) };
 
 static void
 count_object(struct leaks *l, const struct slab_cache *c, const void *site)
@@ -147,21 +143,21 @@ slab_mark_leaks(void)
 }
 
 uint64_t
-slab_report_leaks(void)
+slab_leaks_for_each(void (*fn)(const struct slab_leak *, void *arg), void *arg)
 {
-	static struct leaks
-	    leaks; /* too large for a stack; reports are made one at a time */
+	struct page *pg = CONFIG_DEBUG ? page_alloc(0, ALLOC_ZERO) : NULL;
+	struct leaks *leaks;
+	uint64_t total;
 
-	if (!CONFIG_DEBUG)
+	if (!pg)
 		return 0;
-	leaks.total = leaks.others = leaks.num = 0;
-	cache_for_each(count_cache, &leaks);
-	for (unsigned i = 0; i < leaks.num; i++)
-		log_warn("%llu objects of %s in use, allocated at %p",
-		    (unsigned long long)leaks.sites[i].count, leaks.sites[i].cache,
-		    leaks.sites[i].site);
-	if (leaks.others)
-		log_warn("%llu objects in use from other places",
-		    (unsigned long long)leaks.others);
-	return leaks.total;
+	leaks = page_to_virt(pg);
+	cache_for_each(count_cache, leaks);
+	for (unsigned i = 0; i < leaks->num; i++)
+		fn(&leaks->sites[i], arg);
+	if (leaks->others)
+		fn(&(struct slab_leak){.cache = "others", .count = leaks->others}, arg);
+	total = leaks->total;
+	page_put(pg);
+	return total;
 }

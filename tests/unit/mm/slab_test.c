@@ -246,6 +246,14 @@ KTEST(slab_overwrites_are_found)
 	(void)q;
 }
 
+static unsigned num_sites;
+
+static void
+count_leak(const struct slab_leak *leak, void *unused)
+{
+	num_sites++;
+}
+
 KTEST(slab_leaks_are_counted_by_site)
 {
 	void *old, *p[7];
@@ -255,10 +263,11 @@ KTEST(slab_leaks_are_counted_by_site)
 	slab_mark_leaks();
 	for (unsigned i = 0; i < 7; i++)
 		p[i] = i < 4 ? kmalloc(33) : kzalloc(500);
-	CHECK_EQ(slab_report_leaks(), 7);
+	CHECK_EQ(slab_leaks_for_each(count_leak, NULL), 7);
+	CHECK_EQ(num_sites, 2);
 	for (unsigned i = 0; i < 7; i++)
 		kfree(p[i]);
-	CHECK_EQ(slab_report_leaks(), 0);
+	CHECK_EQ(slab_leaks_for_each(count_leak, NULL), 0);
 	kfree(old);
 }
 
