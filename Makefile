@@ -69,6 +69,7 @@ SRCS_kernel_x86 := \
 # Only in the debug kernel: tests that run inside (selftest=).
 SRCS_selftest := \
 	kernel/irq/selftest.c \
+	kernel/panic_selftest.c \
 	kernel/selftest.c \
 	kernel/sched/selftest.c \
 	kernel/sync/selftest.c \

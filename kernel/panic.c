@@ -123,22 +123,30 @@ say_last_lines(uint64_t log_first, uint64_t log_end)
 
 /* panic_port=: writes 1 there, for QEMU's isa-debug-exit. panic=N as in Linux: N > 0
  * waits, N < 0 does not, none or 0 stays halted. */
-NORETURN void
-panic_end(void)
+static NORETURN void
+finish(bool may_print)
 {
 	const char *value = cmdline_get("panic", 0);
 	uint64_t port = cmdline_u64("panic_port", 0);
 	uint64_t seconds = value && *value == '-' ? 0 : cmdline_u64("panic", 0);
+	bool stays = !value || (seconds == 0 && *value != '-');
 
+	if (may_print && stays)
+		say("Halted.");
+	else if (may_print)
+		say("Rebooting in %lu seconds.", seconds);
 	if (port)
 		port_out8((uint16_t)port, 1);
-	if (!value || (seconds == 0 && *value != '-')) {
-		say("Halted.");
+	if (stays)
 		halt();
-	}
-	say("Rebooting in %lu seconds.", seconds);
 	delay_ns(seconds * NSEC_PER_SEC);
 	power_restart();
+}
+
+void
+panic_end(void)
+{
+	finish(true);
 }
 
 static void
@@ -196,9 +204,9 @@ panic_common(const struct trap_frame *f, const char *fmt, va_list args)
 		say("Panic within the panic report:");
 		say_reason(fmt, args);
 		break;
-	default: halt();
+	default: finish(false); /* printing itself is what fails */
 	}
-	panic_end();
+	finish(true);
 }
 
 void

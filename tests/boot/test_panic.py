@@ -74,3 +74,52 @@ def test_other_cpus_are_stopped_and_shown():
         for cpu in (1, 2, 3):
             vm.expect(rf"CPU {cpu}, thread .*:$")
         assert "did not stop" not in vm.text
+
+
+def test_a_thread_that_overflows_its_stack():
+    with debug("stack_overflow_thread") as vm:
+        vm.expect(r"Kernel panic")
+        vm.expect(r"kernel stack overflow: guard page hit")
+        vm.expect(r"thread overflow \(")
+        vm.expect(r"\] recurse\+0x")
+        vm.expect(r"\] thread_run_kernel\+0x")
+
+
+def test_held_locks_are_named():
+    with debug("panic_with_locks") as vm:
+        vm.expect(r"Kernel panic")
+        vm.expect(r"a_lock")
+        vm.expect(r"holds a_mutex")
+
+
+def test_a_panic_in_an_interrupt_shows_what_it_interrupted():
+    with debug("panic_in_interrupt") as vm:
+        vm.expect(r"Kernel panic")
+        vm.expect(r"in an interrupt")
+        vm.expect(r"\] panic_on_expiry\+0x")
+        vm.expect(r"\] selftest_panic_in_interrupt\+0x[0-9a-f]+ \(trap\)")
+        vm.expect(r"\] kernel_main\+0x")
+
+
+def test_a_panic_inside_the_log_ends():
+    with debug("panic_in_a_console") as vm:
+        vm.expect(r"Kernel panic")
+        vm.expect(r"null pointer at 0x8: write")
+        assert vm.wait() == ENDED_PANIC
+
+
+def test_a_cpu_that_hears_no_interrupt_is_stopped():
+    with debug("panic_beside_a_deaf_cpu", smp="2") as vm:
+        vm.expect(r"Kernel panic")
+        vm.expect(r"beside a deaf CPU")
+        vm.expect(r"CPU \d, thread deaf:$")
+        vm.expect(r"\] spin_deaf\+0x")
+        assert vm.wait() == ENDED_PANIC
+
+
+def test_two_panics_at_once_give_one_report():
+    with debug("panic_on_two_cpus", smp="2") as vm:
+        vm.expect(r"Kernel panic")
+        vm.expect(r"two at once")
+        assert vm.wait() == ENDED_PANIC
+        assert vm.text.count("Backtrace:") == 1
