@@ -1,0 +1,301 @@
+/*
+ * The order of runnable threads on one CPU: kernel/sched/runqueue.c.
+ * LINK: kernel/sched/runqueue.c lib/rbtree.c lib/string.c tests/fakes/panic.c
+ * LINK: tests/fakes/percpu.c tests/fakes/spinlock.c
+ */
+#include "kernel/sched/runqueue.h"
+
+#include "lib/string.h"
+#include "tests/unit/ktest.h"
+
+enum { N = 8 };
+
+static struct runqueue rq;
+static struct thread idle, threads[N];
+static nsec_t now;
+
+static void
+setup(void)
+{
+	memset(&rq, 0, sizeof(rq));
+	memset(threads, 0, sizeof(threads));
+	rq_init(&rq, this_cpu());
+	rq.idle = &idle;
+	rq.current = &idle;
+	now = 0;
+	for (unsigned i = 0; i < N; i++)
+		sched_params_set(&threads[i], SCHED_NORMAL, 0, 0);
+}
+
+static struct thread *
+add(unsigned i, int policy, int nice, int rt_priority)
+{
+	sched_params_set(&threads[i], policy, nice, rt_priority);
+	rq_attach(&rq, &threads[i]);
+	rq_add(&rq, &threads[i]);
+	return &threads[i];
+}
+
+/* What the scheduler does when a turn ends. */
+static struct thread *
+reschedule(void)
+{
+	if (rq.current != rq.idle)
+		rq_put_back(&rq, rq.current, rq_slice_is_over(&rq));
+	rq.current = rq_pick(&rq, now);
+	if (!rq.current)
+		rq.current = rq.idle;
+	return rq.current;
+}
+
+/* Runs all for `total`, in slices; run[i] is what thread i got. */
+static void
+run_slices(nsec_t total, nsec_t *run)
+{
+	memset(run, 0, N * sizeof(run[0]));
+	for (nsec_t end = now + total; now < end;) {
+		nsec_t slice;
+
+		reschedule();
+		slice = rq_slice_ns(&rq, rq.current);
+		now += slice;
+		rq_charge(&rq, slice, now);
+		run[rq.current - threads] += slice;
+	}
+}
+
+KTEST(empty_queue_picks_nothing)
+{
+	setup();
+	CHECK(rq_pick(&rq, 0) == NULL);
+	CHECK_EQ(rq.num_queued, 0);
+}
+
+KTEST(sums_follow_threads_that_come_and_go)
+{
+	setup();
+	add(0, SCHED_NORMAL, 0, 0);
+	add(1, SCHED_NORMAL, 5, 0);
+	add(2, SCHED_FIFO, 0, 50);
+	CHECK_EQ(rq.num_running, 3);
+	CHECK_EQ(rq.num_queued, 3);
+	CHECK_EQ(rq.fair_weight, 1024 + 335);
+	CHECK(reschedule() == &threads[2]);
+	CHECK_EQ(rq.num_queued, 2);
+	rq_current_leaves(&rq);
+	CHECK_EQ(rq.num_running, 2);
+	rq.current = rq.idle;
+	rq_remove(&rq, &threads[1]);
+	CHECK_EQ(rq.fair_weight, 1024);
+	CHECK(!threads[1].sched.is_queued && threads[0].sched.is_queued);
+}
+
+KTEST(levels_follow_from_policy_and_nice_value)
+{
+	struct {
+		int policy, nice;
+		enum sched_level level;
+	} cases[] = {
+	    {SCHED_FIFO, 0, SCHED_LEVEL_REALTIME},
+	    {SCHED_RR, 19, SCHED_LEVEL_REALTIME},
+	    {SCHED_NORMAL, -1, SCHED_LEVEL_HIGH},
+	    {SCHED_NORMAL, 0, SCHED_LEVEL_NORMAL},
+	    {SCHED_BATCH, 9, SCHED_LEVEL_NORMAL},
+	    {SCHED_NORMAL, 10, SCHED_LEVEL_LOW},
+	    {SCHED_IDLE, -20, SCHED_LEVEL_IDLE},
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		sched_params_set(&threads[0], cases[i].policy, cases[i].nice, 0);
+		CHECK_EQ(threads[0].sched.level, cases[i].level);
+	}
+}
+
+KTEST(equal_threads_get_equal_shares)
+{
+	nsec_t run[N];
+
+	setup();
+	for (unsigned i = 0; i < 5; i++)
+		add(i, SCHED_NORMAL, 0, 0);
+	run_slices(10 * NSEC_PER_SEC, run);
+	for (unsigned i = 0; i < 5; i++)
+		CHECK(run[i] >= 1980 * NSEC_PER_MSEC && run[i] <= 2020 * NSEC_PER_MSEC);
+}
+
+KTEST(nice_values_give_linux_shares)
+{
+	/* 1024 to 3121, 335, 15: the weights of nice 0, -5, 5, 19 */
+	static const struct {
+		int nice;
+		unsigned weight;
+	} cases[] = {{-20, 88761}, {-5, 3121}, {5, 335}, {19, 15}};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		nsec_t run[N], ideal;
+		nsec_t total = 100 * NSEC_PER_SEC;
+
+		setup();
+		add(0, SCHED_NORMAL, 0, 0);
+		add(1, SCHED_NORMAL, cases[i].nice, 0);
+		run_slices(total, run);
+		ideal = total * cases[i].weight / (cases[i].weight + 1024);
+		CHECK(run[1] + run[0] >= total);
+		CHECK(run[1] > ideal * 97 / 100 &&
+		      run[1] < ideal * 103 / 100 + 20 * NSEC_PER_MSEC);
+	}
+}
+
+KTEST(idle_policy_gets_little_but_not_nothing)
+{
+	nsec_t run[N];
+
+	setup();
+	add(0, SCHED_NORMAL, 0, 0);
+	add(1, SCHED_IDLE, 0, 0);
+	run_slices(20 * NSEC_PER_SEC, run);
+	CHECK(run[1] > 0 && run[1] < 200 * NSEC_PER_MSEC);
+}
+
+KTEST(realtime_runs_by_priority_and_before_all_others)
+{
+	setup();
+	add(0, SCHED_NORMAL, -20, 0);
+	add(1, SCHED_FIFO, 0, 1);
+	add(2, SCHED_RR, 0, 99);
+	add(3, SCHED_FIFO, 0, 50);
+	CHECK(rq_pick(&rq, 0) == &threads[2]);
+	CHECK(rq_pick(&rq, 0) == &threads[3]);
+	CHECK(rq_pick(&rq, 0) == &threads[1]);
+	CHECK(rq_pick(&rq, 0) == &threads[0]);
+}
+
+KTEST(fifo_keeps_its_place_and_rr_takes_turns)
+{
+	setup();
+	add(0, SCHED_FIFO, 0, 10);
+	add(1, SCHED_FIFO, 0, 10);
+	CHECK(reschedule() == &threads[0]);
+	rq_charge(&rq, 300 * NSEC_PER_MSEC, now += 300 * NSEC_PER_MSEC);
+	CHECK(reschedule() == &threads[0]);
+
+	setup();
+	add(0, SCHED_RR, 0, 10);
+	add(1, SCHED_RR, 0, 10);
+	CHECK(reschedule() == &threads[0]);
+	rq_charge(&rq, 50 * NSEC_PER_MSEC, now += 50 * NSEC_PER_MSEC);
+	CHECK(!rq_slice_is_over(&rq));
+	rq_charge(&rq, 50 * NSEC_PER_MSEC, now += 50 * NSEC_PER_MSEC);
+	CHECK(rq_slice_is_over(&rq));
+	CHECK(reschedule() == &threads[1]);
+}
+
+KTEST(realtime_leaves_a_twentieth_of_each_second)
+{
+	nsec_t run[N] = {0};
+
+	setup();
+	add(0, SCHED_NORMAL, 0, 0);
+	add(1, SCHED_FIFO, 0, 10);
+	for (unsigned ms = 0; ms < 10000; ms++) {
+		reschedule();
+		now += NSEC_PER_MSEC;
+		rq_charge(&rq, NSEC_PER_MSEC, now);
+		run[rq.current - threads] += NSEC_PER_MSEC;
+	}
+	CHECK(run[1] >= 9400 * NSEC_PER_MSEC && run[1] <= 9600 * NSEC_PER_MSEC);
+	CHECK(run[0] >= 400 * NSEC_PER_MSEC);
+}
+
+KTEST(realtime_is_not_throttled_when_alone)
+{
+	setup();
+	add(1, SCHED_FIFO, 0, 10);
+	for (unsigned ms = 0; ms < 2000; ms++) {
+		CHECK(reschedule() == &threads[1]);
+		rq_charge(&rq, NSEC_PER_MSEC, now += NSEC_PER_MSEC);
+	}
+}
+
+/* Whether `woken`, just queued, preempts `running`, which has run for `lead_ns` more. */
+static bool
+preempts(int policy, int nice, int running_nice, nsec_t lead_ns)
+{
+	setup();
+	add(0, SCHED_NORMAL, running_nice, 0);
+	reschedule();
+	threads[0].sched.vruntime += lead_ns;
+	add(1, policy, nice, policy == SCHED_FIFO ? 1 : 0);
+	return rq_should_preempt(&rq, &threads[1]);
+}
+
+KTEST(woken_threads_preempt_by_level_and_lag)
+{
+	CHECK(!preempts(SCHED_NORMAL, 0, 0, 500 * NSEC_PER_USEC));
+	CHECK(preempts(SCHED_NORMAL, 0, 0, 2 * NSEC_PER_MSEC));
+	CHECK(preempts(SCHED_NORMAL, -1, 0, 0)); /* stronger: at once */
+	CHECK(!preempts(SCHED_NORMAL, 10, 0, 2 * NSEC_PER_MSEC));
+	CHECK(!preempts(SCHED_BATCH, 0, 0, NSEC_PER_SEC));
+	CHECK(!preempts(SCHED_IDLE, 0, 0, NSEC_PER_SEC));
+	CHECK(preempts(SCHED_FIFO, 0, -20, 0));
+
+	setup();
+	add(0, SCHED_IDLE, 0, 0);
+	reschedule();
+	CHECK(rq_should_preempt(&rq, add(1, SCHED_NORMAL, 19, 0)));
+	setup();
+	CHECK(rq_should_preempt(
+	    &rq, add(1, SCHED_IDLE, 0, 0))); /* the idle thread gives way */
+}
+
+KTEST(long_sleep_gives_bounded_credit)
+{
+	setup();
+	rq.min_vruntime = 100 * NSEC_PER_SEC;
+	threads[0].sched.vruntime = 0;
+	rq_place_woken(&rq, &threads[0]);
+	CHECK(threads[0].sched.vruntime < rq.min_vruntime);
+	CHECK(threads[0].sched.vruntime > rq.min_vruntime - 50 * NSEC_PER_MSEC);
+
+	/* A short sleep changes nothing. */
+	threads[1].sched.vruntime = rq.min_vruntime - 1;
+	rq_place_woken(&rq, &threads[1]);
+	CHECK_EQ(threads[1].sched.vruntime, rq.min_vruntime - 1);
+}
+
+KTEST(moving_keeps_the_distance_to_the_others)
+{
+	static struct runqueue other;
+
+	setup();
+	rq.min_vruntime = 1000;
+	other.min_vruntime = ~0ull - 10; /* about to wrap */
+	threads[0].sched.vruntime = 1500;
+	rq_detach(&rq, &threads[0]);
+	rq_attach(&other, &threads[0]);
+	CHECK_EQ((int64_t)(threads[0].sched.vruntime - other.min_vruntime), 500);
+}
+
+KTEST(virtual_time_may_wrap)
+{
+	nsec_t run[N];
+
+	setup();
+	rq.min_vruntime = ~0ull - NSEC_PER_MSEC;
+	add(0, SCHED_NORMAL, 0, 0);
+	add(1, SCHED_NORMAL, 0, 0);
+	run_slices(NSEC_PER_SEC, run);
+	CHECK(run[0] >= 480 * NSEC_PER_MSEC && run[1] >= 480 * NSEC_PER_MSEC);
+}
+
+KTEST(yield_lets_the_other_run)
+{
+	setup();
+	add(0, SCHED_NORMAL, 0, 0);
+	add(1, SCHED_NORMAL, 0, 0);
+
+	struct thread *first = reschedule();
+
+	rq_yield(&rq);
+	CHECK(reschedule() != first);
+}

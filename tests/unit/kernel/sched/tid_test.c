@@ -1,0 +1,65 @@
+/*
+ * Numbers of threads: kernel/sched/tid.c. The tests share the one space and leave it
+ * empty. LINK: kernel/sched/tid.c tests/fakes/panic.c tests/fakes/percpu.c
+ * tests/fakes/spinlock.c
+ */
+#include "kernel/sched/thread.h"
+#include "tests/unit/ktest.h"
+
+enum { LIMIT = 32768 };
+
+KTEST(tids_rise_from_2)
+{
+	CHECK_EQ(tid_alloc(), 2);
+	CHECK_EQ(tid_alloc(), 3);
+	tid_free(2);
+	CHECK_EQ(tid_alloc(), 4); /* not used again at once */
+	tid_free(3);
+	tid_free(4);
+}
+
+KTEST(all_are_given_once_then_none)
+{
+	static bool is_given[LIMIT];
+	unsigned n = 0;
+	uint32_t tid;
+
+	while ((tid = tid_alloc())) {
+		CHECK(tid > 1 && tid < LIMIT && !is_given[tid]);
+		is_given[tid] = true;
+		n++;
+	}
+	/* After the wrap the first 300 are left alone, as on Linux. */
+	CHECK_EQ(n, LIMIT - 5);
+	tid_free(12345);
+	CHECK_EQ(tid_alloc(), 12345);
+	CHECK_EQ(tid_alloc(), 0);
+	for (uint32_t i = 0; i < LIMIT; i++)
+		if (is_given[i])
+			tid_free(i);
+}
+
+KTEST(after_the_last_comes_300)
+{
+	uint32_t tid, last = 0;
+
+	while ((tid = tid_alloc()) > last) {
+		tid_free(tid);
+		last = tid;
+	}
+	CHECK_EQ(last, LIMIT - 1);
+	CHECK_EQ(tid, 300);
+	tid_free(tid);
+}
+
+KTEST(init_and_idle_have_theirs_for_good)
+{
+	tid_free(1);
+	tid_free(0);
+	for (unsigned i = 0; i < 2 * LIMIT; i++) {
+		uint32_t tid = tid_alloc();
+
+		CHECK(tid > 1);
+		tid_free(tid);
+	}
+}
