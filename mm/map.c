@@ -83,7 +83,9 @@ check_mapping(const struct file *f, int prot, int flags)
 			return ERR_ACCES;
 		area &= ~AREA_MAY_WRITE;
 	}
-	return f->ops->mmap ? area : ERR_NODEV;
+	if (!f->ops->mmap)
+		return ERR_NODEV;
+	return area;
 }
 
 /* Where the mapping goes, or an err. Lock held. */

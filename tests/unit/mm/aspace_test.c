@@ -104,6 +104,8 @@ KTEST(aspace_anonymous_memory_reads_zeros_then_keeps_what_is_written)
 
 KTEST(aspace_map_refuses_nonsense)
 {
+	static const struct file_ops unmappable;
+	struct file f = {.ops = &unmappable, .refs = 1, .mode = FILE_READ};
 	struct aspace *as;
 
 	set_up();
@@ -117,6 +119,9 @@ KTEST(aspace_map_refuses_nonsense)
 	CHECK_EQ(aspace_map(as, 4096, 4096, RW, ANON | MAP_FIXED, NULL, 0), ERR_PERM);
 	CHECK_EQ(aspace_map(as, USER_SPACE_END, 4096, RW, ANON | MAP_FIXED, NULL, 0),
 	    ERR_NOMEM);
+	CHECK_EQ(aspace_map(as, 0, 4096, PROT_READ, MAP_PRIVATE, &f, 0), ERR_NODEV);
+	CHECK_EQ(aspace_map(as, 0, 4096, RW, MAP_SHARED, &f, 0), ERR_ACCES);
+	CHECK_EQ(f.refs, 1);
 	CHECK_EQ(aspace_unmap(as, 1, 4096), ERR_INVAL);
 	CHECK_EQ(aspace_unmap(as, BASE, 0), ERR_INVAL);
 	CHECK_EQ(aspace_unmap(as, 0, -1ull), ERR_INVAL);
