@@ -5,7 +5,7 @@
  * until all of it fits.
  *
  * Readers and writers sleep on queues of their own, and are woken only when the pipe stops being
- * empty or full.
+ * empty or full; once somebody polls it, readers at each write, as edge-triggered epoll expects.
  */
 #include "kernel/ipc/pipe.h"
 
@@ -44,6 +44,7 @@ struct pipe {
 	struct wait_queue readers_wait, writers_wait;
 	uint32_t readers, writers; /* [lock] ends open; read without */
 	uint32_t reader_opens, writer_opens; /* [lock] ever: an opener waits for a change */
+	bool is_watched; /* [lock] polled or in an epoll set: edge-triggered ones want each write */
 
 	uint32_t refs;		/* [a], of a FIFO [*slot_lock]: files that are open on it */
 
@@ -278,7 +279,7 @@ pipe_write(struct file *f, struct uio *u, loff_t *pos)
 	if (!u->resid)
 		return 0;
 	for (;;) {
-		bool was_empty;
+		bool wakes_readers;
 		ssize_t n = 0;
 		enum err err;
 
@@ -287,12 +288,12 @@ pipe_write(struct file *f, struct uio *u, loff_t *pos)
 			mutex_unlock(&p->lock);
 			return done ? (ssize_t)done : pipe_broken();
 		}
-		was_empty = !p->used;
+		wakes_readers = !p->used || p->is_watched;
 		if (is_atomic ? pipe_has_room(p, u->resid) : pipe_room(p) > 0)
 			n = pipe_put(p, u);
-		was_empty &= p->used > 0;
+		wakes_readers &= n > 0;
 		mutex_unlock(&p->lock);
-		if (was_empty)
+		if (wakes_readers)
 			wait_queue_wake(&p->readers_wait, 1, POLLIN | POLLRDNORM);
 		if (n < 0)
 			return done ? (ssize_t)done : n;
@@ -318,6 +319,7 @@ pipe_poll(struct file *f, struct poll_table *pt)
 	if (f->mode & FILE_WRITE)
 		poll_wait(f, &p->writers_wait, pt);
 	mutex_lock(&p->lock);
+	p->is_watched |= pt != NULL;
 	if (f->mode & FILE_READ) {
 		if (p->used)
 			events |= POLLIN | POLLRDNORM;
