@@ -1,4 +1,5 @@
-/* keel.conf, see config.h: a line is cut in key and value, the key's function takes it. */
+/* keel.conf, see config.h: a line is cut in key and value, the key's function takes it.
+ */
 #include "loader/config.h"
 
 #include "lib/string.h"

@@ -64,7 +64,7 @@ check_header(const struct elf_header *h, uint64_t size)
 {
 	static const uint8_t magic[4] = {0x7f, 'E', 'L', 'F'};
 
-	if (size < sizeof(*h) || memcmp(h->ident, magic, sizeof(magic)))
+	if (size < sizeof(*h) || memcmp(h->ident, magic, sizeof(magic)) != 0)
 		return "not an ELF file";
 	if (h->ident[4] != ELFCLASS64 || h->ident[5] != ELFDATA2LSB ||
 	    h->machine != EM_X86_64)

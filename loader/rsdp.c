@@ -42,7 +42,7 @@ rsdp_is_good(const void *p)
 {
 	const struct rsdp *r = p;
 
-	if (memcmp(r->signature, "RSD PTR ", 8) || !sums_to_zero(r, V1_SIZE))
+	if (memcmp(r->signature, "RSD PTR ", 8) != 0 || !sums_to_zero(r, V1_SIZE))
 		return false;
 	return r->revision < 2 || sums_to_zero(r, V2_SIZE);
 }

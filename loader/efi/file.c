@@ -122,7 +122,7 @@ read_open_file(struct loader *l, EFI_FILE_HANDLE file, const char *path, uint32_
 }
 
 static EFI_STATUS
-open(struct loader *l, const char *path, EFI_FILE_HANDLE *file)
+file_open(struct loader *l, const char *path, EFI_FILE_HANDLE *file)
 {
 	CHAR16 wide[sizeof(FOLDER) + CONFIG_PATH_MAX];
 
@@ -134,7 +134,7 @@ bool
 file_read(struct loader *l, const char *path, uint32_t type, struct blob *b)
 {
 	EFI_FILE_HANDLE file;
-	EFI_STATUS status = open(l, path, &file);
+	EFI_STATUS status = file_open(l, path, &file);
 	bool ok;
 
 	if (EFI_ERROR(status))
@@ -159,7 +159,7 @@ config_read(struct loader *l)
 	EFI_STATUS status;
 
 	config_defaults(&l->config);
-	status = open(l, "keel.conf", &file);
+	status = file_open(l, "keel.conf", &file);
 	if (EFI_ERROR(status)) {
 		say("keel.conf: %s: the defaults are used", status_text(status));
 		return;
