@@ -10,6 +10,7 @@
 #include "fs/procfs.h"
 
 #include "kernel/panic.h"
+#include "kernel/proc/process.h"
 #include "lib/string.h"
 #include "mm/slab.h"
 #include "mm/uio.h"
@@ -259,6 +260,16 @@ const struct inode_ops proc_plain_ops = {
 
 /* ---- reading and writing */
 
+static bool
+is_alive(const struct proc_id *id)
+{
+	struct process *p = proc_process(id);
+
+	if (p)
+		process_put(p);
+	return p;
+}
+
 static enum err
 make_text(struct file *f, struct seq *s)
 {
@@ -269,10 +280,12 @@ make_text(struct file *f, struct seq *s)
 		p->file->show(s);
 	else
 		p->show(s, &p->id);
-	if (!s->is_full)
-		return OK;
-	seq_free(s);
-	return ERR_NOMEM;
+	if (s->is_full) {
+		seq_free(s);
+		return ERR_NOMEM;
+	}
+	/* A process that is gone is an error, not an empty text: readers trust the format. */
+	return s->len == 0 && !p->file && !is_alive(&p->id) ? ERR_SRCH : OK;
 }
 
 static ssize_t
