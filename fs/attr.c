@@ -1,4 +1,5 @@
-/* Changing attributes of inodes, with the checks of chmod(2), chown(2), truncate(2), utimensat(2). */
+/* Changing attributes of inodes, with the checks of chmod(2), chown(2), truncate(2),
+ * utimensat(2). */
 #include "fs/vfs.h"
 
 #include "kernel/proc/process.h"
@@ -14,7 +15,7 @@ path_chmod(const struct path *path, uint32_t mode)
 {
 	struct inode *inode = path->dentry->inode;
 	const struct cred *cred = current_cred();
-	struct attr attr = { .valid = ATTR_MODE, .mode = mode & S_IALLUGO };
+	struct attr attr = {.valid = ATTR_MODE, .mode = mode & S_IALLUGO};
 	enum err err;
 
 	if (mount_is_readonly(path->mount))
@@ -42,14 +43,15 @@ may_chown(const struct cred *cred, const struct inode *inode, uint32_t uid, uint
 		return true;
 	if (uid != KEEP_ID && !(is_owner && uid == inode->uid))
 		return false;
-	return gid == KEEP_ID || (is_owner && (gid == inode->gid || cred_in_group(cred, gid)));
+	return gid == KEEP_ID ||
+	       (is_owner && (gid == inode->gid || cred_in_group(cred, gid)));
 }
 
 enum err
 path_chown(const struct path *path, uint32_t uid, uint32_t gid)
 {
 	struct inode *inode = path->dentry->inode;
-	struct attr attr = { .uid = uid, .gid = gid };
+	struct attr attr = {.uid = uid, .gid = gid};
 	enum err err = ERR_PERM;
 
 	if (mount_is_readonly(path->mount))
@@ -60,7 +62,8 @@ path_chown(const struct path *path, uint32_t uid, uint32_t gid)
 		attr.valid |= ATTR_GID;
 	mutex_lock(&inode->lock);
 	if (may_chown(current_cred(), inode, uid, gid)) {
-		/* A program does not keep its set-id rights under another owner, even for root. */
+		/* A program does not keep its set-id rights under another owner, even for
+		 * root. */
 		attr.mode = inode->mode;
 		if (!s_isdir(inode->mode) && (inode->mode & (S_ISUID | S_ISGID))) {
 			attr.valid |= ATTR_MODE;
@@ -79,7 +82,7 @@ path_truncate(const struct path *path, loff_t size)
 {
 	struct inode *inode = path->dentry->inode;
 	struct process *p = current_process();
-	struct attr attr = { .valid = ATTR_SIZE, .size = size };
+	struct attr attr = {.valid = ATTR_SIZE, .size = size};
 	enum err err;
 
 	if (size > inode->size && p && (uint64_t)size > p->rlimits[RLIMIT_FSIZE].cur) {
@@ -87,7 +90,8 @@ path_truncate(const struct path *path, loff_t size)
 		return ERR_FBIG;
 	}
 	mutex_lock(&inode->lock);
-	if ((inode->mode & (S_ISUID | S_ISGID)) && !cred_capable(current_cred(), CAP_FSETID)) {
+	if ((inode->mode & (S_ISUID | S_ISGID)) &&
+	    !cred_capable(current_cred(), CAP_FSETID)) {
 		attr.valid |= ATTR_MODE;
 		attr.mode = inode->mode & ~(uint32_t)S_ISUID;
 		if (inode->mode & S_IXGRP)

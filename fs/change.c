@@ -13,7 +13,8 @@ dir_may_create(const struct cred *cred, const struct inode *dir)
 
 /* Whether `d` may be taken out of `dir`; `is_rmdir` says what kind the caller expects. */
 static enum err
-may_delete(const struct cred *cred, const struct inode *dir, struct dentry *d, bool is_rmdir)
+may_delete(
+    const struct cred *cred, const struct inode *dir, struct dentry *d, bool is_rmdir)
 {
 	const struct inode *inode = d->inode;
 	bool is_dir = s_isdir(inode->mode);
@@ -22,8 +23,8 @@ may_delete(const struct cred *cred, const struct inode *dir, struct dentry *d, b
 	if (err)
 		return err;
 	/* Sticky: only the owner of the file or of the directory. */
-	if ((dir->mode & S_ISVTX) && cred->fsuid != inode->uid && cred->fsuid != dir->uid &&
-	    !cred_capable(cred, CAP_FOWNER))
+	if ((dir->mode & S_ISVTX) && cred->fsuid != inode->uid &&
+	    cred->fsuid != dir->uid && !cred_capable(cred, CAP_FOWNER))
 		return ERR_PERM;
 	if (is_rmdir && !is_dir)
 		return ERR_NOTDIR;
@@ -33,8 +34,8 @@ may_delete(const struct cred *cred, const struct inode *dir, struct dentry *d, b
 }
 
 /*
- * Looks w->last up for something new: *out is its negative dentry. w->cur's lock is taken and stays
- * held when OK is returned.
+ * Looks w->last up for something new: *out is its negative dentry. w->cur's lock is taken
+ * and stays held when OK is returned.
  */
 static enum err
 begin_create(struct walk *w, bool is_dir, struct dentry **out) NO_THREAD_SAFETY_ANALYSIS
@@ -88,8 +89,9 @@ fs_mknod(int dirfd, const char *text, uint32_t mode, uint64_t rdev, unsigned wal
 		if (!(walk_flags & WALK_KERNEL))
 			mode &= ~current_fs()->umask;
 		dir = w.cur.dentry->inode;
-		err = dir->ops->create ? dir->ops->create(dir, &w.last, mode, rdev, &inode)
-				       : ERR_PERM;
+		err = dir->ops->create
+		          ? dir->ops->create(dir, &w.last, mode, rdev, &inode)
+		          : ERR_PERM;
 		end_create(&w, d, err, inode);
 	}
 	walk_end(&w);
@@ -97,8 +99,8 @@ fs_mknod(int dirfd, const char *text, uint32_t mode, uint64_t rdev, unsigned wal
 }
 
 enum err
-dentry_make(
-    struct dentry *dir, const struct name *name, uint32_t mode, uint64_t rdev, struct dentry **out)
+dentry_make(struct dentry *dir, const struct name *name, uint32_t mode, uint64_t rdev,
+    struct dentry **out)
 {
 	struct inode *inode;
 	enum err err;
@@ -133,7 +135,7 @@ fs_symlink(const char *target, int dirfd, const char *text, unsigned walk_flags)
 	if (!err) {
 		dir = w.cur.dentry->inode;
 		err = dir->ops->symlink ? dir->ops->symlink(dir, &w.last, target, &inode)
-					: ERR_PERM;
+		                        : ERR_PERM;
 		end_create(&w, d, err, inode);
 	}
 	walk_end(&w);
@@ -210,7 +212,8 @@ unlink_locked(struct walk *w, bool is_rmdir, struct dentry *d)
 		return ERR_ROFS;
 	err = may_delete(w->cred, dir, d, is_rmdir);
 	if (!err)
-		err = dir->ops->unlink ? dir->ops->unlink(dir, &w->last, d->inode) : ERR_PERM;
+		err = dir->ops->unlink ? dir->ops->unlink(dir, &w->last, d->inode)
+		                       : ERR_PERM;
 	if (!err)
 		dentry_drop(d);
 	return err;
@@ -253,7 +256,8 @@ struct renaming {
 	unsigned flags;
 };
 
-/* That no directory comes to lie in itself. Only renames across directories can do that. */
+/* That no directory comes to lie in itself. Only renames across directories can do that.
+ */
 static enum err
 check_ancestors(const struct renaming *r)
 {
@@ -263,7 +267,8 @@ check_ancestors(const struct renaming *r)
 		return OK;
 	if (s_isdir(r->old->inode->mode) && dentry_is_below(new_dir, r->old))
 		return ERR_INVAL;
-	if (r->new->inode && s_isdir(r->new->inode->mode) && dentry_is_below(old_dir, r->new))
+	if (r->new->inode && s_isdir(r->new->inode->mode) &&
+	    dentry_is_below(old_dir, r->new))
 		return r->flags & RENAME_EXCHANGE ? ERR_INVAL : ERR_NOTEMPTY;
 	return OK;
 }
@@ -278,7 +283,8 @@ check_existence(const struct renaming *r)
 	if ((r->flags & RENAME_EXCHANGE) && !r->new->inode)
 		return ERR_NOENT;
 	if (!s_isdir(r->old->inode->mode)) {
-		if (r->from->has_slash || (!(r->flags & RENAME_EXCHANGE) && r->to->has_slash))
+		if (r->from->has_slash ||
+		    (!(r->flags & RENAME_EXCHANGE) && r->to->has_slash))
 			return ERR_NOTDIR;
 	}
 	return OK;
@@ -288,7 +294,8 @@ static enum err
 check_rights(const struct renaming *r)
 {
 	const struct cred *cred = r->from->cred;
-	struct inode *old_dir = r->from->cur.dentry->inode, *new_dir = r->to->cur.dentry->inode;
+	struct inode *old_dir = r->from->cur.dentry->inode,
+	             *new_dir = r->to->cur.dentry->inode;
 	bool is_dir = s_isdir(r->old->inode->mode);
 	bool is_exchange = r->flags & RENAME_EXCHANGE;
 	enum err err = may_delete(cred, old_dir, r->old, is_dir);
@@ -315,13 +322,13 @@ rename_locked(struct renaming *r)
 {
 	struct dentry *new_dir = r->to->cur.dentry;
 	struct rename args = {
-		.old_dir = r->from->cur.dentry->inode,
-		.new_dir = new_dir->inode,
-		.old_name = r->from->last,
-		.new_name = r->to->last,
-		.old_inode = r->old->inode,
-		.new_inode = r->new->inode,
-		.is_exchange = r->flags & RENAME_EXCHANGE,
+	    .old_dir = r->from->cur.dentry->inode,
+	    .new_dir = new_dir->inode,
+	    .old_name = r->from->last,
+	    .new_name = r->to->last,
+	    .old_inode = r->old->inode,
+	    .new_inode = r->new->inode,
+	    .is_exchange = r->flags &RENAME_EXCHANGE,
 	};
 	enum err err = check_existence(r);
 
@@ -332,7 +339,8 @@ rename_locked(struct renaming *r)
 	if (!err)
 		err = check_rights(r);
 	if (!err)
-		err = args.old_dir->ops->rename ? args.old_dir->ops->rename(&args) : ERR_PERM;
+		err = args.old_dir->ops->rename ? args.old_dir->ops->rename(&args)
+		                                : ERR_PERM;
 	if (err)
 		return err;
 	if (args.is_exchange) {
@@ -346,11 +354,12 @@ rename_locked(struct renaming *r)
 }
 
 static enum err
-rename_walked(struct walk *from, struct walk *to, unsigned flags) NO_THREAD_SAFETY_ANALYSIS
+rename_walked(
+    struct walk *from, struct walk *to, unsigned flags) NO_THREAD_SAFETY_ANALYSIS
 {
 	struct inode *old_dir = from->cur.dentry->inode, *new_dir = to->cur.dentry->inode;
 	struct mutex *rename_lock = &from->cur.dentry->super->rename_lock;
-	struct renaming r = { .from = from, .to = to, .flags = flags };
+	struct renaming r = {.from = from, .to = to, .flags = flags};
 	enum err err;
 
 	if (from->cur.mount != to->cur.mount)

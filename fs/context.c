@@ -144,7 +144,8 @@ replace(struct path *p, const struct path *from, const struct path *to)
 		return;
 	*p = *to;
 	path_get(p);
-	/* The caller holds `from`: these are not the last references, nothing is freed here. */
+	/* The caller holds `from`: these are not the last references, nothing is freed
+	 * here. */
 	dentry_put(from->dentry);
 	mount_put(from->mount);
 }

@@ -1,6 +1,6 @@
 /*
- * Contents of regular files in the page cache, the same for every file system: read, write,
- * seek, mmap. Readers take no lock but the cache's own; writers hold inode->lock.
+ * Contents of regular files in the page cache, the same for every file system: read,
+ * write, seek, mmap. Readers take no lock but the cache's own; writers hold inode->lock.
  */
 #include "fs/vfs.h"
 
@@ -17,7 +17,8 @@ size_of(const struct inode *inode)
 }
 
 /*
- * relatime: the access time moves only when it is not after the last change, or a day old.
+ * relatime: the access time moves only when it is not after the last change, or a day
+ * old.
  */
 void
 file_accessed(struct file *f)
@@ -274,8 +275,8 @@ dir_fsync(struct file *f, bool data_only)
 }
 
 const struct file_ops dir_file_ops = {
-	.read = dir_read,
-	.seek = dir_seek,
-	.readdir = dir_readdir,
-	.fsync = dir_fsync,
+    .read = dir_read,
+    .seek = dir_seek,
+    .readdir = dir_readdir,
+    .fsync = dir_fsync,
 };

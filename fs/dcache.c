@@ -1,11 +1,12 @@
 /*
- * The dentry cache: names already looked up, positive or negative, in a hash table by parent
- * and name. A bucket's lock guards its chain and, with dentry->lock, the name and parent of what is in
- * it: both change only while the dentry is out of the table.
+ * The dentry cache: names already looked up, positive or negative, in a hash table by
+ * parent and name. A bucket's lock guards its chain and, with dentry->lock, the name and
+ * parent of what is in it: both change only while the dentry is out of the table.
  *
- * A dentry without references that is in the table stays, on the list of unused ones, oldest
- * first; a find takes it up again without touching that list. What is on the list and used is
- * skipped when the list is shrunk. One that is not in the table is freed with its last reference.
+ * A dentry without references that is in the table stays, on the list of unused ones,
+ * oldest first; a find takes it up again without touching that list. What is on the list
+ * and used is skipped when the list is shrunk. One that is not in the table is freed with
+ * its last reference.
  *
  * Lock order: bucket, then dentry->lock or unused_lock.
  */
@@ -143,7 +144,7 @@ dentry_create(struct super *super, struct dentry *parent, const struct name *nam
 struct dentry *
 dentry_make_root(struct super *super, struct inode *inode)
 {
-	const struct name name = { .text = "/", .len = 1 };
+	const struct name name = {.text = "/", .len = 1};
 	struct dentry *d = dentry_create(super, NULL, &name);
 
 	if (d)
@@ -162,7 +163,8 @@ dentry_get(struct dentry *d)
 
 /*
  * Frees a dentry that has no references and is not in the table, unless dcache_shrink has
- * just taken it from the unused list: then that frees it. Returns the parent to put, or NULL.
+ * just taken it from the unused list: then that frees it. Returns the parent to put, or
+ * NULL.
  */
 static struct dentry *
 dentry_free(struct dentry *d)
@@ -226,13 +228,14 @@ dentry_put(struct dentry *d)
 
 		while (refs > 1)
 			if (__atomic_compare_exchange_n(&d->refs, &refs, refs - 1, true,
-				__ATOMIC_RELEASE, __ATOMIC_RELAXED))
+			        __ATOMIC_RELEASE, __ATOMIC_RELAXED))
 				return;
 		d = put_last(d, false);
 	}
 }
 
-/* Takes the oldest unused dentry (of `super`, unless NULL) off the list, with a reference. */
+/* Takes the oldest unused dentry (of `super`, unless NULL) off the list, with a
+ * reference. */
 static struct dentry *
 unused_pop(struct super *super)
 {
@@ -285,7 +288,7 @@ static bool
 name_matches(const struct dentry *d, const struct dentry *dir, const struct name *name)
 {
 	return d->hash == name->hash && d->parent == dir && d->len == name->len &&
-	    !memcmp(d->text, name->text, name->len);
+	       !memcmp(d->text, name->text, name->len);
 }
 
 struct dentry *

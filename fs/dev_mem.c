@@ -128,13 +128,13 @@ random_ioctl(struct file *f, unsigned cmd, uintptr_t arg)
 }
 
 static const struct file_ops null_ops = {
-	.read = null_read, .write = null_write, .seek = null_seek };
+    .read = null_read, .write = null_write, .seek = null_seek};
 static const struct file_ops zero_ops = {
-	.read = zero_read, .write = null_write, .seek = null_seek, .mmap = zero_mmap };
+    .read = zero_read, .write = null_write, .seek = null_seek, .mmap = zero_mmap};
 static const struct file_ops full_ops = {
-	.read = zero_read, .write = full_write, .seek = null_seek };
+    .read = zero_read, .write = full_write, .seek = null_seek};
 static const struct file_ops random_ops = {
-	.read = random_read, .write = random_write, .seek = null_seek, .ioctl = random_ioctl };
+    .read = random_read, .write = random_write, .seek = null_seek, .ioctl = random_ioctl};
 
 /* ---- /dev/kmsg: one record a read, as Linux formats it; writes are logged */
 
@@ -273,16 +273,17 @@ static uint32_t
 kmsg_poll(struct file *f, struct poll_table *pt)
 {
 	poll_wait(f, &log_readers, pt);
-	return POLLOUT | POLLWRNORM | (kmsg_has_more(f->private) ? POLLIN | POLLRDNORM : 0);
+	return POLLOUT | POLLWRNORM |
+	       (kmsg_has_more(f->private) ? POLLIN | POLLRDNORM : 0);
 }
 
 static const struct file_ops kmsg_ops = {
-	.open = kmsg_open,
-	.read = kmsg_read,
-	.write = kmsg_write,
-	.seek = kmsg_seek,
-	.poll = kmsg_poll,
-	.release = kmsg_release,
+    .open = kmsg_open,
+    .read = kmsg_read,
+    .write = kmsg_write,
+    .seek = kmsg_seek,
+    .poll = kmsg_poll,
+    .release = kmsg_release,
 };
 
 void
@@ -293,16 +294,16 @@ dev_mem_init(void)
 		const struct file_ops *ops;
 		uint16_t mode, minor;
 	} devices[] = {
-		{ "null", &null_ops, 0666, 3 },
-		{ "zero", &zero_ops, 0666, 5 },
-		{ "full", &full_ops, 0666, 7 },
-		{ "random", &random_ops, 0666, 8 },
-		{ "urandom", &random_ops, 0666, 9 },
-		{ "kmsg", &kmsg_ops, 0644, 11 },
+	    {"null", &null_ops, 0666, 3},
+	    {"zero", &zero_ops, 0666, 5},
+	    {"full", &full_ops, 0666, 7},
+	    {"random", &random_ops, 0666, 8},
+	    {"urandom", &random_ops, 0666, 9},
+	    {"kmsg", &kmsg_ops, 0644, 11},
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(devices); i++)
 		if (dev_register_char(devices[i].name, devices[i].mode, DEV_MAJOR_MEM,
-			devices[i].minor, devices[i].ops, NULL))
+		        devices[i].minor, devices[i].ops, NULL))
 			log_err("no /dev/%s", devices[i].name);
 }

@@ -1,7 +1,7 @@
 /*
- * Character devices: the table of drivers by number, and devtmpfs, the one file system instance
- * in which each registered device has its node. It is a tmpfs: nodes may be made, moved and
- * removed in it as anywhere, and opening any node goes by its number.
+ * Character devices: the table of drivers by number, and devtmpfs, the one file system
+ * instance in which each registered device has its node. It is a tmpfs: nodes may be
+ * made, moved and removed in it as anywhere, and opening any node goes by its number.
  */
 #include "fs/device.h"
 
@@ -61,7 +61,7 @@ make_node(const char *name, uint32_t mode, uint64_t rdev)
 	for (;;) {
 		const char *slash = strchr(name, '/');
 		size_t len = slash ? (size_t)(slash - name) : strlen(name);
-		struct name part = { name, len, name_hash(name, len) };
+		struct name part = {name, len, name_hash(name, len)};
 
 		err = dentry_make(dir, &part, slash ? S_IFDIR | 0755 : mode, rdev, &d);
 		if (err && !(slash && err == ERR_EXIST))
@@ -119,14 +119,14 @@ dev_unregister_char(unsigned major, unsigned minor)
 }
 
 static enum err
-devtmpfs_mount(
-    const struct super_type *type, const char *source, const char *data, struct super **out)
+devtmpfs_mount(const struct super_type *type, const char *source, const char *data,
+    struct super **out)
 {
 	*out = super_get(dev_super);
 	return OK;
 }
 
-static struct super_type devtmpfs_type = { .name = "devtmpfs", .mount = devtmpfs_mount };
+static struct super_type devtmpfs_type = {.name = "devtmpfs", .mount = devtmpfs_mount};
 
 void
 device_init(void)

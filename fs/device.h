@@ -6,5 +6,5 @@
 /* Gives a file that is being opened the driver's operations. ERR_NXIO: no such device. */
 enum err device_open(struct file *, uint64_t rdev);
 
-void device_init(void);	 /* the table and devtmpfs; needs tmpfs */
+void device_init(void);  /* the table and devtmpfs; needs tmpfs */
 void dev_mem_init(void); /* null, zero, full, random, urandom, kmsg */

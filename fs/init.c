@@ -22,7 +22,8 @@ fs_init(void)
 	procfs_init();
 }
 
-/* Makes the directory if it is not there and mounts on it, unless something is mounted already. */
+/* Makes the directory if it is not there and mounts on it, unless something is mounted
+ * already. */
 static void
 mount_on(const char *dir, const char *type, uint32_t flags)
 {
@@ -30,7 +31,8 @@ mount_on(const char *dir, const char *type, uint32_t flags)
 	enum err err;
 
 	(void)fs_mknod(AT_FDCWD, dir, S_IFDIR | 0755, 0, WALK_KERNEL); /* may exist */
-	err = path_lookup(AT_FDCWD, dir, WALK_KERNEL | WALK_FOLLOW | WALK_DIRECTORY, &path);
+	err =
+	    path_lookup(AT_FDCWD, dir, WALK_KERNEL | WALK_FOLLOW | WALK_DIRECTORY, &path);
 	if (!err) {
 		if (path.dentry != path.mount->root)
 			err = fs_mount(type, type, &path, flags, "");

@@ -1,13 +1,13 @@
 /*
- * The initial file system: archives that the loader left in memory are unpacked into the root
- * tmpfs. Each range may hold several archives one after the other, plain or as gzip members, with
- * zeros between them; what it is, is seen from the content.
+ * The initial file system: archives that the loader left in memory are unpacked into the
+ * root tmpfs. Each range may hold several archives one after the other, plain or as gzip
+ * members, with zeros between them; what it is, is seen from the content.
  *
- * Damage ends the unpacking of its range with a message that says where; the files before it stay,
- * and the boot goes on: whether there is an init to run shows later.
+ * Damage ends the unpacking of its range with a message that says where; the files before
+ * it stay, and the boot goes on: whether there is an init to run shows later.
  *
- * Nothing is held twice: file contents go from the decompressor's window straight to page cache
- * pages, and a range is freed as soon as it is unpacked.
+ * Nothing is held twice: file contents go from the decompressor's window straight to page
+ * cache pages, and a range is freed as soon as it is unpacked.
  */
 #define LOG_PREFIX "initramfs: "
 
@@ -48,7 +48,8 @@ make_parents(const char *name)
 		return;
 	for (char *p = strchr(path + 1, '/'); p; p = strchr(p + 1, '/')) {
 		*p = '\0';
-		(void)fs_mknod(AT_FDCWD, path, S_IFDIR | 0755, 0, WALK_KERNEL); /* may exist */
+		(void)fs_mknod(
+		    AT_FDCWD, path, S_IFDIR | 0755, 0, WALK_KERNEL); /* may exist */
 		*p = '/';
 	}
 	kfree(path);
@@ -59,23 +60,25 @@ set_attributes(const char *name, const struct cpio_entry *e)
 {
 	struct path path;
 	const struct attr attr = {
-		.valid = ATTR_UID | ATTR_GID | ATTR_MODE | ATTR_ATIME | ATTR_MTIME,
-		.uid = e->uid,
-		.gid = e->gid,
-		.mode = e->mode & S_IALLUGO,
-		.atime_ns = (int64_t)e->mtime * (int64_t)NSEC_PER_SEC,
-		.mtime_ns = (int64_t)e->mtime * (int64_t)NSEC_PER_SEC,
+	    .valid = ATTR_UID | ATTR_GID | ATTR_MODE | ATTR_ATIME | ATTR_MTIME,
+	    .uid = e->uid,
+	    .gid = e->gid,
+	    .mode = e->mode & S_IALLUGO,
+	    .atime_ns = (int64_t)e->mtime * (int64_t)NSEC_PER_SEC,
+	    .mtime_ns = (int64_t)e->mtime * (int64_t)NSEC_PER_SEC,
 	};
 
 	if (path_lookup(AT_FDCWD, name, WALK_KERNEL, &path))
 		return;
 	mutex_lock(&path.dentry->inode->lock);
-	(void)path.dentry->inode->ops->setattr(path.dentry->inode, &attr); /* tmpfs: always works */
+	(void)path.dentry->inode->ops->setattr(
+	    path.dentry->inode, &attr); /* tmpfs: always works */
 	mutex_unlock(&path.dentry->inode->lock);
 	path_put(&path);
 }
 
-/* The first name of a file with several, or NULL; then this one is remembered as the first. */
+/* The first name of a file with several, or NULL; then this one is remembered as the
+ * first. */
 static const char *
 first_name(struct unpack *u, const struct cpio_entry *e)
 {
@@ -90,7 +93,7 @@ first_name(struct unpack *u, const struct cpio_entry *e)
 			return s->name;
 	s = kmalloc(sizeof(*s) + n);
 	if (s) {
-		*s = (struct seen){ u->seen, e->ino, e->dev_major, e->dev_minor };
+		*s = (struct seen){u->seen, e->ino, e->dev_major, e->dev_minor};
 		memcpy(s->name, e->name, n);
 		u->seen = s;
 	}
@@ -117,14 +120,16 @@ begin_file(struct unpack *u, const struct cpio_entry *e)
 
 	u->pos = 0;
 	if (first && strcmp(first, e->name)) {
-		(void)fs_unlink(AT_FDCWD, e->name, false, WALK_KERNEL); /* may not exist */
+		(void)fs_unlink(
+		    AT_FDCWD, e->name, false, WALK_KERNEL); /* may not exist */
 		err = fs_link(AT_FDCWD, first, AT_FDCWD, e->name, WALK_KERNEL);
 		if (err || e->size == 0)
 			return err;
 		/* The contents come with the last name: they replace nothing. */
 	}
-	err = file_open(e->name, O_CREAT | O_WRONLY | O_NOFOLLOW | (e->size ? O_TRUNC : 0),
-	    e->mode & S_IALLUGO, &u->file);
+	err =
+	    file_open(e->name, O_CREAT | O_WRONLY | O_NOFOLLOW | (e->size ? O_TRUNC : 0),
+	        e->mode & S_IALLUGO, &u->file);
 	if (err == ERR_NOENT) {
 		make_parents(e->name);
 		err = file_open(
@@ -207,7 +212,8 @@ make_symlink(struct unpack *u)
 		make_parents(u->entry.name);
 		err = fs_symlink(u->link, AT_FDCWD, u->entry.name, WALK_KERNEL);
 	} else if (err == ERR_EXIST) {
-		(void)fs_unlink(AT_FDCWD, u->entry.name, false, WALK_KERNEL); /* then the next fails too, and says it */
+		(void)fs_unlink(AT_FDCWD, u->entry.name, false,
+		    WALK_KERNEL); /* then the next fails too, and says it */
 		err = fs_symlink(u->link, AT_FDCWD, u->entry.name, WALK_KERNEL);
 	}
 	return err;
@@ -246,9 +252,10 @@ abandon_member(struct unpack *u)
 	u->file = NULL;
 }
 
-static const struct cpio_ops cpio_ops = { on_entry, on_data, on_end };
+static const struct cpio_ops cpio_ops = {on_entry, on_data, on_end};
 
-/* Feeds text to the parser; after a trailer skips zeros and starts over. Sink of gzip_member. */
+/* Feeds text to the parser; after a trailer skips zeros and starts over. Sink of
+ * gzip_member. */
 static enum err
 feed(void *arg, const void *data, size_t n)
 {
@@ -281,8 +288,7 @@ feed(void *arg, const void *data, size_t n)
 
 /* One archive or gzip member at p[n]: *used gets its length. */
 static enum err
-unpack_one(
-    struct unpack *u, struct inflate **z, const uint8_t *p, size_t n, size_t *used)
+unpack_one(struct unpack *u, struct inflate **z, const uint8_t *p, size_t n, size_t *used)
 {
 	enum err err;
 
@@ -355,7 +361,8 @@ initramfs_unpack(const struct boot_info *boot)
 		const struct boot_range *r = &boot->initrd[i];
 
 		if (!unpack_range(u, phys_to_virt(r->base), r->size))
-			log_err("initrd %u (%lu bytes) is damaged; going on with what was unpacked",
+			log_err("initrd %u (%lu bytes) is damaged; going on with what "
+			        "was unpacked",
 			    i, r->size);
 		frames_free_range(r->base, ALIGN_UP(r->size, PAGE_SIZE));
 	}

@@ -1,6 +1,6 @@
 /*
- * Inodes and supers: life, ownership, times. What an inode means is its file system's business
- * (struct inode_ops); what every file system would do alike is here.
+ * Inodes and supers: life, ownership, times. What an inode means is its file system's
+ * business (struct inode_ops); what every file system would do alike is here.
  */
 #include "fs/vfs.h"
 
@@ -96,7 +96,8 @@ fs_now_ns(void)
 }
 
 void
-inode_init(struct inode *inode, struct super *super, const struct inode_ops *ops, uint32_t mode)
+inode_init(
+    struct inode *inode, struct super *super, const struct inode_ops *ops, uint32_t mode)
 {
 	int64_t now = fs_now_ns();
 
@@ -143,7 +144,8 @@ inode_init_owner(struct inode *inode, const struct inode *dir)
 			inode->mode |= S_ISGID;
 	}
 	/* A set-group-id program is made only by members of the group. */
-	if (!s_isdir(inode->mode) && (inode->mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP) &&
+	if (!s_isdir(inode->mode) &&
+	    (inode->mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP) &&
 	    !cred_in_group(cred, inode->gid) && !cred_capable(cred, CAP_FSETID))
 		inode->mode &= ~S_ISGID;
 }

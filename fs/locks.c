@@ -1,11 +1,12 @@
 /*
  * Advisory locks on files: flock(2), POSIX record locks and open file description locks
- * (fcntl(2)). All are ranges in one list of the inode. A lock belongs to an owner, within which
- * locks never conflict but replace each other: the descriptor table for POSIX locks, the open
- * file for the other two. flock locks and record locks do not see each other.
+ * (fcntl(2)). All are ranges in one list of the inode. A lock belongs to an owner, within
+ * which locks never conflict but replace each other: the descriptor table for POSIX
+ * locks, the open file for the other two. flock locks and record locks do not see each
+ * other.
  *
- * Threads that wait for a POSIX lock are in a list of their own, so that a ring of processes
- * that wait for each other is found (ERR_DEADLK).
+ * Threads that wait for a POSIX lock are in a list of their own, so that a ring of
+ * processes that wait for each other is found (ERR_DEADLK).
  */
 #include "fs/vfs.h"
 
@@ -18,13 +19,13 @@
 enum lock_kind { LOCK_FLOCK, LOCK_RECORD };
 
 struct file_lock {
-	struct list link;     /* [inode->aux_lock] */
-	enum lock_kind kind;  /* [I] */
-	const void *owner;    /* [I] */
+	struct list link;        /* [inode->aux_lock] */
+	enum lock_kind kind;     /* [I] */
+	const void *owner;       /* [I] */
 	const struct file *file; /* [I] flock and OFD: the description; else NULL */
-	loff_t start, end;    /* both inclusive; INT64_MAX: to the end */
-	int type;	      /* F_RDLCK, F_WRLCK, F_UNLCK */
-	uint32_t pid;	      /* [I] for F_GETLK */
+	loff_t start, end;       /* both inclusive; INT64_MAX: to the end */
+	int type;                /* F_RDLCK, F_WRLCK, F_UNLCK */
+	uint32_t pid;            /* [I] for F_GETLK */
 };
 
 /* struct flock of the system call. */
@@ -55,15 +56,16 @@ find_conflict(struct inode *inode, const struct file_lock *want)
 	struct file_lock *l;
 
 	list_for_each(l, &inode->locks, link)
-		if (l->kind == want->kind && l->owner != want->owner && overlaps(l, want) &&
-		    (l->type == F_WRLCK || want->type == F_WRLCK))
+		if (l->kind == want->kind && l->owner != want->owner &&
+		    overlaps(l, want) && (l->type == F_WRLCK || want->type == F_WRLCK))
 			return l;
 	return NULL;
 }
 
 /*
- * Sets the range of `want` to its type for its owner: what the owner has there is cut away or
- * split. `spare` are two locks to use; those used are NULL afterwards. aux_lock held.
+ * Sets the range of `want` to its type for its owner: what the owner has there is cut
+ * away or split. `spare` are two locks to use; those used are NULL afterwards. aux_lock
+ * held.
  */
 static void
 apply(struct inode *inode, const struct file_lock *want, struct file_lock *spare[2],
@@ -72,7 +74,8 @@ apply(struct inode *inode, const struct file_lock *want, struct file_lock *spare
 	struct file_lock *l, *tmp;
 
 	list_for_each_safe(l, tmp, &inode->locks, link) {
-		if (l->kind != want->kind || l->owner != want->owner || !overlaps(l, want))
+		if (l->kind != want->kind || l->owner != want->owner ||
+		    !overlaps(l, want))
 			continue;
 		if (l->start < want->start && l->end > want->end) {
 			/* The middle goes: the part behind becomes a lock of its own. */
@@ -112,7 +115,7 @@ free_list(struct list *gone)
 static enum err
 try_set(struct inode *inode, const struct file_lock *want, const void **blocker)
 {
-	struct file_lock *spare[2] = { kmalloc(sizeof(*want)), kmalloc(sizeof(*want)) };
+	struct file_lock *spare[2] = {kmalloc(sizeof(*want)), kmalloc(sizeof(*want))};
 	struct file_lock *conflict = NULL;
 	struct list gone = LIST_INIT(gone);
 	enum err err = OK;
@@ -188,15 +191,15 @@ static enum err
 set(struct inode *inode, const struct file_lock *want, bool may_wait, bool finds_rings)
 {
 	for (;;) {
-		struct blocked b = { .owner = want->owner };
+		struct blocked b = {.owner = want->owner};
 		enum err err = try_set(inode, want, &b.blocker);
 
 		if (err != ERR_AGAIN || !may_wait)
 			return err;
 		if (finds_rings && !begin_blocked(&b))
 			return ERR_DEADLK;
-		err = wait_event(
-		    &inode->locks_wait, is_free(inode, want), WAIT_INTERRUPTIBLE, NO_TIMEOUT);
+		err = wait_event(&inode->locks_wait, is_free(inode, want),
+		    WAIT_INTERRUPTIBLE, NO_TIMEOUT);
 		if (finds_rings)
 			end_blocked(&b);
 		if (err)
@@ -280,11 +283,11 @@ get_lock(struct inode *inode, struct file_lock *want, struct user_flock *u,
 	l = find_conflict(inode, want);
 	if (l) {
 		*u = (struct user_flock){
-			.type = l->type,
-			.whence = SEEK_SET,
-			.start = l->start,
-			.len = l->end == INT64_MAX ? 0 : l->end - l->start + 1,
-			.pid = l->file ? -1 : (int32_t)l->pid,
+		    .type = l->type,
+		    .whence = SEEK_SET,
+		    .start = l->start,
+		    .len = l->end == INT64_MAX ? 0 : l->end - l->start + 1,
+		    .pid = l->file ? -1 : (int32_t)l->pid,
 		};
 	} else {
 		u->type = F_UNLCK;
@@ -298,7 +301,7 @@ file_fcntl_lock(struct file *f, unsigned cmd, uintptr_t arg)
 {
 	struct user_flock USER *user = (struct user_flock USER *)arg;
 	bool is_ofd = cmd >= F_OFD_GETLK;
-	struct file_lock want = { .kind = LOCK_RECORD };
+	struct file_lock want = {.kind = LOCK_RECORD};
 	struct user_flock u;
 	long err = copy_from_user(&u, user, sizeof(u));
 
@@ -330,7 +333,7 @@ sys_flock(int fd, unsigned cmd)
 {
 	enum { SH = 1, EX = 2, NB = 4, UN = 8 };
 	struct file *f = fd_get(fd);
-	struct file_lock want = { .kind = LOCK_FLOCK, .end = INT64_MAX };
+	struct file_lock want = {.kind = LOCK_FLOCK, .end = INT64_MAX};
 	long err = OK;
 
 	if (!f)

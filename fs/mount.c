@@ -1,11 +1,13 @@
 /*
- * The tree of mounts. A hash table by (parent mount, mount point) leads from a mount point to
- * what is mounted there; the path walk reads it under RCU and takes its reference only from a
- * mount that still has some. Changes are made one at a time under `change_lock`, and each
- * single one of them under `mount_lock`, so that readers of the list see a whole tree.
+ * The tree of mounts. A hash table by (parent mount, mount point) leads from a mount
+ * point to what is mounted there; the path walk reads it under RCU and takes its
+ * reference only from a mount that still has some. Changes are made one at a time under
+ * `change_lock`, and each single one of them under `mount_lock`, so that readers of the
+ * list see a whole tree.
  *
- * A mount in the tree has one reference for being there. Unmounting takes that from 1 to 0 in one
- * step, which fails while anyone uses the mount or has mounted something below it.
+ * A mount in the tree has one reference for being there. Unmounting takes that from 1 to
+ * 0 in one step, which fails while anyone uses the mount or has mounted something below
+ * it.
  */
 #include "fs/vfs.h"
 
@@ -19,15 +21,17 @@ enum { BUCKETS = 256 };
 
 static struct mutex change_lock = MUTEX_INIT(change_lock, "mounts", RANK_SETUP);
 static struct spinlock mount_lock = SPINLOCK_INIT("mount", RANK_MOUNT);
-static struct mount *buckets[BUCKETS];		    /* [mount_lock, RCU] */
+static struct mount *buckets[BUCKETS];                 /* [mount_lock, RCU] */
 static struct list all_mounts = LIST_INIT(all_mounts); /* [mount_lock] */
-static uint32_t last_id;			    /* [mount_lock] */
+static uint32_t last_id;                               /* [mount_lock] */
 
 struct path fs_root;
 
 /* Flags a mount keeps; the others ask for an action. */
-enum { KEPT_FLAGS = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOATIME | MS_NODIRATIME |
-	MS_RELATIME | MS_STRICTATIME | MS_NOSYMFOLLOW };
+enum {
+	KEPT_FLAGS = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOATIME |
+	             MS_NODIRATIME | MS_RELATIME | MS_STRICTATIME | MS_NOSYMFOLLOW
+};
 
 static struct mount **
 bucket_of(const struct mount *parent, const struct dentry *mountpoint)
@@ -52,7 +56,7 @@ try_get(struct mount *m)
 
 	while (refs > 0)
 		if (__atomic_compare_exchange_n(&m->refs, &refs, refs + 1, true,
-			__ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+		        __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
 			return true;
 	return false;
 }
@@ -90,7 +94,8 @@ find(const struct path *at)
 
 	rcu_read_lock();
 	m = rcu_dereference(*bucket_of(at->mount, at->dentry));
-	while (m && !(m->parent == at->mount && m->mountpoint == at->dentry && try_get(m)))
+	while (
+	    m && !(m->parent == at->mount && m->mountpoint == at->dentry && try_get(m)))
 		m = rcu_dereference(m->chain);
 	rcu_read_unlock();
 	return m;
@@ -116,7 +121,7 @@ mount_cross_up(struct path *path)
 	struct path up;
 
 	spin_lock(&mount_lock);
-	up = (struct path){ path->mount->parent, path->mount->mountpoint };
+	up = (struct path){path->mount->parent, path->mount->mountpoint};
 	if (up.mount)
 		path_get(&up);
 	spin_unlock(&mount_lock);
@@ -197,7 +202,7 @@ detach_locked(struct mount *m, struct path *at)
 {
 	struct mount **p;
 
-	*at = (struct path){ m->parent, m->mountpoint };
+	*at = (struct path){m->parent, m->mountpoint};
 	if (!m->parent)
 		return;
 	for (p = bucket_of(m->parent, m->mountpoint); *p != m; p = &(*p)->chain)
@@ -207,7 +212,8 @@ detach_locked(struct mount *m, struct path *at)
 	m->mountpoint = NULL;
 }
 
-/* Puts `m` (its reference goes to the tree) on `at`. Directories go on directories only. */
+/* Puts `m` (its reference goes to the tree) on `at`. Directories go on directories only.
+ */
 static enum err
 attach(struct mount *m, const struct path *at)
 {
@@ -254,7 +260,7 @@ fs_mount(const char *type_name, const char *source, const struct path *at, uint3
 	mutex_lock(&change_lock);
 	err = attach(m, at);
 	if (!err && !at) {
-		fs_root = (struct path){ m, super->root_dentry };
+		fs_root = (struct path){m, super->root_dentry};
 		path_get(&fs_root);
 	}
 	mutex_unlock(&change_lock);
@@ -270,7 +276,8 @@ bind_one(const struct mount *from, struct dentry *root, const struct path *at)
 	return m ? attach(m, at) : ERR_NOMEM;
 }
 
-/* The next mount after `last` (NULL: the first) directly on `parent`, with a reference. */
+/* The next mount after `last` (NULL: the first) directly on `parent`, with a reference.
+ */
 static struct mount *
 next_child(const struct mount *parent, uint32_t last)
 {
@@ -287,8 +294,9 @@ next_child(const struct mount *parent, uint32_t last)
 }
 
 /*
- * Binds what is mounted directly below `from` on `from_mount` at the same places of the new mount at
- * `at`; deeper ones by going down. At most `depth` levels, so that the stack stays bounded.
+ * Binds what is mounted directly below `from` on `from_mount` at the same places of the
+ * new mount at `at`; deeper ones by going down. At most `depth` levels, so that the stack
+ * stays bounded.
  */
 static enum err
 bind_children(const struct path *from, const struct path *at, unsigned depth)
@@ -302,8 +310,9 @@ bind_children(const struct path *from, const struct path *at, unsigned depth)
 		return ERR_LOOP;
 	path_get(&top);
 	mount_cross_down(&top);
-	for (uint32_t id = 0; !err && (child = next_child(from->mount, id)); mount_put(child)) {
-		struct path place = { top.mount, child->mountpoint };
+	for (uint32_t id = 0; !err && (child = next_child(from->mount, id));
+	     mount_put(child)) {
+		struct path place = {top.mount, child->mountpoint};
 
 		id = child->id;
 		if (id > limit || !dentry_is_below(child->mountpoint, from->dentry))
@@ -311,7 +320,7 @@ bind_children(const struct path *from, const struct path *at, unsigned depth)
 		err = bind_one(child, child->root, &place);
 		if (!err)
 			err = bind_children(
-			    &(struct path){ child, child->root }, &place, depth - 1);
+			    &(struct path){child, child->root}, &place, depth - 1);
 	}
 	path_put(&top);
 	return err;
@@ -344,7 +353,7 @@ is_on(const struct mount *at, const struct mount *m)
 enum err
 fs_move_mount(const struct path *from, const struct path *at)
 {
-	struct path old = { NULL, NULL };
+	struct path old = {NULL, NULL};
 	enum err err = OK;
 
 	mutex_lock(&change_lock);
@@ -379,7 +388,8 @@ fs_remount(const struct path *path, uint32_t flags)
 	return OK;
 }
 
-/* Takes `m` and all that is mounted below it out of the tree; users keep what they use. */
+/* Takes `m` and all that is mounted below it out of the tree; users keep what they use.
+ */
 static void
 detach_tree(struct mount *m)
 {
@@ -414,12 +424,13 @@ fs_umount(const struct path *path, int flags)
 	} else if (flags & UMOUNT_DETACH) {
 		detach_tree(m);
 	} else {
-		struct path at = { NULL, NULL };
+		struct path at = {NULL, NULL};
 
-		/* From 2 to 1: nobody else may come in between, who would be the third. */
+		/* From 2 to 1: nobody else may come in between, who would be the third.
+		 */
 		spin_lock(&mount_lock);
 		if (__atomic_compare_exchange_n(&m->refs, &only_ours, 1, false,
-			__ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+		        __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
 			detach_locked(m, &at);
 			list_remove(&m->all_link);
 		} else {
@@ -480,13 +491,13 @@ show_flags(struct seq *s, uint32_t flags)
 		uint32_t flag;
 		const char *text;
 	} names[] = {
-		{ MS_NOSUID, ",nosuid" },
-		{ MS_NODEV, ",nodev" },
-		{ MS_NOEXEC, ",noexec" },
-		{ MS_NOATIME, ",noatime" },
-		{ MS_NODIRATIME, ",nodiratime" },
-		{ MS_RELATIME, ",relatime" },
-		{ MS_NOSYMFOLLOW, ",nosymfollow" },
+	    {MS_NOSUID, ",nosuid"},
+	    {MS_NODEV, ",nodev"},
+	    {MS_NOEXEC, ",noexec"},
+	    {MS_NOATIME, ",noatime"},
+	    {MS_NODIRATIME, ",nodiratime"},
+	    {MS_RELATIME, ",relatime"},
+	    {MS_NOSYMFOLLOW, ",nosymfollow"},
 	};
 
 	seq_puts(s, flags & MS_RDONLY ? "ro" : "rw");
@@ -518,7 +529,8 @@ show_one(struct seq *s, struct mount *m, const char *where, enum mounts_style st
 	} else if (style == MOUNTS_INFO) {
 		inner = dentry_text(m->root, buf, sizeof(buf));
 		seq_printf(s, "%u %u %u:%u %s ", m->id, m->parent ? m->parent->id : m->id,
-		    dev_major(m->super->dev), dev_minor(m->super->dev), inner ? inner : "/");
+		    dev_major(m->super->dev), dev_minor(m->super->dev),
+		    inner ? inner : "/");
 		seq_escape(s, where, special);
 		seq_putc(s, ' ');
 		show_flags(s, m->flags);
@@ -563,7 +575,7 @@ mounts_show(struct seq *s, const struct path *root, enum mounts_style style)
 	if (!buf)
 		return;
 	for (uint32_t id = 0; (m = next_mount(id)); mount_put(m)) {
-		struct path path = { m, m->root };
+		struct path path = {m, m->root};
 		bool is_reachable;
 		char *where = path_text(&path, root, buf, PATH_MAX, &is_reachable);
 

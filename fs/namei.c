@@ -1,7 +1,7 @@
 /*
- * The path walk. One component at a time: the dentry cache first, with no lock but a bucket's;
- * only what is not cached takes the directory's lock and asks the file system. Symlinks are
- * spliced in front of what is left of the path, so nothing recurses.
+ * The path walk. One component at a time: the dentry cache first, with no lock but a
+ * bucket's; only what is not cached takes the directory's lock and asks the file system.
+ * Symlinks are spliced in front of what is left of the path, so nothing recurses.
  */
 #include "fs/namei.h"
 
@@ -107,7 +107,8 @@ walk_up(struct walk *w)
 		if (!mount_cross_up(&w->cur))
 			return OK;
 	}
-	move_to(&w->cur, &(struct path){ mount_get(w->cur.mount), dentry_parent(w->cur.dentry) });
+	move_to(&w->cur,
+	    &(struct path){mount_get(w->cur.mount), dentry_parent(w->cur.dentry)});
 	mount_cross_down(&w->cur);
 	return (w->flags & WALK_NO_XDEV) && w->cur.mount != before ? ERR_XDEV : OK;
 }
@@ -122,7 +123,7 @@ path_of_fd(int fd, struct path *out)
 	if (!f)
 		return ERR_BADF;
 	if (f->dentry) {
-		*out = (struct path){ f->mount, f->dentry };
+		*out = (struct path){f->mount, f->dentry};
 		path_get(out);
 	} else {
 		err = ERR_NOTDIR;
@@ -194,7 +195,8 @@ splice_link(struct walk *w, struct inode *inode)
 
 	if (!text)
 		return ERR_NOMEM;
-	n = inode->ops->readlink ? inode->ops->readlink(inode, text, PATH_MAX) : ERR_INVAL;
+	n = inode->ops->readlink ? inode->ops->readlink(inode, text, PATH_MAX)
+	                         : ERR_INVAL;
 	if (n <= 0) {
 		kfree(text);
 		return n ? (enum err)n : ERR_NOENT;
@@ -263,7 +265,7 @@ walk_last(struct walk *w, struct path *out)
 		dentry_put(d);
 		return ERR_NOENT;
 	}
-	*out = (struct path){ mount_get(w->cur.mount), d };
+	*out = (struct path){mount_get(w->cur.mount), d};
 	mount_cross_down(out);
 	if ((w->flags & WALK_NO_XDEV) && out->mount != w->cur.mount) {
 		path_put(out);
@@ -273,8 +275,8 @@ walk_last(struct walk *w, struct path *out)
 }
 
 /*
- * Takes the next component off w->rest into w->last. Only directories that may be searched have
- * names in them.
+ * Takes the next component off w->rest into w->last. Only directories that may be
+ * searched have names in them.
  */
 static enum err
 next_component(struct walk *w)
@@ -299,7 +301,7 @@ next_component(struct walk *w)
 		w->last_kind = LAST_DOTDOT;
 	else if (len > NAME_MAX)
 		return ERR_NAMETOOLONG;
-	w->last = (struct name){ start, len, name_hash(start, len) };
+	w->last = (struct name){start, len, name_hash(start, len)};
 	return inode_permission(w->cred, dir, MAY_EXEC);
 }
 
@@ -344,7 +346,8 @@ walk_to_parent(struct walk *w)
 }
 
 enum err
-walk_parent(struct walk *w, int dirfd, const char *text, unsigned flags, enum err not_a_name)
+walk_parent(
+    struct walk *w, int dirfd, const char *text, unsigned flags, enum err not_a_name)
 {
 	enum err err = walk_begin(w, dirfd, text, flags);
 
@@ -382,7 +385,8 @@ walk_all(struct walk *w)
 			continue;
 		}
 		move_to(&w->cur, &next);
-		return must_be_dir && !s_isdir(w->cur.dentry->inode->mode) ? ERR_NOTDIR : OK;
+		return must_be_dir && !s_isdir(w->cur.dentry->inode->mode) ? ERR_NOTDIR
+		                                                           : OK;
 	}
 }
 
@@ -428,12 +432,13 @@ static bool
 is_deleted(const struct dentry *d)
 {
 	return d->parent != d && !(d->flags & DENTRY_HASHED) &&
-	    !(d->super->flags & SUPER_NO_CACHE);
+	       !(d->super->flags & SUPER_NO_CACHE);
 }
 
 /* One attempt of path_text; `cur` has references, which it moves. */
 static char *
-text_once(struct path *cur, const struct path *root, char *buf, char *p, bool *is_reachable)
+text_once(
+    struct path *cur, const struct path *root, char *buf, char *p, bool *is_reachable)
 {
 	const char *start = p;
 

@@ -25,7 +25,7 @@ writer_begin(struct inode *inode)
 
 	while (n >= 0)
 		if (__atomic_compare_exchange_n(&inode->num_writers, &n, n + 1, true,
-			__ATOMIC_RELAXED, __ATOMIC_RELAXED))
+		        __ATOMIC_RELAXED, __ATOMIC_RELAXED))
 			return true;
 	return false;
 }
@@ -43,7 +43,7 @@ deny_writers(struct inode *inode)
 
 	while (n <= 0)
 		if (__atomic_compare_exchange_n(&inode->num_writers, &n, n - 1, true,
-			__ATOMIC_RELAXED, __ATOMIC_RELAXED))
+		        __ATOMIC_RELAXED, __ATOMIC_RELAXED))
 			return true;
 	return false;
 }
@@ -93,7 +93,8 @@ attach_ops(struct file *f)
 enum err
 path_open(const struct path *path, uint32_t flags, struct file **out)
 {
-	const uint32_t kept = ~(uint32_t)(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC);
+	const uint32_t kept =
+	    ~(uint32_t)(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC);
 	unsigned rights = wanted_rights(flags);
 	struct file *f = file_alloc(&path_file_ops, flags, NULL);
 	enum err err = OK;
@@ -108,11 +109,12 @@ path_open(const struct path *path, uint32_t flags, struct file **out)
 	} else {
 		if ((flags & O_ACCMODE) != O_ACCMODE)
 			f->mode = (rights & MAY_READ ? FILE_READ : 0) |
-			    (rights & MAY_WRITE ? FILE_WRITE : 0);
+			          (rights & MAY_WRITE ? FILE_WRITE : 0);
 		err = attach_ops(f);
 	}
 	if (err) {
-		f->ops = &path_file_ops; /* so that nothing is released that was not opened */
+		f->ops =
+		    &path_file_ops; /* so that nothing is released that was not opened */
 		file_put(f);
 		return err;
 	}
@@ -147,7 +149,8 @@ may_open(const struct path *path, uint32_t flags, const struct cred *cred)
 }
 
 static enum err
-open_checked(const struct path *path, uint32_t flags, const struct cred *cred, struct file **out)
+open_checked(
+    const struct path *path, uint32_t flags, const struct cred *cred, struct file **out)
 {
 	enum err err;
 
@@ -178,17 +181,17 @@ create_locked(struct walk *w, struct dentry *d, uint32_t mode)
 	err = dir_may_create(w->cred, dir);
 	if (err)
 		return err;
-	err = dir->ops->create
-	    ? dir->ops->create(dir, &w->last, S_IFREG | (mode & S_IALLUGO), 0, &inode)
-	    : ERR_PERM;
+	err = dir->ops->create ? dir->ops->create(dir, &w->last,
+	                             S_IFREG | (mode & S_IALLUGO), 0, &inode)
+	                       : ERR_PERM;
 	if (!err)
 		dentry_fill(d, inode);
 	return err;
 }
 
 /*
- * The last component for O_CREAT: finds or makes it. *was_made: no further checks. *path gets
- * references.
+ * The last component for O_CREAT: finds or makes it. *was_made: no further checks. *path
+ * gets references.
  */
 static enum err
 find_or_create(
@@ -214,7 +217,7 @@ find_or_create(
 		dentry_put(d);
 		return err;
 	}
-	*path = (struct path){ mount_get(w->cur.mount), d };
+	*path = (struct path){mount_get(w->cur.mount), d};
 	mount_cross_down(path);
 	return OK;
 }
@@ -256,10 +259,11 @@ open_create(struct walk *w, uint32_t flags, uint32_t mode, struct file **out)
 }
 
 static enum err
-open_tmpfile(const struct path *dir_path, uint32_t flags, uint32_t mode, struct file **out)
+open_tmpfile(
+    const struct path *dir_path, uint32_t flags, uint32_t mode, struct file **out)
 {
 	struct inode *dir = dir_path->dentry->inode, *inode;
-	const struct name name = { .text = "#tmpfile", .len = 8 };
+	const struct name name = {.text = "#tmpfile", .len = 8};
 	struct path path;
 	enum err err;
 
@@ -276,7 +280,7 @@ open_tmpfile(const struct path *dir_path, uint32_t flags, uint32_t mode, struct 
 		return err;
 	if (!(flags & O_EXCL))
 		inode->flags |= INODE_TMPFILE;
-	path = (struct path){ dir_path->mount, dentry_add(dir_path->dentry, &name, inode) };
+	path = (struct path){dir_path->mount, dentry_add(dir_path->dentry, &name, inode)};
 	if (!path.dentry)
 		return ERR_NOMEM;
 	dentry_drop(path.dentry);
@@ -290,9 +294,11 @@ resolve_flags(uint64_t resolve)
 {
 	enum { NO_XDEV = 1, NO_MAGIC = 2, NO_SYMLINKS = 4, BENEATH = 8, IN_ROOT = 16 };
 
-	return (resolve & NO_XDEV ? WALK_NO_XDEV : 0) | (resolve & NO_MAGIC ? WALK_NO_MAGIC : 0) |
-	    (resolve & NO_SYMLINKS ? WALK_NO_SYMLINKS | WALK_NO_MAGIC : 0) |
-	    (resolve & BENEATH ? WALK_BENEATH : 0) | (resolve & IN_ROOT ? WALK_IN_ROOT : 0);
+	return (resolve & NO_XDEV ? WALK_NO_XDEV : 0) |
+	       (resolve & NO_MAGIC ? WALK_NO_MAGIC : 0) |
+	       (resolve & NO_SYMLINKS ? WALK_NO_SYMLINKS | WALK_NO_MAGIC : 0) |
+	       (resolve & BENEATH ? WALK_BENEATH : 0) |
+	       (resolve & IN_ROOT ? WALK_IN_ROOT : 0);
 }
 
 /* The umask is the process's; the kernel itself has none. */
@@ -346,7 +352,7 @@ file_openat(int dirfd, const char *text, const struct open_how *how, unsigned wa
 enum err
 file_open(const char *path, int flags, uint32_t mode, struct file **out)
 {
-	const struct open_how how = { .flags = (uint32_t)flags, .mode = mode };
+	const struct open_how how = {.flags = (uint32_t)flags, .mode = mode};
 
 	return file_openat(AT_FDCWD, path, &how, WALK_KERNEL, out);
 }
@@ -383,11 +389,12 @@ file_open_exec_at(int dirfd, const char *text, int flags, struct file **out)
 		return ERR_INVAL;
 	err = path_lookup(dirfd, text,
 	    (flags & AT_SYMLINK_NOFOLLOW ? 0 : WALK_FOLLOW) |
-		(flags & AT_EMPTY_PATH ? WALK_EMPTY : 0),
+	        (flags & AT_EMPTY_PATH ? WALK_EMPTY : 0),
 	    &path);
 	if (err)
 		return err;
-	err = s_islnk(path.dentry->inode->mode) ? ERR_LOOP : open_exec_checked(&path, out);
+	err =
+	    s_islnk(path.dentry->inode->mode) ? ERR_LOOP : open_exec_checked(&path, out);
 	path_put(&path);
 	return err;
 }
@@ -407,7 +414,8 @@ file_exec_ids(const struct file *f, uint32_t *euid, uint32_t *egid)
 		return;
 	if (inode->mode & S_ISUID)
 		*euid = inode->uid;
-	/* Without the execute bit the set-group-id bit means mandatory locking, which nobody has. */
+	/* Without the execute bit the set-group-id bit means mandatory locking, which
+	 * nobody has. */
 	if ((inode->mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP))
 		*egid = inode->gid;
 }

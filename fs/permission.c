@@ -1,4 +1,5 @@
-/* Who may do what with an inode: mode bits and capabilities (path_resolution(7), capabilities(7)). */
+/* Who may do what with an inode: mode bits and capabilities (path_resolution(7),
+ * capabilities(7)). */
 #include "fs/vfs.h"
 #include "kernel/proc/cred.h"
 
@@ -27,7 +28,8 @@ inode_permission(const struct cred *cred, const struct inode *inode, unsigned ma
 	if ((may & ~granted & 7) == 0)
 		return OK;
 
-	/* Override: execution needs at least one x bit, except on directories (search). */
+	/* Override: execution needs at least one x bit, except on directories (search).
+	 */
 	if (cred_capable(cred, CAP_DAC_OVERRIDE) &&
 	    (s_isdir(mode) || !(may & MAY_EXEC) || (mode & S_IXUGO)))
 		return OK;

@@ -39,7 +39,7 @@ fd_follow(struct inode *inode, struct path *out)
 	if (!f)
 		return ERR_NOENT;
 	if (f->dentry) {
-		*out = (struct path){ f->mount, f->dentry };
+		*out = (struct path){f->mount, f->dentry};
 		path_get(out);
 		err = OK;
 	}
@@ -76,7 +76,7 @@ fd_readlink(struct inode *inode, char *buf, size_t size)
 }
 
 static const struct inode_ops fd_link_ops = {
-	.follow = fd_follow, .readlink = fd_readlink, .free = proc_inode_free };
+    .follow = fd_follow, .readlink = fd_readlink, .free = proc_inode_free};
 
 static void
 show_fdinfo(struct seq *s, const struct proc_id *id)
@@ -85,8 +85,8 @@ show_fdinfo(struct seq *s, const struct proc_id *id)
 
 	if (!f)
 		return;
-	seq_printf(s, "pos:\t%ld\nflags:\t0%o\nmnt_id:\t%u\nino:\t%lu\n", f->pos, f->flags,
-	    f->mount ? f->mount->id : 0, f->inode ? f->inode->ino : 0);
+	seq_printf(s, "pos:\t%ld\nflags:\t0%o\nmnt_id:\t%u\nino:\t%lu\n", f->pos,
+	    f->flags, f->mount ? f->mount->id : 0, f->inode ? f->inode->ino : 0);
 	file_put(f);
 }
 
@@ -106,7 +106,8 @@ lookup(struct inode *dir, const struct name *name, bool is_info, struct inode **
 		return ERR_NOENT;
 	/* The rights of the link show how the file is open. */
 	if (!is_info)
-		mode = S_IFLNK | (f->mode & FILE_READ ? 0500 : 0) | (f->mode & FILE_WRITE ? 0300 : 0);
+		mode = S_IFLNK | (f->mode & FILE_READ ? 0500 : 0) |
+		       (f->mode & FILE_WRITE ? 0300 : 0);
 	file_put(f);
 	p = proc_inode_create(dir->super, is_info ? &proc_plain_ops : &fd_link_ops, mode,
 	    proc_pid_ino(id.pid, (is_info ? INO_FDINFO : INO_FD) + fd), &id);
@@ -139,7 +140,7 @@ readdir(struct inode *dir, struct dir_sink *sink, bool is_info)
 
 			file_put(f);
 			if (!sink->emit(sink, text, n, proc_pid_ino(id->pid, INO_FD + fd),
-				is_info ? S_IFREG : S_IFLNK, (loff_t)fd + 3))
+			        is_info ? S_IFREG : S_IFLNK, (loff_t)fd + 3))
 				break;
 			sink->pos = (loff_t)fd + 3;
 		}
@@ -176,6 +177,6 @@ fdinfo_readdir(struct inode *dir, struct dir_sink *sink)
 }
 
 const struct inode_ops proc_fd_dir_ops = {
-	.lookup = fd_lookup, .readdir = fd_readdir, .free = proc_inode_free };
+    .lookup = fd_lookup, .readdir = fd_readdir, .free = proc_inode_free};
 const struct inode_ops proc_fdinfo_dir_ops = {
-	.lookup = fdinfo_lookup, .readdir = fdinfo_readdir, .free = proc_inode_free };
+    .lookup = fdinfo_lookup, .readdir = fdinfo_readdir, .free = proc_inode_free};

@@ -28,7 +28,8 @@ show_uptime(struct seq *s)
 
 	sched_get_stats(&st);
 	idle = st.idle_ns / (NSEC_PER_SEC / 100);
-	seq_printf(s, "%lu.%02lu %lu.%02lu\n", up / 100, up % 100, idle / 100, idle % 100);
+	seq_printf(
+	    s, "%lu.%02lu %lu.%02lu\n", up / 100, up % 100, idle / 100, idle % 100);
 }
 
 static void
@@ -40,7 +41,8 @@ show_loadavg(struct seq *s)
 	sched_get_stats(&st);
 	sched_loadavg(load);
 	for (int i = 0; i < 3; i++)
-		seq_printf(s, "%lu.%02lu ", load[i] >> 16, (load[i] & 0xffff) * 100 >> 16);
+		seq_printf(
+		    s, "%lu.%02lu ", load[i] >> 16, (load[i] & 0xffff) * 100 >> 16);
 	seq_printf(s, "%u/%u %u\n", st.num_running, st.num_threads,
 	    current_process() ? current_process()->pid : 0);
 }
@@ -48,8 +50,8 @@ show_loadavg(struct seq *s)
 static void
 show_cpu_line(struct seq *s, const struct sched_stats *st)
 {
-	seq_printf(s, " %lu 0 %lu %lu 0 0 0 0 0 0\n", ticks(st->user_ns), ticks(st->system_ns),
-	    ticks(st->idle_ns));
+	seq_printf(s, " %lu 0 %lu %lu 0 0 0 0 0 0\n", ticks(st->user_ns),
+	    ticks(st->system_ns), ticks(st->idle_ns));
 }
 
 static void
@@ -57,7 +59,8 @@ show_stat(struct seq *s)
 {
 	struct sched_stats st;
 	struct cpu *c;
-	uint64_t boot_s = (clock_wall_ns() - (int64_t)clock_now_ns()) / (int64_t)NSEC_PER_SEC;
+	uint64_t boot_s =
+	    (clock_wall_ns() - (int64_t)clock_now_ns()) / (int64_t)NSEC_PER_SEC;
 
 	sched_get_stats(&st);
 	seq_puts(s, "cpu ");
@@ -69,8 +72,9 @@ show_stat(struct seq *s)
 		seq_printf(s, "cpu%u", c->id);
 		show_cpu_line(s, &one);
 	}
-	seq_printf(s, "intr 0\nctxt %lu\nbtime %lu\nprocesses %lu\nprocs_running %u\n"
-		      "procs_blocked 0\nsoftirq 0\n",
+	seq_printf(s,
+	    "intr 0\nctxt %lu\nbtime %lu\nprocesses %lu\nprocs_running %u\n"
+	    "procs_blocked 0\nsoftirq 0\n",
 	    st.switches, boot_s, st.forks, st.num_running);
 }
 
@@ -86,16 +90,21 @@ show_cpuinfo(struct seq *s)
 		return;
 	features_flags(flags, FLAGS_SIZE);
 	for_each_online_cpu(c) {
-		seq_printf(s, "processor\t: %u\nvendor_id\t: %s\ncpu family\t: %u\nmodel\t\t: %u\n",
+		seq_printf(s,
+		    "processor\t: %u\nvendor_id\t: %s\ncpu family\t: %u\nmodel\t\t: %u\n",
 		    c->id, f->vendor, f->family, f->model);
-		seq_printf(s, "model name\t: %s\nstepping\t: %u\ncpu MHz\t\t: %lu.%03lu\n", f->name,
+		seq_printf(s,
+		    "model name\t: %s\nstepping\t: %u\ncpu MHz\t\t: %lu.%03lu\n", f->name,
 		    f->stepping, khz / 1000, khz % 1000);
-		seq_printf(s, "physical id\t: %u\nsiblings\t: 1\ncore id\t\t: 0\ncpu cores\t: 1\n",
+		seq_printf(s,
+		    "physical id\t: %u\nsiblings\t: 1\ncore id\t\t: 0\ncpu cores\t: 1\n",
 		    c->id);
-		seq_printf(s, "apicid\t\t: %u\nfpu\t\t: yes\nfpu_exception\t: yes\n"
-			      "wp\t\t: yes\nflags\t\t: %s\n",
+		seq_printf(s,
+		    "apicid\t\t: %u\nfpu\t\t: yes\nfpu_exception\t: yes\n"
+		    "wp\t\t: yes\nflags\t\t: %s\n",
 		    c->apic_id, flags);
-		seq_printf(s, "bogomips\t: %lu.%02lu\nclflush size\t: %u\ncache_alignment\t: %u\n",
+		seq_printf(s,
+		    "bogomips\t: %lu.%02lu\nclflush size\t: %u\ncache_alignment\t: %u\n",
 		    khz / 500, khz / 5 % 100, f->cache_line, f->cache_line);
 		seq_printf(s, "address sizes\t: %u bits physical, %u bits virtual\n\n",
 		    f->physical_bits, f->virtual_bits);
@@ -108,7 +117,8 @@ show_version(struct seq *s)
 {
 	const struct utsname *u = &kernel_utsname;
 
-	seq_printf(s, "%s version %s (%s) %s\n", u->sysname, u->release, "Keel", u->version);
+	seq_printf(
+	    s, "%s version %s (%s) %s\n", u->sysname, u->release, "Keel", u->version);
 }
 
 static void
@@ -120,7 +130,8 @@ show_cmdline(struct seq *s)
 static void
 show_one_filesystem(const struct super_type *type, void *arg)
 {
-	seq_printf(arg, "%s\t%s\n", type->flags & SUPER_NEEDS_DEV ? "" : "nodev", type->name);
+	seq_printf(
+	    arg, "%s\t%s\n", type->flags & SUPER_NEEDS_DEV ? "" : "nodev", type->name);
 }
 
 static void
@@ -138,7 +149,7 @@ static void
 show_devices(struct seq *s)
 {
 	seq_puts(s, "Character devices:\n  1 mem\n  4 tty\n  5 /dev/tty\n 10 misc\n\n"
-		    "Block devices:\n");
+	            "Block devices:\n");
 }
 
 static void
@@ -235,7 +246,8 @@ show_uuid_of(struct seq *s, const uint8_t b[16])
 			v = (v & 0x0f) | 0x40;
 		else if (i == 8)
 			v = (v & 0x3f) | 0x80;
-		seq_printf(s, "%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", v);
+		seq_printf(
+		    s, "%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", v);
 	}
 	seq_putc(s, '\n');
 }
@@ -264,34 +276,35 @@ proc_global_init(void)
 		const char *name;
 		void (*show)(struct seq *);
 	} files[] = {
-		{ "cmdline", show_cmdline },
-		{ "cpuinfo", show_cpuinfo },
-		{ "devices", show_devices },
-		{ "diskstats", show_nothing },
-		{ "filesystems", show_filesystems },
-		{ "loadavg", show_loadavg },
-		{ "modules", show_nothing },
-		{ "partitions", show_nothing },
-		{ "stat", show_stat },
-		{ "swaps", show_swaps },
-		{ "uptime", show_uptime },
-		{ "version", show_version },
-		{ "sys/fs/file-max", show_file_max },
-		{ "sys/fs/nr_open", show_nr_open },
-		{ "sys/kernel/cap_last_cap", show_cap_last_cap },
-		{ "sys/kernel/ngroups_max", show_ngroups_max },
-		{ "sys/kernel/osrelease", show_osrelease },
-		{ "sys/kernel/ostype", show_ostype },
-		{ "sys/kernel/pid_max", show_pid_max },
-		{ "sys/kernel/random/boot_id", show_boot_id },
-		{ "sys/kernel/random/entropy_avail", show_entropy_avail },
-		{ "sys/kernel/random/uuid", show_uuid },
-		{ "sys/kernel/version", show_sys_version },
-		{ "sys/vm/overcommit_memory", show_overcommit },
+	    {"cmdline", show_cmdline},
+	    {"cpuinfo", show_cpuinfo},
+	    {"devices", show_devices},
+	    {"diskstats", show_nothing},
+	    {"filesystems", show_filesystems},
+	    {"loadavg", show_loadavg},
+	    {"modules", show_nothing},
+	    {"partitions", show_nothing},
+	    {"stat", show_stat},
+	    {"swaps", show_swaps},
+	    {"uptime", show_uptime},
+	    {"version", show_version},
+	    {"sys/fs/file-max", show_file_max},
+	    {"sys/fs/nr_open", show_nr_open},
+	    {"sys/kernel/cap_last_cap", show_cap_last_cap},
+	    {"sys/kernel/ngroups_max", show_ngroups_max},
+	    {"sys/kernel/osrelease", show_osrelease},
+	    {"sys/kernel/ostype", show_ostype},
+	    {"sys/kernel/pid_max", show_pid_max},
+	    {"sys/kernel/random/boot_id", show_boot_id},
+	    {"sys/kernel/random/entropy_avail", show_entropy_avail},
+	    {"sys/kernel/random/uuid", show_uuid},
+	    {"sys/kernel/version", show_sys_version},
+	    {"sys/vm/overcommit_memory", show_overcommit},
 	};
 
 	random_bytes(boot_id, sizeof(boot_id));
 	for (unsigned i = 0; i < ARRAY_SIZE(files); i++)
-		(void)proc_register(files[i].name, files[i].show); /* no memory: not there */
+		(void)proc_register(
+		    files[i].name, files[i].show); /* no memory: not there */
 	(void)proc_register_rw("sys/kernel/hostname", show_hostname, store_hostname);
 }

@@ -1,7 +1,7 @@
 /*
- * The directories of processes in /proc: PID/, PID/task/TID/, and what is in them by one table.
- * An inode holds no process, only its number: a file of a process that is gone reads as empty, a
- * link of it leads nowhere.
+ * The directories of processes in /proc: PID/, PID/task/TID/, and what is in them by one
+ * table. An inode holds no process, only its number: a file of a process that is gone
+ * reads as empty, a link of it leads nowhere.
  */
 #include "fs/procfs.h"
 
@@ -11,8 +11,8 @@
 #include "mm/aspace.h"
 #include "mm/slab.h"
 
-static const struct inode_ops pid_dir_ops, task_dir_ops, tid_dir_ops, self_ops, thread_self_ops,
-    mounts_ops, exe_ops, cwd_ops, root_ops;
+static const struct inode_ops pid_dir_ops, task_dir_ops, tid_dir_ops, self_ops,
+    thread_self_ops, mounts_ops, exe_ops, cwd_ops, root_ops;
 
 /* One name in the directory of a process or thread. */
 struct member {
@@ -181,29 +181,29 @@ show_wchan(struct seq *s, const struct proc_id *id)
 }
 
 static const struct member members[] = {
-	{ "task", S_IFDIR | 0555, &task_dir_ops, NULL }, /* first: only of processes */
-	{ "cgroup", S_IFREG | 0444, &proc_plain_ops, show_cgroup },
-	{ "cmdline", S_IFREG | 0444, &proc_plain_ops, show_cmdline },
-	{ "comm", S_IFREG | 0444, &proc_plain_ops, show_comm },
-	{ "cwd", S_IFLNK | 0777, &cwd_ops, NULL },
-	{ "environ", S_IFREG | 0400, &proc_plain_ops, show_environ },
-	{ "exe", S_IFLNK | 0777, &exe_ops, NULL },
-	{ "fd", S_IFDIR | 0500, &proc_fd_dir_ops, NULL },
-	{ "fdinfo", S_IFDIR | 0500, &proc_fdinfo_dir_ops, NULL },
-	{ "limits", S_IFREG | 0444, &proc_plain_ops, proc_show_limits },
-	{ "loginuid", S_IFREG | 0444, &proc_plain_ops, show_zero },
-	{ "maps", S_IFREG | 0444, &proc_plain_ops, proc_show_maps },
-	{ "mountinfo", S_IFREG | 0444, &proc_plain_ops, show_mountinfo },
-	{ "mounts", S_IFREG | 0444, &proc_plain_ops, show_mounts },
-	{ "mountstats", S_IFREG | 0444, &proc_plain_ops, show_mountstats },
-	{ "oom_score", S_IFREG | 0444, &proc_plain_ops, show_zero },
-	{ "oom_score_adj", S_IFREG | 0444, &proc_plain_ops, show_zero },
-	{ "personality", S_IFREG | 0400, &proc_plain_ops, show_personality },
-	{ "root", S_IFLNK | 0777, &root_ops, NULL },
-	{ "stat", S_IFREG | 0444, &proc_plain_ops, proc_show_stat },
-	{ "statm", S_IFREG | 0444, &proc_plain_ops, proc_show_statm },
-	{ "status", S_IFREG | 0444, &proc_plain_ops, proc_show_status },
-	{ "wchan", S_IFREG | 0444, &proc_plain_ops, show_wchan },
+    {"task", S_IFDIR | 0555, &task_dir_ops, NULL}, /* first: only of processes */
+    {"cgroup", S_IFREG | 0444, &proc_plain_ops, show_cgroup},
+    {"cmdline", S_IFREG | 0444, &proc_plain_ops, show_cmdline},
+    {"comm", S_IFREG | 0444, &proc_plain_ops, show_comm},
+    {"cwd", S_IFLNK | 0777, &cwd_ops, NULL},
+    {"environ", S_IFREG | 0400, &proc_plain_ops, show_environ},
+    {"exe", S_IFLNK | 0777, &exe_ops, NULL},
+    {"fd", S_IFDIR | 0500, &proc_fd_dir_ops, NULL},
+    {"fdinfo", S_IFDIR | 0500, &proc_fdinfo_dir_ops, NULL},
+    {"limits", S_IFREG | 0444, &proc_plain_ops, proc_show_limits},
+    {"loginuid", S_IFREG | 0444, &proc_plain_ops, show_zero},
+    {"maps", S_IFREG | 0444, &proc_plain_ops, proc_show_maps},
+    {"mountinfo", S_IFREG | 0444, &proc_plain_ops, show_mountinfo},
+    {"mounts", S_IFREG | 0444, &proc_plain_ops, show_mounts},
+    {"mountstats", S_IFREG | 0444, &proc_plain_ops, show_mountstats},
+    {"oom_score", S_IFREG | 0444, &proc_plain_ops, show_zero},
+    {"oom_score_adj", S_IFREG | 0444, &proc_plain_ops, show_zero},
+    {"personality", S_IFREG | 0400, &proc_plain_ops, show_personality},
+    {"root", S_IFLNK | 0777, &root_ops, NULL},
+    {"stat", S_IFREG | 0444, &proc_plain_ops, proc_show_stat},
+    {"statm", S_IFREG | 0444, &proc_plain_ops, proc_show_statm},
+    {"status", S_IFREG | 0444, &proc_plain_ops, proc_show_status},
+    {"wchan", S_IFREG | 0444, &proc_plain_ops, show_wchan},
 };
 
 enum { INO_DIR = 0, INO_SELF = 1, INO_THREAD_SELF = 2, INO_MOUNTS = 3, INO_MEMBERS = 4 };
@@ -250,7 +250,8 @@ member_lookup(struct inode *dir, const struct name *name, struct inode **out)
 		struct proc_inode *p;
 		enum err err;
 
-		if (strlen(m->name) != name->len || memcmp(m->name, name->text, name->len))
+		if (strlen(m->name) != name->len ||
+		    memcmp(m->name, name->text, name->len))
 			continue;
 		err = create(dir->super, m->ops, m->mode, INO_MEMBERS + i, id, &p);
 		if (err)
@@ -276,8 +277,8 @@ member_readdir(struct inode *dir, struct dir_sink *sink)
 		unsigned i = sink->pos - 2 + skip;
 
 		if (!sink->emit(sink, members[i].name, strlen(members[i].name),
-			proc_pid_ino(id->tid ? id->tid : id->pid, INO_MEMBERS + i),
-			members[i].mode, sink->pos + 1))
+		        proc_pid_ino(id->tid ? id->tid : id->pid, INO_MEMBERS + i),
+		        members[i].mode, sink->pos + 1))
 			return OK;
 		sink->pos++;
 	}
@@ -288,8 +289,8 @@ static enum err
 pid_dir(struct super *super, const struct proc_id *id, struct inode **out)
 {
 	struct proc_inode *p;
-	enum err err = create(
-	    super, id->tid ? &tid_dir_ops : &pid_dir_ops, S_IFDIR | 0555, INO_DIR, id, &p);
+	enum err err = create(super, id->tid ? &tid_dir_ops : &pid_dir_ops,
+	    S_IFDIR | 0555, INO_DIR, id, &p);
 
 	if (!err)
 		*out = &p->inode;
@@ -331,7 +332,8 @@ next_tid(struct process *p, uint32_t tid)
 }
 
 static bool
-emit_number(struct dir_sink *sink, uint32_t number, uint64_t ino, uint32_t mode, loff_t next_pos)
+emit_number(
+    struct dir_sink *sink, uint32_t number, uint64_t ino, uint32_t mode, loff_t next_pos)
 {
 	char text[12];
 	size_t n = scnprintf(text, sizeof(text), "%u", number);
@@ -350,7 +352,8 @@ task_readdir(struct inode *dir, struct dir_sink *sink)
 		return ERR_NOENT;
 	if (proc_emit_dots(sink, dir->ino, proc_pid_ino(id->pid, INO_DIR))) {
 		while ((tid = next_tid(p, sink->pos - 1))) {
-			if (!emit_number(sink, tid, proc_pid_ino(tid, INO_DIR), S_IFDIR, tid + 2))
+			if (!emit_number(
+			        sink, tid, proc_pid_ino(tid, INO_DIR), S_IFDIR, tid + 2))
 				break;
 			sink->pos = (loff_t)tid + 2;
 		}
@@ -395,7 +398,7 @@ exe_follow(struct inode *inode, struct path *out)
 	if (!as)
 		return err;
 	if (as->exe && as->exe->dentry) {
-		*out = (struct path){ as->exe->mount, as->exe->dentry };
+		*out = (struct path){as->exe->mount, as->exe->dentry};
 		path_get(out);
 		err = OK;
 	}
@@ -439,7 +442,8 @@ thread_self_readlink(struct inode *inode, char *buf, size_t size)
 {
 	struct process *p = current_process();
 
-	return p ? scnprintf(buf, size, "%u/task/%u", p->pid, current_thread()->tid) : ERR_NOENT;
+	return p ? scnprintf(buf, size, "%u/task/%u", p->pid, current_thread()->tid)
+	         : ERR_NOENT;
 }
 
 static long
@@ -449,23 +453,23 @@ mounts_readlink(struct inode *inode, char *buf, size_t size)
 }
 
 static const struct inode_ops pid_dir_ops = {
-	.lookup = member_lookup, .readdir = member_readdir, .free = proc_inode_free };
+    .lookup = member_lookup, .readdir = member_readdir, .free = proc_inode_free};
 static const struct inode_ops tid_dir_ops = {
-	.lookup = member_lookup, .readdir = member_readdir, .free = proc_inode_free };
+    .lookup = member_lookup, .readdir = member_readdir, .free = proc_inode_free};
 static const struct inode_ops task_dir_ops = {
-	.lookup = task_lookup, .readdir = task_readdir, .free = proc_inode_free };
+    .lookup = task_lookup, .readdir = task_readdir, .free = proc_inode_free};
 static const struct inode_ops self_ops = {
-	.readlink = self_readlink, .free = proc_inode_free };
+    .readlink = self_readlink, .free = proc_inode_free};
 static const struct inode_ops thread_self_ops = {
-	.readlink = thread_self_readlink, .free = proc_inode_free };
+    .readlink = thread_self_readlink, .free = proc_inode_free};
 static const struct inode_ops mounts_ops = {
-	.readlink = mounts_readlink, .free = proc_inode_free };
+    .readlink = mounts_readlink, .free = proc_inode_free};
 static const struct inode_ops exe_ops = {
-	.follow = exe_follow, .readlink = proc_magic_readlink, .free = proc_inode_free };
+    .follow = exe_follow, .readlink = proc_magic_readlink, .free = proc_inode_free};
 static const struct inode_ops cwd_ops = {
-	.follow = cwd_follow, .readlink = proc_magic_readlink, .free = proc_inode_free };
+    .follow = cwd_follow, .readlink = proc_magic_readlink, .free = proc_inode_free};
 static const struct inode_ops root_ops = {
-	.follow = root_follow, .readlink = proc_magic_readlink, .free = proc_inode_free };
+    .follow = root_follow, .readlink = proc_magic_readlink, .free = proc_inode_free};
 
 /* ---- in the root directory */
 
@@ -478,7 +482,7 @@ is_name(const struct name *name, const char *text)
 enum err
 proc_pid_lookup(struct super *super, const struct name *name, struct inode **out)
 {
-	struct proc_id id = { .pid = 0 };
+	struct proc_id id = {.pid = 0};
 	struct proc_inode *p = NULL;
 
 	if (is_name(name, "self"))
@@ -519,7 +523,7 @@ find_next(struct process *p, void *arg)
 void
 proc_pid_readdir(struct dir_sink *sink)
 {
-	static const char *const links[] = { "self", "thread-self", "mounts" };
+	static const char *const links[] = {"self", "thread-self", "mounts"};
 	struct next_pid next;
 
 	if (sink->pos < PROC_FIRST_PID)
@@ -527,8 +531,8 @@ proc_pid_readdir(struct dir_sink *sink)
 	while (sink->pos < PROC_FIRST_PID + (loff_t)ARRAY_SIZE(links)) {
 		unsigned i = sink->pos - PROC_FIRST_PID;
 
-		if (!sink->emit(sink, links[i], strlen(links[i]), proc_pid_ino(0, i + 1), S_IFLNK,
-			sink->pos + 1))
+		if (!sink->emit(sink, links[i], strlen(links[i]), proc_pid_ino(0, i + 1),
+		        S_IFLNK, sink->pos + 1))
 			return;
 		sink->pos++;
 	}
@@ -538,8 +542,8 @@ proc_pid_readdir(struct dir_sink *sink)
 		process_for_each(find_next, &next);
 		if (!next.found)
 			return;
-		if (!emit_number(sink, next.found, proc_pid_ino(next.found, INO_DIR), S_IFDIR,
-			PROC_FIRST_PID + ARRAY_SIZE(links) + next.found + 1))
+		if (!emit_number(sink, next.found, proc_pid_ino(next.found, INO_DIR),
+		        S_IFDIR, PROC_FIRST_PID + ARRAY_SIZE(links) + next.found + 1))
 			return;
 		sink->pos = PROC_FIRST_PID + ARRAY_SIZE(links) + next.found + 1;
 	}

@@ -1,4 +1,5 @@
-/* /proc/PID/stat, statm, status, limits and maps: what ps, top and debuggers read (proc(5)). */
+/* /proc/PID/stat, statm, status, limits and maps: what ps, top and debuggers read
+ * (proc(5)). */
 #include "fs/procfs.h"
 
 #include "kernel/proc/process.h"
@@ -91,11 +92,13 @@ proc_show_stat(struct seq *s, const struct proc_id *id)
 		return;
 	p = f.process;
 	as = f.as ? f.as : &no_aspace;
-	seq_printf(s, "%u (%s) %c %u %u %u %u %d %u", id->tid ? id->tid : p->pid, f.name, f.state,
-	    process_parent_pid(p), process_pgid(p), process_sid(p), 0u, -1, f.as ? 0x400000u : 0u);
-	seq_printf(s, " %lu %lu %lu %lu %lu %lu %lu %lu", p->min_faults, p->child_min_faults,
-	    p->maj_faults, p->child_maj_faults, f.utime_ns / TICK_NS, f.stime_ns / TICK_NS,
-	    p->child_utime_ns / TICK_NS, p->child_stime_ns / TICK_NS);
+	seq_printf(s, "%u (%s) %c %u %u %u %u %d %u", id->tid ? id->tid : p->pid, f.name,
+	    f.state, process_parent_pid(p), process_pgid(p), process_sid(p), 0u, -1,
+	    f.as ? 0x400000u : 0u);
+	seq_printf(s, " %lu %lu %lu %lu %lu %lu %lu %lu", p->min_faults,
+	    p->child_min_faults, p->maj_faults, p->child_maj_faults, f.utime_ns / TICK_NS,
+	    f.stime_ns / TICK_NS, p->child_utime_ns / TICK_NS,
+	    p->child_stime_ns / TICK_NS);
 	seq_printf(s, " %d %d %u 0 %lu %lu %lu %lu", f.priority, f.nice, p->num_threads,
 	    p->start_ns / TICK_NS, as->num_pages * PAGE_SIZE, as->resident,
 	    p->rlimits[RLIMIT_RSS].cur);
@@ -103,9 +106,11 @@ proc_show_stat(struct seq *s, const struct proc_id *id)
 	/* The four signal sets are cut to 31 bits, as on Linux; status has them whole. */
 	seq_printf(s, " %lu %lu %lu %lu", f.pending & INT32_MAX, f.blocked & INT32_MAX,
 	    f.ignored & INT32_MAX, f.caught & INT32_MAX);
-	seq_printf(s, " 0 0 0 %u %u %u %u 0 0 0", p->exit_signal, f.cpu, f.rt_priority, f.policy);
+	seq_printf(s, " 0 0 0 %u %u %u %u 0 0 0", p->exit_signal, f.cpu, f.rt_priority,
+	    f.policy);
 	seq_printf(s, " %lu %lu %lu %lu %lu %lu %lu %d\n", as->data_start, as->data_end,
-	    as->brk_start, as->arg_start, as->arg_end, as->env_start, as->env_end, p->exit_status);
+	    as->brk_start, as->arg_start, as->arg_end, as->env_start, as->env_end,
+	    p->exit_status);
 	facts_put(&f);
 }
 
@@ -123,7 +128,8 @@ proc_show_statm(struct seq *s, const struct proc_id *id)
 	if (!facts_get(&f, id))
 		return;
 	if (f.as)
-		seq_printf(s, "%lu %lu %lu %lu 0 %lu 0\n", f.as->num_pages, f.as->resident,
+		seq_printf(s, "%lu %lu %lu %lu 0 %lu 0\n", f.as->num_pages,
+		    f.as->resident,
 		    f.as->resident - MIN(f.as->resident_anon, f.as->resident),
 		    pages_of(f.as->code_start, f.as->code_end), f.as->data_pages);
 	else
@@ -151,7 +157,8 @@ show_ids(struct seq *s, struct process *p)
 
 	if (!c)
 		return;
-	seq_printf(s, "Uid:\t%u\t%u\t%u\t%u\nGid:\t%u\t%u\t%u\t%u\nFDSize:\t64\nGroups:\t", c->uid,
+	seq_printf(s,
+	    "Uid:\t%u\t%u\t%u\t%u\nGid:\t%u\t%u\t%u\t%u\nFDSize:\t64\nGroups:\t", c->uid,
 	    c->euid, c->suid, c->fsuid, c->gid, c->egid, c->sgid, c->fsgid);
 	for (uint32_t i = 0; i < c->num_groups; i++)
 		seq_printf(s, "%u ", c->groups[i]);
@@ -166,20 +173,21 @@ show_memory(struct seq *s, const struct aspace *as)
 		const char *name;
 		uint64_t pages;
 	} lines[] = {
-		{ "VmPeak", as->num_pages },
-		{ "VmSize", as->num_pages },
-		{ "VmHWM", MAX(as->peak_resident, as->resident) },
-		{ "VmRSS", as->resident },
-		{ "RssAnon", as->resident_anon },
-		{ "RssFile", as->resident - MIN(as->resident, as->resident_anon) },
-		{ "VmData", as->data_pages },
-		{ "VmStk", 33 },
-		{ "VmExe", pages_of(as->code_start, as->code_end) },
-		{ "VmLib", 0 },
+	    {"VmPeak", as->num_pages},
+	    {"VmSize", as->num_pages},
+	    {"VmHWM", MAX(as->peak_resident, as->resident)},
+	    {"VmRSS", as->resident},
+	    {"RssAnon", as->resident_anon},
+	    {"RssFile", as->resident - MIN(as->resident, as->resident_anon)},
+	    {"VmData", as->data_pages},
+	    {"VmStk", 33},
+	    {"VmExe", pages_of(as->code_start, as->code_end)},
+	    {"VmLib", 0},
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(lines); i++)
-		seq_printf(s, "%s:\t%8lu kB\n", lines[i].name, lines[i].pages * (PAGE_SIZE / 1024));
+		seq_printf(s, "%s:\t%8lu kB\n", lines[i].name,
+		    lines[i].pages * (PAGE_SIZE / 1024));
 }
 
 static void
@@ -189,8 +197,8 @@ show_capabilities(struct seq *s, struct process *p)
 
 	if (!c)
 		return;
-	seq_printf(s, "CapInh:\t%016lx\nCapPrm:\t%016lx\nCapEff:\t%016lx\n", c->cap_inheritable,
-	    c->cap_permitted, c->cap_effective);
+	seq_printf(s, "CapInh:\t%016lx\nCapPrm:\t%016lx\nCapEff:\t%016lx\n",
+	    c->cap_inheritable, c->cap_permitted, c->cap_effective);
 	seq_printf(s, "CapBnd:\t%016lx\nCapAmb:\t%016lx\nNoNewPrivs:\t%u\nSeccomp:\t0\n",
 	    c->cap_bounding, c->cap_ambient, p->no_new_privs);
 	cred_put(c);
@@ -220,21 +228,22 @@ proc_show_status(struct seq *s, const struct proc_id *id)
 	p = f.process;
 	seq_puts(s, "Name:\t");
 	seq_escape(s, f.name, "\n\\");
-	seq_printf(s, "\nUmask:\t%04o\nState:\t%c (%s)\nTgid:\t%u\nNgid:\t0\nPid:\t%u\n", 022u,
-	    f.state, state_name(f.state), p->pid, id->tid ? id->tid : p->pid);
+	seq_printf(s, "\nUmask:\t%04o\nState:\t%c (%s)\nTgid:\t%u\nNgid:\t0\nPid:\t%u\n",
+	    022u, f.state, state_name(f.state), p->pid, id->tid ? id->tid : p->pid);
 	seq_printf(s, "PPid:\t%u\nTracerPid:\t0\n", process_parent_pid(p));
 	show_ids(s, p);
 	if (f.as)
 		show_memory(s, f.as);
-	seq_printf(s, "Threads:\t%u\nSigQ:\t%u/%lu\n", p->num_threads, p->num_queued_signals,
-	    p->rlimits[RLIMIT_SIGPENDING].cur);
+	seq_printf(s, "Threads:\t%u\nSigQ:\t%u/%lu\n", p->num_threads,
+	    p->num_queued_signals, p->rlimits[RLIMIT_SIGPENDING].cur);
 	seq_printf(s, "SigPnd:\t%016lx\nShdPnd:\t%016lx\nSigBlk:\t%016lx\n", f.pending,
 	    f.shared_pending, f.blocked);
 	seq_printf(s, "SigIgn:\t%016lx\nSigCgt:\t%016lx\n", f.ignored, f.caught);
 	show_capabilities(s, p);
 	if (f.thread) {
 		show_cpus_allowed(s, f.thread);
-		seq_printf(s, "voluntary_ctxt_switches:\t%lu\nnonvoluntary_ctxt_switches:\t%lu\n",
+		seq_printf(s,
+		    "voluntary_ctxt_switches:\t%lu\nnonvoluntary_ctxt_switches:\t%lu\n",
 		    f.thread->nvcsw, f.thread->nivcsw);
 	}
 	facts_put(&f);
@@ -255,28 +264,29 @@ proc_show_limits(struct seq *s, const struct proc_id *id)
 	static const struct {
 		const char *name, *unit;
 	} names[RLIMITS] = {
-		[RLIMIT_CPU] = { "Max cpu time", "seconds" },
-		[RLIMIT_FSIZE] = { "Max file size", "bytes" },
-		[RLIMIT_DATA] = { "Max data size", "bytes" },
-		[RLIMIT_STACK] = { "Max stack size", "bytes" },
-		[RLIMIT_CORE] = { "Max core file size", "bytes" },
-		[RLIMIT_RSS] = { "Max resident set", "bytes" },
-		[RLIMIT_NPROC] = { "Max processes", "processes" },
-		[RLIMIT_NOFILE] = { "Max open files", "files" },
-		[RLIMIT_MEMLOCK] = { "Max locked memory", "bytes" },
-		[RLIMIT_AS] = { "Max address space", "bytes" },
-		[RLIMIT_LOCKS] = { "Max file locks", "locks" },
-		[RLIMIT_SIGPENDING] = { "Max pending signals", "signals" },
-		[RLIMIT_MSGQUEUE] = { "Max msgqueue size", "bytes" },
-		[RLIMIT_NICE] = { "Max nice priority", "" },
-		[RLIMIT_RTPRIO] = { "Max realtime priority", "" },
-		[RLIMIT_RTTIME] = { "Max realtime timeout", "us" },
+	    [RLIMIT_CPU] = {"Max cpu time", "seconds"},
+	    [RLIMIT_FSIZE] = {"Max file size", "bytes"},
+	    [RLIMIT_DATA] = {"Max data size", "bytes"},
+	    [RLIMIT_STACK] = {"Max stack size", "bytes"},
+	    [RLIMIT_CORE] = {"Max core file size", "bytes"},
+	    [RLIMIT_RSS] = {"Max resident set", "bytes"},
+	    [RLIMIT_NPROC] = {"Max processes", "processes"},
+	    [RLIMIT_NOFILE] = {"Max open files", "files"},
+	    [RLIMIT_MEMLOCK] = {"Max locked memory", "bytes"},
+	    [RLIMIT_AS] = {"Max address space", "bytes"},
+	    [RLIMIT_LOCKS] = {"Max file locks", "locks"},
+	    [RLIMIT_SIGPENDING] = {"Max pending signals", "signals"},
+	    [RLIMIT_MSGQUEUE] = {"Max msgqueue size", "bytes"},
+	    [RLIMIT_NICE] = {"Max nice priority", ""},
+	    [RLIMIT_RTPRIO] = {"Max realtime priority", ""},
+	    [RLIMIT_RTTIME] = {"Max realtime timeout", "us"},
 	};
 	struct process *p = proc_process(id);
 
 	if (!p)
 		return;
-	seq_printf(s, "%-25s %-20s %-20s %-10s\n", "Limit", "Soft Limit", "Hard Limit", "Units");
+	seq_printf(
+	    s, "%-25s %-20s %-20s %-10s\n", "Limit", "Soft Limit", "Hard Limit", "Units");
 	for (unsigned i = 0; i < RLIMITS; i++) {
 		seq_printf(s, "%-25s ", names[i].name);
 		show_limit_value(s, p->rlimits[i].cur);
@@ -295,7 +305,7 @@ show_area_name(struct seq *s, const struct area *a, const struct path *root, cha
 	const char *name = NULL;
 
 	if (a->file && a->file->dentry) {
-		const struct path path = { a->file->mount, a->file->dentry };
+		const struct path path = {a->file->mount, a->file->dentry};
 
 		name = path_text(&path, root, buf, PATH_MAX, &is_reachable);
 	} else if (a->file) {

@@ -3,9 +3,10 @@
  * (kernel/procfs.h) form a tree for each of the two; beside them the root of procfs has a
  * directory for each process (fs/proc_pid.c).
  *
- * Nothing is cached: processes come and go, so dentries of this file system are never found
- * again, and each lookup makes an inode of its own. Text is made at the first read of an open
- * file and kept until the file is read from position 0 again; a pread makes its own.
+ * Nothing is cached: processes come and go, so dentries of this file system are never
+ * found again, and each lookup makes an inode of its own. Text is made at the first read
+ * of an open file and kept until the file is read from position 0 again; a pread makes
+ * its own.
  */
 #include "fs/procfs.h"
 
@@ -31,10 +32,18 @@ struct proc_file {
 };
 
 static struct spinlock tree_lock = SPINLOCK_INIT("procfs", RANK_OBJECT);
-static struct proc_file root = { .name = "/", .len = 1, .mode = S_IFDIR | 0555, .ino = ROOT_INO,
-	.parent = &root, .children = LIST_INIT(root.children) };
-static struct proc_file sys_root = { .name = "/", .len = 1, .mode = S_IFDIR | 0555,
-	.ino = ROOT_INO, .parent = &sys_root, .children = LIST_INIT(sys_root.children) };
+static struct proc_file root = {.name = "/",
+    .len = 1,
+    .mode = S_IFDIR | 0555,
+    .ino = ROOT_INO,
+    .parent = &root,
+    .children = LIST_INIT(root.children)};
+static struct proc_file sys_root = {.name = "/",
+    .len = 1,
+    .mode = S_IFDIR | 0555,
+    .ino = ROOT_INO,
+    .parent = &sys_root,
+    .children = LIST_INIT(sys_root.children)};
 static uint64_t last_ino = ROOT_INO; /* [tree_lock] */
 static struct slab_cache *inode_cache;
 
@@ -88,7 +97,8 @@ enter(struct proc_file *dir, const char *name, void (*show)(struct seq *),
 			return ERR_NOMEM;
 		f->name = name;
 		f->len = slash ? (uint32_t)(slash - name) : strlen(name);
-		f->mode = slash || !show ? S_IFDIR | 0555 : S_IFREG | (store ? 0644 : 0444);
+		f->mode =
+		    slash || !show ? S_IFDIR | 0555 : S_IFREG | (store ? 0644 : 0444);
 		if (!slash) {
 			f->show = show;
 			f->store = store;
@@ -123,8 +133,8 @@ sysfs_register(const char *name, void (*show)(struct seq *))
 /* ---- inodes */
 
 struct proc_inode *
-proc_inode_create(struct super *super, const struct inode_ops *ops, uint32_t mode, uint64_t ino,
-    const struct proc_id *id)
+proc_inode_create(struct super *super, const struct inode_ops *ops, uint32_t mode,
+    uint64_t ino, const struct proc_id *id)
 {
 	struct proc_inode *p = slab_zalloc(inode_cache);
 
@@ -248,14 +258,14 @@ plain_setattr(struct inode *inode, const struct attr *attr)
 }
 
 static const struct inode_ops dir_ops = {
-	.lookup = dir_lookup,
-	.readdir = dir_readdir,
-	.free = proc_inode_free,
+    .lookup = dir_lookup,
+    .readdir = dir_readdir,
+    .free = proc_inode_free,
 };
 
 const struct inode_ops proc_plain_ops = {
-	.setattr = plain_setattr,
-	.free = proc_inode_free,
+    .setattr = plain_setattr,
+    .free = proc_inode_free,
 };
 
 /* ---- reading and writing */
@@ -284,7 +294,8 @@ make_text(struct file *f, struct seq *s)
 		seq_free(s);
 		return ERR_NOMEM;
 	}
-	/* A process that is gone is an error, not an empty text: readers trust the format. */
+	/* A process that is gone is an error, not an empty text: readers trust the
+	 * format. */
 	return s->len == 0 && !p->file && !is_alive(&p->id) ? ERR_SRCH : OK;
 }
 
@@ -381,16 +392,16 @@ text_release(struct file *f)
 }
 
 const struct file_ops proc_text_file_ops = {
-	.read = text_read,
-	.seek = text_seek,
-	.release = text_release,
+    .read = text_read,
+    .seek = text_seek,
+    .release = text_release,
 };
 
 static const struct file_ops registered_file_ops = {
-	.read = text_read,
-	.write = registered_write,
-	.seek = text_seek,
-	.release = text_release,
+    .read = text_read,
+    .write = registered_write,
+    .seek = text_seek,
+    .release = text_release,
 };
 
 /* ---- the one instance of each */
@@ -400,29 +411,29 @@ free_super(struct super *super)
 {
 }
 
-static const struct super_ops super_ops = { .free = free_super };
+static const struct super_ops super_ops = {.free = free_super};
 static struct super *proc_super, *sys_super;
 
 static enum err
-proc_mount(
-    const struct super_type *type, const char *source, const char *data, struct super **out)
+proc_mount(const struct super_type *type, const char *source, const char *data,
+    struct super **out)
 {
 	*out = super_get(proc_super);
 	return OK;
 }
 
 static enum err
-sysfs_mount(
-    const struct super_type *type, const char *source, const char *data, struct super **out)
+sysfs_mount(const struct super_type *type, const char *source, const char *data,
+    struct super **out)
 {
 	*out = super_get(sys_super);
 	return OK;
 }
 
-static struct super_type proc_type = { .name = "proc", .flags = SUPER_NO_CACHE,
-	.mount = proc_mount };
-static struct super_type sysfs_type = { .name = "sysfs", .flags = SUPER_NO_CACHE,
-	.mount = sysfs_mount };
+static struct super_type proc_type = {
+    .name = "proc", .flags = SUPER_NO_CACHE, .mount = proc_mount};
+static struct super_type sysfs_type = {
+    .name = "sysfs", .flags = SUPER_NO_CACHE, .mount = sysfs_mount};
 
 static struct super *
 make_super(struct super_type *type, int64_t magic, const struct proc_file *top)
@@ -430,7 +441,8 @@ make_super(struct super_type *type, int64_t magic, const struct proc_file *top)
 	struct super *super = super_create(type, &super_ops, magic);
 	struct inode *inode;
 
-	if (!super || registered_inode(super, top, &inode) || super_set_root(super, inode))
+	if (!super || registered_inode(super, top, &inode) ||
+	    super_set_root(super, inode))
 		panic("no memory for %s", type->name);
 	super_type_register(type);
 	return super;

@@ -1,7 +1,8 @@
 /*
- * Within fs/: the parts of procfs. fs/procfs.c has the tree of registered files and what all files
- * share; fs/proc_pid.c the directories of processes; fs/proc_fd.c their descriptors;
- * fs/proc_stat.c what stat and status say; fs/proc_global.c the files about the system.
+ * Within fs/: the parts of procfs. fs/procfs.c has the tree of registered files and what
+ * all files share; fs/proc_pid.c the directories of processes; fs/proc_fd.c their
+ * descriptors; fs/proc_stat.c what stat and status say; fs/proc_global.c the files about
+ * the system.
  */
 #pragma once
 
@@ -18,12 +19,13 @@ struct proc_id {
 };
 
 /*
- * An inode of procfs. It is made anew by each lookup; `ino` is computed, so it stays the same.
+ * An inode of procfs. It is made anew by each lookup; `ino` is computed, so it stays the
+ * same.
  */
 struct proc_inode {
 	struct inode inode;
 	void (*show)(struct seq *, const struct proc_id *); /* of files of processes */
-	const struct proc_file *file;			    /* of registered files */
+	const struct proc_file *file;                       /* of registered files */
 	struct proc_id id;
 };
 
@@ -36,13 +38,14 @@ proc_inode_of(const struct inode *inode)
 }
 
 /* A new inode with one reference; numbers, owner root. NULL: no memory. */
-struct proc_inode *proc_inode_create(struct super *, const struct inode_ops *, uint32_t mode,
-    uint64_t ino, const struct proc_id *);
+struct proc_inode *proc_inode_create(struct super *, const struct inode_ops *,
+    uint32_t mode, uint64_t ino, const struct proc_id *);
 void proc_inode_free(struct inode *);
-extern const struct inode_ops proc_plain_ops;	/* files: nothing but reading */
+extern const struct inode_ops proc_plain_ops;    /* files: nothing but reading */
 extern const struct file_ops proc_text_file_ops; /* files whose show is in the inode */
 
-/* Inode numbers: registered files from 1 on, those of processes by pid and a small number. */
+/* Inode numbers: registered files from 1 on, those of processes by pid and a small
+ * number. */
 uint64_t proc_pid_ino(uint32_t pid, unsigned number);
 
 /* Decimal without sign or leading zeros; false if it is not one below 2^31. */
@@ -51,7 +54,8 @@ bool proc_parse_number(const struct name *, uint32_t *value);
 /* Directory entries "." and "..", positions 0 and 1. False: no more room. */
 bool proc_emit_dots(struct dir_sink *, uint64_t ino, uint64_t parent_ino);
 
-/* "123" and "self" in /proc, and readdir's part of the processes, from position PROC_FIRST_PID on. */
+/* "123" and "self" in /proc, and readdir's part of the processes, from position
+ * PROC_FIRST_PID on. */
 enum { PROC_FIRST_PID = 1 << 16 };
 enum err proc_pid_lookup(struct super *, const struct name *, struct inode **out);
 void proc_pid_readdir(struct dir_sink *);
@@ -75,8 +79,10 @@ struct thread *proc_thread(const struct proc_id *); /* the one named, or the lea
 
 /* As proc_register, for /sys; `show` NULL makes an empty folder. */
 enum err sysfs_register(const char *name, void (*show)(struct seq *));
-/* The CPUs of which `has` is true, as a list of ranges ("0-3,5") and a newline. fs/sysfs.c */
-void proc_show_ranges(struct seq *, bool (*has)(unsigned cpu, const void *arg), const void *arg);
+/* The CPUs of which `has` is true, as a list of ranges ("0-3,5") and a newline.
+ * fs/sysfs.c */
+void proc_show_ranges(
+    struct seq *, bool (*has)(unsigned cpu, const void *arg), const void *arg);
 void sysfs_init(void);
 void proc_global_init(void); /* registers the files about the system */
 void procfs_init(void);

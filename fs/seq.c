@@ -10,7 +10,7 @@ enum { FIRST_SIZE = 1024, LARGEST = 4 << 20 };
 void
 seq_init(struct seq *s)
 {
-	*s = (struct seq){ .buf = NULL };
+	*s = (struct seq){.buf = NULL};
 }
 
 void

@@ -55,7 +55,7 @@ mount_at(const struct path *at, const struct mount_args *a, uint64_t flags)
 		if (err)
 			return err;
 		err = flags & MS_BIND ? fs_bind(&from, at, flags & MS_REC)
-				      : fs_move_mount(&from, at);
+		                      : fs_move_mount(&from, at);
 		path_put(&from);
 		return err;
 	}
@@ -66,11 +66,11 @@ mount_at(const struct path *at, const struct mount_args *a, uint64_t flags)
 }
 
 long
-sys_mount(const char USER *source, const char USER *target, const char USER *type, uint64_t flags,
-    const void USER *data)
+sys_mount(const char USER *source, const char USER *target, const char USER *type,
+    uint64_t flags, const void USER *data)
 {
 	enum { MAGIC_MASK = 0xffff0000u, MAGIC = 0xc0ed0000u };
-	struct mount_args a = { NULL, NULL, NULL };
+	struct mount_args a = {NULL, NULL, NULL};
 	struct path at;
 	long err;
 
@@ -108,7 +108,8 @@ sys_umount2(const char USER *target, int flags)
 	err = lookup(target, flags & UMOUNT_NOFOLLOW ? 0 : WALK_FOLLOW, &at);
 	if (err)
 		return err;
-	/* The path holds mount and root; the mount's own reference to its root is apart. */
+	/* The path holds mount and root; the mount's own reference to its root is apart.
+	 */
 	err = fs_umount(&at, flags);
 	path_put(&at);
 	return err;
@@ -168,7 +169,7 @@ sys_fchdir(int fd)
 	if (!f)
 		return ERR_BADF;
 	if (f->inode && f->dentry && s_isdir(f->inode->mode))
-		err = enter_dir(&(struct path){ f->mount, f->dentry });
+		err = enter_dir(&(struct path){f->mount, f->dentry});
 	file_put(f);
 	return err;
 }

@@ -1,6 +1,6 @@
 /*
- * System calls that make, remove and change names and attributes. Each fetches its strings and
- * leaves the rest to fs/change.c, fs/attr.c and fs/open.c.
+ * System calls that make, remove and change names and attributes. Each fetches its
+ * strings and leaves the rest to fs/change.c, fs/attr.c and fs/open.c.
  */
 #include "fs/vfs.h"
 #include "kernel/proc/process.h"
@@ -12,9 +12,9 @@
 /* ---- opening */
 
 enum {
-	OPEN_FLAGS = O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND | O_NONBLOCK |
-	    O_SYNC | O_ASYNC | O_DIRECT | O_LARGEFILE | O_TMPFILE | O_NOFOLLOW | O_NOATIME |
-	    O_CLOEXEC | O_PATH,
+	OPEN_FLAGS = O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND |
+	             O_NONBLOCK | O_SYNC | O_ASYNC | O_DIRECT | O_LARGEFILE | O_TMPFILE |
+	             O_NOFOLLOW | O_NOATIME | O_CLOEXEC | O_PATH,
 };
 
 static long
@@ -39,9 +39,10 @@ open_user(int dirfd, const char USER *user, const struct open_how *how)
 long
 sys_openat(int dirfd, const char USER *path, int flags, uint32_t mode)
 {
-	struct open_how how = { .flags = (flags & OPEN_FLAGS) | O_LARGEFILE };
+	struct open_how how = {.flags = (flags & OPEN_FLAGS) | O_LARGEFILE};
 
-	/* The mode is read only when a file may be made; then unknown bits are dropped. */
+	/* The mode is read only when a file may be made; then unknown bits are dropped.
+	 */
 	if (flags & (O_CREAT | (O_TMPFILE & ~O_DIRECTORY)))
 		how.mode = mode & S_IALLUGO;
 	if ((flags & O_TMPFILE & ~O_DIRECTORY) && !(flags & O_DIRECTORY))
@@ -62,7 +63,8 @@ sys_creat(const char USER *path, uint32_t mode)
 }
 
 long
-sys_openat2(int dirfd, const char USER *path, const struct open_how USER *user, size_t size)
+sys_openat2(
+    int dirfd, const char USER *path, const struct open_how USER *user, size_t size)
 {
 	enum { RESOLVE_ALL = 0x1f, BENEATH_IN_ROOT = 0x18 };
 	struct open_how how;
@@ -85,8 +87,10 @@ sys_openat2(int dirfd, const char USER *path, const struct open_how USER *user, 
 		if (byte)
 			return ERR_2BIG;
 	}
-	if ((how.flags & ~(uint64_t)OPEN_FLAGS) || (how.resolve & ~(uint64_t)RESOLVE_ALL) ||
-	    (how.resolve & BENEATH_IN_ROOT) == BENEATH_IN_ROOT || (how.mode & ~(uint64_t)S_IALLUGO))
+	if ((how.flags & ~(uint64_t)OPEN_FLAGS) ||
+	    (how.resolve & ~(uint64_t)RESOLVE_ALL) ||
+	    (how.resolve & BENEATH_IN_ROOT) == BENEATH_IN_ROOT ||
+	    (how.mode & ~(uint64_t)S_IALLUGO))
 		return ERR_INVAL;
 	if (how.mode && !(how.flags & (O_CREAT | (O_TMPFILE & ~O_DIRECTORY))))
 		return ERR_INVAL;
@@ -179,7 +183,8 @@ sys_rmdir(const char USER *path)
 
 /* Two paths from user memory; both are freed by the caller when OK is returned. */
 static long
-two_names(const char USER *first, bool may_be_empty, const char USER *second, char **a, char **b)
+two_names(const char USER *first, bool may_be_empty, const char USER *second, char **a,
+    char **b)
 {
 	long err = name_from_user(first, may_be_empty, a);
 
@@ -212,7 +217,8 @@ sys_symlink(const char USER *target, const char USER *path)
 }
 
 long
-sys_linkat(int old_fd, const char USER *old_path, int new_fd, const char USER *new_path, int flags)
+sys_linkat(int old_fd, const char USER *old_path, int new_fd, const char USER *new_path,
+    int flags)
 {
 	char *old, *text;
 	long err;
@@ -226,7 +232,7 @@ sys_linkat(int old_fd, const char USER *old_path, int new_fd, const char USER *n
 		return err;
 	err = fs_link(old_fd, old, new_fd, text,
 	    (flags & AT_SYMLINK_FOLLOW ? WALK_FOLLOW : 0) |
-		(flags & AT_EMPTY_PATH ? WALK_EMPTY : 0));
+	        (flags & AT_EMPTY_PATH ? WALK_EMPTY : 0));
 	name_put(old);
 	name_put(text);
 	return err;
@@ -239,8 +245,8 @@ sys_link(const char USER *old_path, const char USER *new_path)
 }
 
 long
-sys_renameat2(int old_fd, const char USER *old_path, int new_fd, const char USER *new_path,
-    unsigned flags)
+sys_renameat2(int old_fd, const char USER *old_path, int new_fd,
+    const char USER *new_path, unsigned flags)
 {
 	char *old, *text;
 	long err = two_names(old_path, false, new_path, &old, &text);
@@ -267,7 +273,8 @@ sys_rename(const char USER *old_path, const char USER *new_path)
 
 /* ---- attributes */
 
-/* The path of a call that changes attributes; flags AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH. */
+/* The path of a call that changes attributes; flags AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH.
+ */
 static long
 lookup(int dirfd, const char USER *user, int flags, struct path *out)
 {
@@ -281,13 +288,14 @@ lookup(int dirfd, const char USER *user, int flags, struct path *out)
 		return err;
 	err = path_lookup(dirfd, text,
 	    (flags & AT_SYMLINK_NOFOLLOW ? 0 : WALK_FOLLOW) |
-		(flags & AT_EMPTY_PATH ? WALK_EMPTY : 0),
+	        (flags & AT_EMPTY_PATH ? WALK_EMPTY : 0),
 	    out);
 	name_put(text);
 	return err;
 }
 
-/* The path an open descriptor stands for; ERR_BADF, or `pathless` for pipes and the like. */
+/* The path an open descriptor stands for; ERR_BADF, or `pathless` for pipes and the like.
+ */
 static long
 lookup_fd(int fd, enum err pathless, struct path *out)
 {
@@ -299,7 +307,7 @@ lookup_fd(int fd, enum err pathless, struct path *out)
 	if (f->mode & FILE_PATH) {
 		err = ERR_BADF;
 	} else if (f->dentry) {
-		*out = (struct path){ f->mount, f->dentry };
+		*out = (struct path){f->mount, f->dentry};
 		path_get(out);
 		err = OK;
 	}
@@ -380,7 +388,8 @@ sys_fchown(int fd, uint32_t uid, uint32_t gid)
 long
 sys_umask(uint32_t mask)
 {
-	return __atomic_exchange_n(&current_fs()->umask, mask & S_IRWXUGO, __ATOMIC_RELAXED);
+	return __atomic_exchange_n(
+	    &current_fs()->umask, mask & S_IRWXUGO, __ATOMIC_RELAXED);
 }
 
 long
@@ -420,10 +429,11 @@ sys_ftruncate(int fd, loff_t length)
 		return ERR_BADF;
 	if (f->mode & FILE_PATH)
 		err = ERR_BADF;
-	else if (length < 0 || !f->inode || !s_isreg(f->inode->mode) || !(f->mode & FILE_WRITE))
+	else if (length < 0 || !f->inode || !s_isreg(f->inode->mode) ||
+	         !(f->mode & FILE_WRITE))
 		err = ERR_INVAL;
 	else
-		err = path_truncate(&(struct path){ f->mount, f->dentry }, length);
+		err = path_truncate(&(struct path){f->mount, f->dentry}, length);
 	file_put(f);
 	return err;
 }
@@ -446,8 +456,8 @@ sys_fallocate(int fd, int mode, loff_t offset, loff_t len)
 		err = ERR_FBIG;
 	else if (!inode || !s_isreg(inode->mode))
 		err = inode && s_isdir(inode->mode) ? ERR_ISDIR
-		    : inode			   ? ERR_NODEV
-						   : ERR_SPIPE;
+		      : inode                       ? ERR_NODEV
+		                                    : ERR_SPIPE;
 	else if (!inode->ops->fallocate)
 		err = ERR_OPNOTSUPP;
 	if (!err) {
@@ -463,9 +473,11 @@ sys_fallocate(int fd, int mode, loff_t offset, loff_t len)
 
 enum { UTIME_NOW = 0x3fffffff, UTIME_OMIT = 0x3ffffffe };
 
-/* One of the two times of utimensat into the attributes. Returns false if it is not valid. */
+/* One of the two times of utimensat into the attributes. Returns false if it is not
+ * valid. */
 static bool
-take_time(const struct timespec *ts, int64_t now, int64_t *ns, struct attr *attr, uint32_t bit)
+take_time(
+    const struct timespec *ts, int64_t now, int64_t *ns, struct attr *attr, uint32_t bit)
 {
 	if (ts->nsec == UTIME_OMIT)
 		return true;
@@ -485,7 +497,7 @@ static long
 set_times(int dirfd, const char USER *user, const struct timespec ts[2], int flags)
 {
 	int64_t now = fs_now_ns();
-	struct attr attr = { .valid = 0 };
+	struct attr attr = {.valid = 0};
 	struct path path;
 	bool both_now = ts[0].nsec == UTIME_NOW && ts[1].nsec == UTIME_NOW;
 	long err;
@@ -506,10 +518,11 @@ set_times(int dirfd, const char USER *user, const struct timespec ts[2], int fla
 	return err;
 }
 
-static const struct timespec times_now[2] = { { 0, UTIME_NOW }, { 0, UTIME_NOW } };
+static const struct timespec times_now[2] = {{0, UTIME_NOW}, {0, UTIME_NOW}};
 
 long
-sys_utimensat(int dirfd, const char USER *path, const struct timespec USER *user, int flags)
+sys_utimensat(
+    int dirfd, const char USER *path, const struct timespec USER *user, int flags)
 {
 	struct timespec ts[2];
 	long err;
@@ -535,7 +548,7 @@ sys_futimesat(int dirfd, const char USER *path, const struct timeval USER *user)
 	for (int i = 0; i < 2; i++) {
 		if ((uint64_t)tv[i].usec >= 1000000)
 			return ERR_INVAL;
-		ts[i] = (struct timespec){ tv[i].sec, tv[i].usec * 1000 };
+		ts[i] = (struct timespec){tv[i].sec, tv[i].usec * 1000};
 	}
 	return set_times(dirfd, path, ts, 0);
 }
@@ -559,6 +572,6 @@ sys_utime(const char USER *path, const int64_t USER *user)
 	if (err)
 		return err;
 	for (int i = 0; i < 2; i++)
-		ts[i] = (struct timespec){ sec[i], 0 };
+		ts[i] = (struct timespec){sec[i], 0};
 	return set_times(AT_FDCWD, path, ts, 0);
 }

@@ -1,6 +1,6 @@
 /*
- * System calls that move bytes: read, write and their variants, lseek, sendfile, copy_file_range,
- * splice. Each becomes one uio and one call of the file.
+ * System calls that move bytes: read, write and their variants, lseek, sendfile,
+ * copy_file_range, splice. Each becomes one uio and one call of the file.
  */
 #include "kernel/file.h"
 #include "kernel/fcntl.h"
@@ -16,7 +16,11 @@ enum {
 	MAX_TRANSFER = 0x7ffff000, /* Linux's MAX_RW_COUNT: one call moves at most this */
 	MAX_IOV = 1024,
 	FAST_IOV = 8,
-	RWF_HIPRI = 1, RWF_DSYNC = 2, RWF_SYNC = 4, RWF_NOWAIT = 8, RWF_APPEND = 16,
+	RWF_HIPRI = 1,
+	RWF_DSYNC = 2,
+	RWF_SYNC = 4,
+	RWF_NOWAIT = 8,
+	RWF_APPEND = 16,
 };
 
 /* The position a transfer uses: the file's own, or one given with the call. */
@@ -87,7 +91,8 @@ sys_pwrite64(int fd, const char USER *buf, size_t count, loff_t offset)
 	return rw_user(fd, (void USER *)buf, count, true, &offset);
 }
 
-/* Fetches and checks the pieces; *iov is `fast` or allocated. Returns the bytes in all, or an err. */
+/* Fetches and checks the pieces; *iov is `fast` or allocated. Returns the bytes in all,
+ * or an err. */
 static ssize_t
 fetch_iov(const struct iovec USER *user, int n, struct iovec *fast, struct iovec **iov)
 {
@@ -155,7 +160,8 @@ sys_writev(int fd, const struct iovec USER *iov, int iovcnt)
 
 /* On x86-64 pos_low holds the whole position. */
 long
-sys_preadv(int fd, const struct iovec USER *iov, int iovcnt, uint64_t pos_low, uint64_t pos_high)
+sys_preadv(
+    int fd, const struct iovec USER *iov, int iovcnt, uint64_t pos_low, uint64_t pos_high)
 {
 	loff_t pos = pos_low;
 
@@ -163,17 +169,19 @@ sys_preadv(int fd, const struct iovec USER *iov, int iovcnt, uint64_t pos_low, u
 }
 
 long
-sys_pwritev(int fd, const struct iovec USER *iov, int iovcnt, uint64_t pos_low, uint64_t pos_high)
+sys_pwritev(
+    int fd, const struct iovec USER *iov, int iovcnt, uint64_t pos_low, uint64_t pos_high)
 {
 	loff_t pos = pos_low;
 
 	return rw_vector(fd, iov, iovcnt, true, &pos);
 }
 
-/* Position -1 means the file's own. Flags that only ask for more durability hold anyway. */
+/* Position -1 means the file's own. Flags that only ask for more durability hold anyway.
+ */
 static long
-rw_vector2(int fd, const struct iovec USER *iov, int iovcnt, bool is_write, uint64_t pos_low,
-    int flags)
+rw_vector2(int fd, const struct iovec USER *iov, int iovcnt, bool is_write,
+    uint64_t pos_low, int flags)
 {
 	loff_t pos = pos_low;
 
@@ -232,7 +240,7 @@ side_open(struct side *s, int fd, loff_t USER *user)
 {
 	enum err err = OK;
 
-	*s = (struct side){ .file = fd_get(fd), .user = user };
+	*s = (struct side){.file = fd_get(fd), .user = user};
 	if (!s->file)
 		return ERR_BADF;
 	if (!user)
@@ -250,7 +258,8 @@ static void
 side_close(struct side *s, bool has_moved)
 {
 	if (s->has_pos && has_moved)
-		(void)put_user(s->pos, s->user); /* the data has moved: too late to fail */
+		(void)put_user(
+		    s->pos, s->user); /* the data has moved: too late to fail */
 	if (s->file)
 		file_put(s->file);
 }
@@ -305,7 +314,8 @@ copy_between(struct side *in, struct side *out, size_t count)
 	if (!buf)
 		return ERR_NOMEM;
 	count = MIN(count, (size_t)MAX_TRANSFER);
-	while (!is_short && (size_t)total < count && !signal_is_pending(current_thread())) {
+	while (
+	    !is_short && (size_t)total < count && !signal_is_pending(current_thread())) {
 		n = copy_piece(in, out, buf, MIN(piece, count - total), &is_short);
 		if (n <= 0)
 			break;
@@ -325,13 +335,13 @@ static bool
 is_pipe(const struct file *f)
 {
 	return f->inode ? (f->inode->mode & S_IFMT) == S_IFIFO
-			: (f->ops->anon_mode & S_IFMT) == S_IFIFO;
+	                : (f->ops->anon_mode & S_IFMT) == S_IFIFO;
 }
 
 long
 sys_sendfile(int out_fd, int in_fd, loff_t USER *offset, size_t count)
 {
-	struct side in, out = { .file = NULL };
+	struct side in, out = {.file = NULL};
 	long n = side_open(&in, in_fd, offset);
 
 	if (!n)
@@ -351,14 +361,15 @@ ranges_overlap(const struct side *in, const struct side *out, size_t len)
 	loff_t a = in->has_pos ? in->pos : in->file->pos;
 	loff_t b = out->has_pos ? out->pos : out->file->pos;
 
-	return in->file->inode == out->file->inode && a < b + (loff_t)len && b < a + (loff_t)len;
+	return in->file->inode == out->file->inode && a < b + (loff_t)len &&
+	       b < a + (loff_t)len;
 }
 
 long
-sys_copy_file_range(int fd_in, loff_t USER *off_in, int fd_out, loff_t USER *off_out, size_t len,
-    unsigned flags)
+sys_copy_file_range(int fd_in, loff_t USER *off_in, int fd_out, loff_t USER *off_out,
+    size_t len, unsigned flags)
 {
-	struct side in, out = { .file = NULL };
+	struct side in, out = {.file = NULL};
 	long n = side_open(&in, fd_in, off_in);
 
 	if (!n)
@@ -367,7 +378,8 @@ sys_copy_file_range(int fd_in, loff_t USER *off_in, int fd_out, loff_t USER *off
 	if (!n && (in.file->mode & out.file->mode & FILE_PATH))
 		n = ERR_BADF;
 	else if (!n && (flags || !is_regular(in.file) || !is_regular(out.file)))
-		n = in.file->inode && s_isdir(in.file->inode->mode) ? ERR_ISDIR : ERR_INVAL;
+		n = in.file->inode && s_isdir(in.file->inode->mode) ? ERR_ISDIR
+		                                                    : ERR_INVAL;
 	else if (!n && (out.file->flags & O_APPEND))
 		n = ERR_BADF;
 	else if (!n && ranges_overlap(&in, &out, len))
@@ -384,16 +396,17 @@ sys_splice(int fd_in, loff_t USER *off_in, int fd_out, loff_t USER *off_out, siz
     unsigned flags)
 {
 	enum { MOVE = 1, NONBLOCK = 2, MORE = 4, GIFT = 8 };
-	struct side in, out = { .file = NULL };
+	struct side in, out = {.file = NULL};
 	long n = side_open(&in, fd_in, off_in);
 
 	if (!n)
 		n = side_open(&out, fd_out, off_out);
 	if (!n && ((flags & ~(MOVE | NONBLOCK | MORE | GIFT)) ||
-		    (!is_pipe(in.file) && !is_pipe(out.file))))
+	              (!is_pipe(in.file) && !is_pipe(out.file))))
 		n = ERR_INVAL;
 	if (!n)
-		n = copy_between(&in, &out, MIN(len, (size_t)65536)); /* at most a pipe full */
+		n = copy_between(
+		    &in, &out, MIN(len, (size_t)65536)); /* at most a pipe full */
 	side_close(&in, n > 0);
 	side_close(&out, n > 0);
 	return n;

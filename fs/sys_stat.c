@@ -1,4 +1,5 @@
-/* System calls that tell about files: the stat family, statfs, access, readlink, getdents. */
+/* System calls that tell about files: the stat family, statfs, access, readlink,
+ * getdents. */
 #include "fs/vfs.h"
 #include "kernel/proc/process.h"
 #include "lib/string.h"
@@ -8,7 +9,8 @@
 
 /* A user's path looked up; AT_EMPTY_PATH and AT_SYMLINK_NOFOLLOW of `at_flags` heeded. */
 static enum err
-lookup_user(int dirfd, const char USER *user, int at_flags, unsigned walk_flags, struct path *out)
+lookup_user(
+    int dirfd, const char USER *user, int at_flags, unsigned walk_flags, struct path *out)
 {
 	char *text;
 	enum err err = name_from_user(user, at_flags & AT_EMPTY_PATH, &text);
@@ -50,7 +52,8 @@ stat_fd(int fd, struct stat *st)
 	return OK;
 }
 
-/* Whether `user` is the empty string, which with AT_EMPTY_PATH means the descriptor itself. */
+/* Whether `user` is the empty string, which with AT_EMPTY_PATH means the descriptor
+ * itself. */
 static bool
 is_empty_user(const char USER *user)
 {
@@ -138,15 +141,16 @@ struct statx {
 static_assert(sizeof(struct statx) == 256, "struct statx of Linux");
 
 long
-sys_statx(int dirfd, const char USER *path, int flags, unsigned mask, struct statx USER *user)
+sys_statx(
+    int dirfd, const char USER *path, int flags, unsigned mask, struct statx USER *user)
 {
 	enum { BASIC_STATS = 0x7ff, RESERVED = 0x80000000u };
 	struct stat st;
-	struct statx x = { .mask = BASIC_STATS };
+	struct statx x = {.mask = BASIC_STATS};
 	enum err err;
 
 	if ((flags & ~(AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH |
-		 AT_STATX_SYNC_TYPE)) ||
+	                 AT_STATX_SYNC_TYPE)) ||
 	    (flags & AT_STATX_SYNC_TYPE) == AT_STATX_SYNC_TYPE || (mask & RESERVED))
 		return ERR_INVAL;
 	err = stat_at(dirfd, path, flags, &st);
@@ -160,9 +164,9 @@ sys_statx(int dirfd, const char USER *path, int flags, unsigned mask, struct sta
 	x.ino = st.st_ino;
 	x.size = st.st_size;
 	x.blocks = st.st_blocks;
-	x.atime = (struct statx_timestamp){ .sec = st.st_atime, .nsec = st.st_atime_nsec };
-	x.mtime = (struct statx_timestamp){ .sec = st.st_mtime, .nsec = st.st_mtime_nsec };
-	x.ctime = (struct statx_timestamp){ .sec = st.st_ctime, .nsec = st.st_ctime_nsec };
+	x.atime = (struct statx_timestamp){.sec = st.st_atime, .nsec = st.st_atime_nsec};
+	x.mtime = (struct statx_timestamp){.sec = st.st_mtime, .nsec = st.st_mtime_nsec};
+	x.ctime = (struct statx_timestamp){.sec = st.st_ctime, .nsec = st.st_ctime_nsec};
 	x.rdev_major = dev_major(st.st_rdev);
 	x.rdev_minor = dev_minor(st.st_rdev);
 	x.dev_major = dev_major(st.st_dev);
@@ -173,18 +177,25 @@ sys_statx(int dirfd, const char USER *path, int flags, unsigned mask, struct sta
 static long
 give_statfs(const struct path *path, struct statfs USER *user)
 {
-	enum { ST_VALID = 0x20, SAME_BITS = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC,
-		ST_NOATIME = 0x400, ST_NODIRATIME = 0x800, ST_RELATIME = 0x1000 };
+	enum {
+		ST_VALID = 0x20,
+		SAME_BITS = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC,
+		ST_NOATIME = 0x400,
+		ST_NODIRATIME = 0x800,
+		ST_RELATIME = 0x1000
+	};
 	struct super *super = path->mount->super;
 	uint32_t flags = path->mount->flags;
-	struct statfs st = { .type = super->magic, .bsize = 4096, .frsize = 4096,
-		.namelen = NAME_MAX };
+	struct statfs st = {
+	    .type = super->magic, .bsize = 4096, .frsize = 4096, .namelen = NAME_MAX};
 
 	st.fsid[0] = super->dev;
 	if (super->ops->statfs)
 		super->ops->statfs(super, &st);
-	st.flags = ST_VALID | (flags & SAME_BITS) | (flags & MS_NOATIME ? ST_NOATIME : 0) |
-	    (flags & MS_NODIRATIME ? ST_NODIRATIME : 0) | (flags & MS_RELATIME ? ST_RELATIME : 0);
+	st.flags = ST_VALID | (flags & SAME_BITS) |
+	           (flags & MS_NOATIME ? ST_NOATIME : 0) |
+	           (flags & MS_NODIRATIME ? ST_NODIRATIME : 0) |
+	           (flags & MS_RELATIME ? ST_RELATIME : 0);
 	return copy_to_user(user, &st, sizeof(st));
 }
 
@@ -210,7 +221,7 @@ sys_fstatfs(int fd, struct statfs USER *buf)
 	if (!f)
 		return ERR_BADF;
 	if (f->dentry)
-		err = give_statfs(&(struct path){ f->mount, f->dentry }, buf);
+		err = give_statfs(&(struct path){f->mount, f->dentry}, buf);
 	file_put(f);
 	return err;
 }
@@ -231,7 +242,7 @@ access_at(int dirfd, const char USER *user, int mode, int flags)
 	if (err)
 		return err;
 	if (walk_flags && (cred->uid != cred->fsuid || cred->gid != cred->fsgid ||
-			      (cred->uid != 0 && cred->cap_effective))) {
+	                      (cred->uid != 0 && cred->cap_effective))) {
 		cred = real = cred_real_ids(cred);
 		if (!real) {
 			path_put(&path);
@@ -243,7 +254,8 @@ access_at(int dirfd, const char USER *user, int mode, int flags)
 		err = ERR_ACCES;
 	if (!err)
 		err = inode_permission(cred, inode, mode);
-	if (!err && (mode & MAY_WRITE) && (s_isreg(inode->mode) || s_isdir(inode->mode)) &&
+	if (!err && (mode & MAY_WRITE) &&
+	    (s_isreg(inode->mode) || s_isdir(inode->mode)) &&
 	    mount_is_readonly(path.mount))
 		err = ERR_ROFS;
 	path_put(&path);
@@ -331,11 +343,11 @@ struct dirent_header {
 };
 
 static bool
-emit_user(struct dir_sink *sink, const char *name, size_t len, uint64_t ino, uint32_t mode,
-    loff_t next_pos)
+emit_user(struct dir_sink *sink, const char *name, size_t len, uint64_t ino,
+    uint32_t mode, loff_t next_pos)
 {
 	struct user_dirents *d = container_of(sink, struct user_dirents, sink);
-	struct dirent_header h = { .ino = ino, .off = next_pos, .type = mode >> 12 & 15 };
+	struct dirent_header h = {.ino = ino, .off = next_pos, .type = mode >> 12 & 15};
 	char record[ALIGN_UP(DIRENT64_HEADER + NAME_MAX + 2, 8)];
 	size_t header = d->is_64 ? DIRENT64_HEADER : DIRENT_HEADER;
 	/* The old form has the type in its last byte, behind the name. */
@@ -364,7 +376,7 @@ static long
 getdents(int fd, char USER *buf, unsigned count, bool is_64)
 {
 	struct user_dirents d = {
-		.sink = { .emit = emit_user }, .buf = buf, .size = count, .is_64 = is_64 };
+	    .sink = {.emit = emit_user}, .buf = buf, .size = count, .is_64 = is_64};
 	struct file *f = fd_get(fd);
 	enum err err;
 

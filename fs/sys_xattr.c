@@ -34,21 +34,22 @@ by_fd(int fd, long result)
 }
 
 long
-sys_setxattr(const char USER *path, const char USER *name, const void USER *value, size_t size,
-    int flags)
+sys_setxattr(const char USER *path, const char USER *name, const void USER *value,
+    size_t size, int flags)
 {
 	return by_path(path, WALK_FOLLOW, ERR_OPNOTSUPP);
 }
 
 long
-sys_lsetxattr(const char USER *path, const char USER *name, const void USER *value, size_t size,
-    int flags)
+sys_lsetxattr(const char USER *path, const char USER *name, const void USER *value,
+    size_t size, int flags)
 {
 	return by_path(path, 0, ERR_OPNOTSUPP);
 }
 
 long
-sys_fsetxattr(int fd, const char USER *name, const void USER *value, size_t size, int flags)
+sys_fsetxattr(
+    int fd, const char USER *name, const void USER *value, size_t size, int flags)
 {
 	return by_fd(fd, ERR_OPNOTSUPP);
 }

@@ -3,7 +3,8 @@
 #include "kernel/x86/percpu.h"
 
 void
-proc_show_ranges(struct seq *s, bool (*has)(unsigned cpu, const void *arg), const void *arg)
+proc_show_ranges(
+    struct seq *s, bool (*has)(unsigned cpu, const void *arg), const void *arg)
 {
 	const char *comma = "";
 
@@ -53,16 +54,17 @@ sysfs_init(void)
 		const char *name;
 		void (*show)(struct seq *);
 	} files[] = {
-		{ "block", NULL },
-		{ "bus", NULL },
-		{ "class", NULL },
-		{ "devices/system/cpu/online", show_online },
-		{ "devices/system/cpu/possible", show_present },
-		{ "devices/system/cpu/present", show_present },
-		{ "fs/cgroup", NULL },
-		{ "kernel", NULL },
+	    {"block", NULL},
+	    {"bus", NULL},
+	    {"class", NULL},
+	    {"devices/system/cpu/online", show_online},
+	    {"devices/system/cpu/possible", show_present},
+	    {"devices/system/cpu/present", show_present},
+	    {"fs/cgroup", NULL},
+	    {"kernel", NULL},
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(files); i++)
-		(void)sysfs_register(files[i].name, files[i].show); /* no memory: not there */
+		(void)sysfs_register(
+		    files[i].name, files[i].show); /* no memory: not there */
 }

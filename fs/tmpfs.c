@@ -2,13 +2,14 @@
  * tmpfs: files whose only home is memory. A file's data are pages in its page cache, a
  * directory is a tree ordered by a hash of the names, a symlink is a string.
  *
- * A directory entry's key is 47 bits of hash and 16 bits to tell names of equal hash apart. It is
- * also the entry's position for readdir: it stays the same whatever else is made or removed.
- * The hash is keyed by a random number of the instance, so that nobody can make names that fall
- * together. `tree_lock` guards the tree, and "is it empty?" with "it is dead now" in one step.
+ * A directory entry's key is 47 bits of hash and 16 bits to tell names of equal hash
+ * apart. It is also the entry's position for readdir: it stays the same whatever else is
+ * made or removed. The hash is keyed by a random number of the instance, so that nobody
+ * can make names that fall together. `tree_lock` guards the tree, and "is it empty?" with
+ * "it is dead now" in one step.
  *
- * Pages are charged to the instance by the page cache's fill operation, so those made by faults on a
- * mapping count too. Entries own a reference of their inode.
+ * Pages are charged to the instance by the page cache's fill operation, so those made by
+ * faults on a mapping count too. Entries own a reference of their inode.
  */
 #include "fs/vfs.h"
 
@@ -24,7 +25,7 @@ struct tmpfs {
 	uint64_t hash_key;   /* [I] */
 	uint64_t max_pages;  /* [I] UINT64_MAX: no limit */
 	uint64_t max_inodes; /* [I] */
-	uint64_t pages;	     /* [a] */
+	uint64_t pages;      /* [a] */
 	uint64_t inodes;     /* [a] */
 	uint64_t next_ino;   /* [a] */
 };
@@ -33,9 +34,9 @@ struct node {
 	struct inode inode;
 	struct spinlock tree_lock;
 	struct rb_root entries; /* [tree_lock] of a directory */
-	struct inode *parent;	/* [rename_lock, or parent's lock] of a directory: no reference */
-	char *target;		/* [I] of a symlink */
-	uint64_t charged;	/* [a] pages this file was charged for */
+	struct inode *parent;   /* [its lock, rename_lock] of a directory: no reference */
+	char *target;           /* [I] of a symlink */
+	uint64_t charged;       /* [a] pages this file was charged for */
 };
 
 struct entry {
@@ -86,7 +87,7 @@ cache_fill(struct page_cache *cache, struct page *page, uint64_t index)
 	return OK;
 }
 
-static const struct page_cache_ops tmpfs_cache_ops = { .fill = cache_fill };
+static const struct page_cache_ops tmpfs_cache_ops = {.fill = cache_fill};
 
 static struct inode *
 node_create(struct super *super, uint32_t mode)
@@ -118,12 +119,14 @@ node_create(struct super *super, uint32_t mode)
 static bool
 entry_less(const struct rb_node *a, const struct rb_node *b)
 {
-	return rb_entry(a, struct entry, node)->key < rb_entry(b, struct entry, node)->key;
+	return rb_entry(a, struct entry, node)->key <
+	       rb_entry(b, struct entry, node)->key;
 }
 
 /*
- * Frees all entries of a directory that goes away with its instance. Nothing else uses them, so
- * those of sub-directories come up into this tree first: a tree may be deeper than the stack.
+ * Frees all entries of a directory that goes away with its instance. Nothing else uses
+ * them, so those of sub-directories come up into this tree first: a tree may be deeper
+ * than the stack.
  */
 static void
 drop_entries(struct node *dir)
@@ -228,11 +231,12 @@ entry_create(const struct name *name)
 	return e;
 }
 
-/* Puts an entry into the tree; it takes a reference of `inode`. The caller frees it on an error. */
+/* Puts an entry into the tree; it takes a reference of `inode`. The caller frees it on an
+ * error. */
 static enum err
 entry_insert(struct node *dir, struct entry *e, struct inode *inode)
 {
-	const struct name name = { .text = e->name, .len = e->len };
+	const struct name name = {.text = e->name, .len = e->len};
 	uint64_t key = key_of(&dir->inode, &name);
 	enum err err = OK;
 
@@ -295,7 +299,8 @@ tmpfs_lookup(struct inode *dir, const struct name *name, struct inode **out)
 
 /* Enters a new inode, whose reference goes to *out, or away on an error. */
 static enum err
-enter_new(struct inode *dir, const struct name *name, struct inode *inode, struct inode **out)
+enter_new(
+    struct inode *dir, const struct name *name, struct inode *inode, struct inode **out)
 {
 	struct entry *e = entry_create(name);
 	enum err err = e ? entry_insert(node_of(dir), e, inode) : ERR_NOMEM;
@@ -328,8 +333,8 @@ tmpfs_create(struct inode *dir, const struct name *name, uint32_t mode, uint64_t
 }
 
 static enum err
-tmpfs_symlink(struct inode *dir, const struct name *name, const char *target,
-    struct inode **out)
+tmpfs_symlink(
+    struct inode *dir, const struct name *name, const char *target, struct inode **out)
 {
 	struct inode *inode = node_create(dir->super, S_IFLNK | S_IRWXUGO);
 
@@ -432,7 +437,8 @@ reparent(struct inode *inode, struct inode *from, struct inode *to)
 	add_links(to, 1);
 }
 
-/* Makes the entry of `name` lead to `to` instead of `from`; the references change with it. */
+/* Makes the entry of `name` lead to `to` instead of `from`; the references change with
+ * it. */
 static void
 repoint(struct node *dir, const struct name *name, struct inode *to)
 {
@@ -484,7 +490,8 @@ tmpfs_rename(const struct rename *r)
 	return OK;
 }
 
-/* A copy of the first entry at or after `pos`: emit may fault, so not under the spinlock. */
+/* A copy of the first entry at or after `pos`: emit may fault, so not under the spinlock.
+ */
 static bool
 copy_entry(struct node *dir, loff_t pos, struct entry *out, char name[NAME_MAX + 1],
     struct stat *st)
@@ -563,8 +570,8 @@ set_size(struct inode *inode, loff_t size)
 	inode->cache.file_size = size;
 	__atomic_store_n(&inode->size, size, __ATOMIC_RELEASE);
 	if (size < old) {
-		page_cache_truncate(
-		    &inode->cache, DIV_ROUND_UP(size, (loff_t)PAGE_SIZE), size % PAGE_SIZE);
+		page_cache_truncate(&inode->cache, DIV_ROUND_UP(size, (loff_t)PAGE_SIZE),
+		    size % PAGE_SIZE);
 		uncharge(inode, before);
 	}
 }
@@ -634,26 +641,26 @@ tmpfs_fsync(struct file *f, bool data_only)
 }
 
 static const struct file_ops tmpfs_file_ops = {
-	.read = data_read,
-	.write = data_write,
-	.seek = data_seek,
-	.mmap = data_mmap,
-	.fsync = tmpfs_fsync,
+    .read = data_read,
+    .write = data_write,
+    .seek = data_seek,
+    .mmap = data_mmap,
+    .fsync = tmpfs_fsync,
 };
 
 static const struct inode_ops tmpfs_inode_ops = {
-	.lookup = tmpfs_lookup,
-	.create = tmpfs_create,
-	.symlink = tmpfs_symlink,
-	.link = tmpfs_link,
-	.unlink = tmpfs_unlink,
-	.rename = tmpfs_rename,
-	.tmpfile = tmpfs_tmpfile,
-	.readdir = tmpfs_readdir,
-	.readlink = tmpfs_readlink,
-	.setattr = tmpfs_setattr,
-	.fallocate = tmpfs_fallocate,
-	.free = tmpfs_free,
+    .lookup = tmpfs_lookup,
+    .create = tmpfs_create,
+    .symlink = tmpfs_symlink,
+    .link = tmpfs_link,
+    .unlink = tmpfs_unlink,
+    .rename = tmpfs_rename,
+    .tmpfile = tmpfs_tmpfile,
+    .readdir = tmpfs_readdir,
+    .readlink = tmpfs_readlink,
+    .setattr = tmpfs_setattr,
+    .fallocate = tmpfs_fallocate,
+    .free = tmpfs_free,
 };
 
 /* ---- the instance */
@@ -695,9 +702,9 @@ tmpfs_free_super(struct super *super)
 }
 
 static const struct super_ops tmpfs_super_ops = {
-	.statfs = tmpfs_statfs,
-	.show_options = tmpfs_show_options,
-	.free = tmpfs_free_super,
+    .statfs = tmpfs_statfs,
+    .show_options = tmpfs_show_options,
+    .free = tmpfs_free_super,
 };
 
 struct options {
@@ -705,12 +712,13 @@ struct options {
 	uint64_t mode, uid, gid;
 };
 
-/* One "name=value" of the mount options, its value ending at a comma or the end of the text. */
+/* One "name=value" of the mount options, its value ending at a comma or the end of the
+ * text. */
 static bool
 parse_option(struct options *o, const char *text, uint64_t total_pages)
 {
-	static const char *const names[] = { "size=", "nr_blocks=", "nr_inodes=", "mode=", "uid=",
-		"gid=" };
+	static const char *const names[] = {
+	    "size=", "nr_blocks=", "nr_inodes=", "mode=", "uid=", "gid="};
 	const char *end;
 	unsigned i = 0;
 	uint64_t v;
@@ -729,7 +737,9 @@ parse_option(struct options *o, const char *text, uint64_t total_pages)
 	if (*end && *end != ',')
 		return false;
 	switch (i) {
-	case 0: o->max_pages = v ? DIV_ROUND_UP(v, (uint64_t)PAGE_SIZE) : UINT64_MAX; break;
+	case 0:
+		o->max_pages = v ? DIV_ROUND_UP(v, (uint64_t)PAGE_SIZE) : UINT64_MAX;
+		break;
 	case 1: o->max_pages = v ? v : UINT64_MAX; break;
 	case 2: o->max_inodes = v ? v : UINT64_MAX; break;
 	case 3: o->mode = v & S_IALLUGO; break;
@@ -755,11 +765,11 @@ parse_options(struct options *o, const char *text, uint64_t total_pages)
 }
 
 static enum err
-tmpfs_mount(
-    const struct super_type *type, const char *source, const char *data, struct super **out)
+tmpfs_mount(const struct super_type *type, const char *source, const char *data,
+    struct super **out)
 {
 	struct mem_stats mem;
-	struct options o = { .mode = 01777 };
+	struct options o = {.mode = 01777};
 	struct tmpfs *fs;
 	struct super *super;
 	struct inode *root;
@@ -793,8 +803,8 @@ tmpfs_mount(
 	return err;
 }
 
-static struct super_type tmpfs_type = { .name = "tmpfs", .mount = tmpfs_mount };
-static struct super_type rootfs_type = { .name = "rootfs", .mount = tmpfs_mount };
+static struct super_type tmpfs_type = {.name = "tmpfs", .mount = tmpfs_mount};
+static struct super_type rootfs_type = {.name = "rootfs", .mount = tmpfs_mount};
 
 void
 tmpfs_init(void)

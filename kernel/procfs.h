@@ -1,6 +1,7 @@
 /*
- * Files in /proc whose text is made when they are read. Each room registers what it has to
- * show; fs/procfs.c implements this. Text of one reading is a snapshot made by one `show`.
+ * Files in /proc whose text is made when they are read. Each room registers what it has
+ * to show; fs/procfs.c implements this. Text of one reading is a snapshot made by one
+ * `show`.
  */
 #pragma once
 
@@ -21,18 +22,20 @@ void seq_printf(struct seq *, const char *fmt, ...) PRINTF(2, 3);
 void seq_puts(struct seq *, const char *text);
 void seq_putc(struct seq *, char c);
 void seq_write(struct seq *, const void *data, size_t n);
-/* A string with blanks, tabs, newlines and backslashes as \ooo, as /proc/mounts wants it. */
+/* A string with blanks, tabs, newlines and backslashes as \ooo, as /proc/mounts wants it.
+ */
 void seq_escape(struct seq *, const char *text, const char *chars);
 
 /*
- * /proc/NAME, world-readable. `name` may have folders ("sys/kernel/ostype"), made as needed; it must
- * live forever. `show` runs in thread context and may sleep. Works before fs_init too.
+ * /proc/NAME, world-readable. `name` may have folders ("sys/kernel/ostype"), made as
+ * needed; it must live forever. `show` runs in thread context and may sleep. Works before
+ * fs_init too.
  */
 enum err proc_register(const char *name, void (*show)(struct seq *));
 
 /*
- * The same with writing (mode 0644): `store` gets one write's text, NUL-terminated, without a
- * trailing newline, and returns OK or an error for the writer.
+ * The same with writing (mode 0644): `store` gets one write's text, NUL-terminated,
+ * without a trailing newline, and returns OK or an error for the writer.
  */
 enum err proc_register_rw(
     const char *name, void (*show)(struct seq *), enum err (*store)(const char *text));

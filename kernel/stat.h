@@ -59,11 +59,13 @@ struct stat {
 
 static_assert(sizeof(struct stat) == 144, "struct stat of x86-64");
 
-/* Device numbers as stat shows them: 12 bits of major, 20 of minor, split as Linux does. */
+/* Device numbers as stat shows them: 12 bits of major, 20 of minor, split as Linux does.
+ */
 static inline uint64_t
 dev_make(uint32_t major, uint32_t minor)
 {
-	return (minor & 0xff) | (uint64_t)(major & 0xfff) << 8 | (uint64_t)(minor & ~0xffu) << 12;
+	return (minor & 0xff) | (uint64_t)(major & 0xfff) << 8 |
+	       (uint64_t)(minor & ~0xffu) << 12;
 }
 
 static inline uint32_t

@@ -1,11 +1,13 @@
-/* The newc parser: a state machine over pieces of text, so that it needs no more than its state. */
+/* The newc parser: a state machine over pieces of text, so that it needs no more than its
+ * state. */
 #include "lib/cpio.h"
 
 #include "lib/string.h"
 
 enum { STATE_HEADER, STATE_NAME, STATE_NAME_PAD, STATE_DATA, STATE_DATA_PAD, STATE_DONE };
 
-static const char magic[] = "070701", magic_checksum[] = "070702", trailer[] = "TRAILER!!!";
+static const char magic[] = "070701", magic_checksum[] = "070702",
+                  trailer[] = "TRAILER!!!";
 
 bool
 cpio_is(const uint8_t *text, size_t n)
@@ -68,9 +70,9 @@ static enum err
 parse_header(struct cpio *c)
 {
 	struct cpio_entry *e = &c->entry;
-	uint32_t *const fields[] = { &e->ino, &e->mode, &e->uid, &e->gid, &e->nlink, &e->mtime,
-		&e->size, &e->dev_major, &e->dev_minor, &e->rdev_major, &e->rdev_minor, &c->name_len,
-		&c->checksum };
+	uint32_t *const fields[] = {&e->ino, &e->mode, &e->uid, &e->gid, &e->nlink,
+	    &e->mtime, &e->size, &e->dev_major, &e->dev_minor, &e->rdev_major,
+	    &e->rdev_minor, &c->name_len, &c->checksum};
 
 	if (!cpio_is((const uint8_t *)c->header, 6))
 		return fail(c, "no member header where one should be");
@@ -160,9 +162,11 @@ step(struct cpio *c, const char **p, const char *end)
 {
 	switch (c->state) {
 	case STATE_HEADER:
-		return collect(c->header, &c->have, CPIO_HEADER, p, end) ? parse_header(c) : OK;
+		return collect(c->header, &c->have, CPIO_HEADER, p, end) ? parse_header(c)
+		                                                         : OK;
 	case STATE_NAME:
-		return collect(c->name, &c->have, c->name_len, p, end) ? parse_name(c) : OK;
+		return collect(c->name, &c->have, c->name_len, p, end) ? parse_name(c)
+		                                                       : OK;
 	case STATE_NAME_PAD:
 		consume(c, p, end);
 		if (c->left > 0)
@@ -187,9 +191,11 @@ cpio_feed(struct cpio *c, const void *text, size_t n, size_t *used)
 	const char *p = text, *end = p + n;
 	enum err err = OK;
 
-	/* Padding of no bytes is passed at once, so that the state after a member is clear. */
+	/* Padding of no bytes is passed at once, so that the state after a member is
+	 * clear. */
 	while (!err && c->state != STATE_DONE &&
-	    (p < end || ((c->state == STATE_NAME_PAD || c->state == STATE_DATA_PAD) && !c->left)))
+	       (p < end || ((c->state == STATE_NAME_PAD || c->state == STATE_DATA_PAD) &&
+	                       !c->left)))
 		err = step(c, &p, end);
 	*used = p - (const char *)text;
 	return err;

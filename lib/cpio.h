@@ -1,10 +1,12 @@
 /*
- * The newc cpio format (and newc with checksums): what an initial file system comes in. The
- * text is fed in pieces of any size; for each member the parser calls `entry`, then `data` with
- * pieces of its contents, then `end`. Any input is safe; what is wrong is said in ->error.
+ * The newc cpio format (and newc with checksums): what an initial file system comes in.
+ * The text is fed in pieces of any size; for each member the parser calls `entry`, then
+ * `data` with pieces of its contents, then `end`. Any input is safe; what is wrong is
+ * said in ->error.
  *
- * Format: cpio(5), "New ASCII Format": a header of 110 characters, the name with its NUL padded to
- * 4 bytes, the contents padded to 4 bytes; the member TRAILER!!! ends the archive.
+ * Format: cpio(5), "New ASCII Format": a header of 110 characters, the name with its NUL
+ * padded to 4 bytes, the contents padded to 4 bytes; the member TRAILER!!! ends the
+ * archive.
  */
 #pragma once
 
@@ -32,8 +34,8 @@ struct cpio {
 	void *arg;
 	const char *error;
 	uint32_t state;
-	uint32_t have;	   /* bytes of the header or name collected */
-	uint32_t left;	   /* bytes of the contents or padding to come */
+	uint32_t have;     /* bytes of the header or name collected */
+	uint32_t left;     /* bytes of the contents or padding to come */
 	uint32_t name_len; /* with its NUL */
 	bool has_checksum;
 	uint32_t checksum, sum;
@@ -48,10 +50,11 @@ bool cpio_is(const uint8_t *text, size_t n);
 void cpio_init(struct cpio *, const struct cpio_ops *, void *arg);
 
 /*
- * Takes from text[n] up to the end of the archive; *used gets how many bytes. After the trailer
- * cpio_is_done; what follows it (padding, another archive: cpio_init again) is the caller's.
+ * Takes from text[n] up to the end of the archive; *used gets how many bytes. After the
+ * trailer cpio_is_done; what follows it (padding, another archive: cpio_init again) is
+ * the caller's.
  */
 enum err cpio_feed(struct cpio *, const void *text, size_t n, size_t *used);
 
-bool cpio_is_done(const struct cpio *);	  /* the trailer has been read */
+bool cpio_is_done(const struct cpio *);   /* the trailer has been read */
 bool cpio_is_inside(const struct cpio *); /* in the middle of a member: more must come */

@@ -1,7 +1,7 @@
 /*
- * CRC-32, eight bytes a step ("slicing by 8"): table[k][b] is the effect of byte b followed by
- * k zero bytes. The effect is linear, so each table is spelled by what its eight single bits
- * do, and the preprocessor makes the 256 entries.
+ * CRC-32, eight bytes a step ("slicing by 8"): table[k][b] is the effect of byte b
+ * followed by k zero bytes. The effect is linear, so each table is spelled by what its
+ * eight single bits do, and the preprocessor makes the 256 entries.
  */
 #include "lib/crc32.h"
 
@@ -48,8 +48,8 @@ step8(uint32_t crc, const uint8_t *p)
 	__builtin_memcpy(&x, p, sizeof(x));
 	x ^= crc;
 	return table[7][x & 0xff] ^ table[6][x >> 8 & 0xff] ^ table[5][x >> 16 & 0xff] ^
-	    table[4][x >> 24 & 0xff] ^ table[3][x >> 32 & 0xff] ^ table[2][x >> 40 & 0xff] ^
-	    table[1][x >> 48 & 0xff] ^ table[0][x >> 56];
+	       table[4][x >> 24 & 0xff] ^ table[3][x >> 32 & 0xff] ^
+	       table[2][x >> 40 & 0xff] ^ table[1][x >> 48 & 0xff] ^ table[0][x >> 56];
 }
 
 uint32_t

@@ -1,4 +1,5 @@
-/* CRC-32 of ISO 3309 (gzip, zip, GPT): polynomial 0xEDB88320 reflected, RFC 1952 section 8. */
+/* CRC-32 of ISO 3309 (gzip, zip, GPT): polynomial 0xEDB88320 reflected, RFC 1952
+ * section 8. */
 #pragma once
 
 #include "lib/types.h"

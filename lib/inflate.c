@@ -1,16 +1,22 @@
 /*
- * Decompression by tables. A code is looked up by its next INFLATE_LITLEN_BITS (or _DIST_BITS)
- * bits; longer codes go on in a second-level table. A table entry holds all there is to know:
+ * Decompression by tables. A code is looked up by its next INFLATE_LITLEN_BITS (or
+ *_DIST_BITS) bits; longer codes go on in a second-level table. A table entry holds all
+ *there is to know:
  *
- *	bits 0-4    bits of the code to drop (at this level)
- *	bits 8-12   extra bits that follow; of a link: index bits of the second-level table
- *	bits 13-15  kind: ENTRY_LITERAL, ENTRY_LINK, ENTRY_STOP (end of block or invalid)
- *	bits 16-31  literal, length base, distance base, or where the second level starts
+ *	bits 0-7    bits to drop: of the code (at this level) and the extra bits after it
+ *	bits 8-11   of these the code's; of a link: index bits of the second-level table
+ *	bits 14-15  ENTRY_LINK, ENTRY_STOP (end of block or invalid)
+ *	bits 16-30  literal, length base, distance base, or where the second level starts
+ *	bit 31      ENTRY_LITERAL
  *
- * Input passes through a 64-bit buffer that is refilled eight bytes at a time; past the end
- * it is fed zeros, which are counted, and using one of them is the error "truncated". Output
- * is built behind a window of the last 32 KiB; when INFLATE_CHUNK bytes are there they go to
- * the sink and the window moves to the front.
+ * The hot loop is laid out for few instructions: x86 shifts look at six bits of their
+ *count, so entries and the bit count may carry other things above (hence the casts to
+ *uint8_t).
+ *
+ * Input passes through a 64-bit buffer that is refilled eight bytes at a time; past the
+ *end it is fed zeros, which are counted, and using one of them is the error "truncated".
+ *Output is built behind a window of the last 32 KiB; when INFLATE_CHUNK bytes are there
+ *they go to the sink and the window moves to the front.
  */
 #include "lib/inflate.h"
 
@@ -18,9 +24,8 @@
 #include "lib/string.h"
 
 enum {
-	ENTRY_LITERAL = 1 << 15,
-	ENTRY_LINK = 1 << 14,
-	ENTRY_STOP = 1 << 13,
+	ENTRY_LINK = 1 << 15,
+	ENTRY_STOP = 1 << 14,
 	STOP_INVALID = 0,
 	STOP_END = 1,
 
@@ -33,14 +38,18 @@ enum {
 	DIST_MASK = (1 << INFLATE_DIST_BITS) - 1,
 };
 
-#define ENTRY(kind, value, extra) ((uint32_t)(value) << 16 | (kind) | (uint32_t)(extra) << 8)
+#define ENTRY_LITERAL 0x80000000u
+/* Without the code's length, which build_table adds. */
+#define ENTRY(kind, value, extra) ((uint32_t)(value) << 16 | (kind) | (uint32_t)(extra))
+#define ENTRY_LENGTH(len)         ((uint32_t)(len) | (uint32_t)(len) << 8)
 
-static const uint16_t length_base[] = { 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 15, 17, 19, 23, 27, 31,
-	35, 43, 51, 59, 67, 83, 99, 115, 131, 163, 195, 227, 258 };
-static const uint8_t length_extra[] = { 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3,
-	3, 4, 4, 4, 4, 5, 5, 5, 5, 0 };
-static const uint16_t dist_base[] = { 1, 2, 3, 4, 5, 7, 9, 13, 17, 25, 33, 49, 65, 97, 129, 193,
-	257, 385, 513, 769, 1025, 1537, 2049, 3073, 4097, 6145, 8193, 12289, 16385, 24577 };
+static const uint16_t length_base[] = {3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 15, 17, 19, 23,
+    27, 31, 35, 43, 51, 59, 67, 83, 99, 115, 131, 163, 195, 227, 258};
+static const uint8_t length_extra[] = {0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3,
+    3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 0};
+static const uint16_t dist_base[] = {1, 2, 3, 4, 5, 7, 9, 13, 17, 25, 33, 49, 65, 97, 129,
+    193, 257, 385, 513, 769, 1025, 1537, 2049, 3073, 4097, 6145, 8193, 12289, 16385,
+    24577};
 
 /* What a symbol of each alphabet means, as a table entry without the code's length. */
 static uint32_t
@@ -72,14 +81,15 @@ precode_entry(unsigned sym)
 
 struct code {
 	uint32_t *table;
-	unsigned size;	     /* entries there is room for */
+	unsigned size;       /* entries there is room for */
 	unsigned table_bits; /* of the first level */
 	const uint8_t *lens;
 	unsigned num_syms;
 	uint32_t (*entry)(unsigned sym);
 };
 
-/* Counts the lengths; false if the code is over-subscribed or leaves gaps it must not have. */
+/* Counts the lengths; false if the code is over-subscribed or leaves gaps it must not
+ * have. */
 static bool
 code_is_valid(const struct code *c, uint16_t count[MAX_CODE_BITS + 1])
 {
@@ -134,14 +144,15 @@ fill(uint32_t *table, unsigned size, unsigned first, unsigned step, uint32_t ent
 }
 
 /*
- * Builds the tables of a canonical code (RFC 1951 3.2.2). `count` of each length goes down to
- * the codes not yet placed, which tells how large a second level must be.
+ * Builds the tables of a canonical code (RFC 1951 3.2.2). `count` of each length goes
+ * down to the codes not yet placed, which tells how large a second level must be.
  */
 static bool
 build_table(const struct code *c)
 {
 	uint16_t count[MAX_CODE_BITS + 1], next[MAX_CODE_BITS + 1], sorted[NUM_LITLEN];
-	unsigned main_size = 1u << c->table_bits, main_mask = main_size - 1, used = main_size;
+	unsigned main_size = 1u << c->table_bits, main_mask = main_size - 1,
+	         used = main_size;
 	unsigned code = 0, num = 0, sub_start = 0, sub_bits = 0, sub_prefix = ~0u;
 
 	if (!code_is_valid(c, count))
@@ -154,13 +165,15 @@ build_table(const struct code *c)
 		if (c->lens[sym])
 			sorted[next[c->lens[sym]]++] = sym;
 	if (num <= 1)
-		fill(c->table, main_size, 0, 1, ENTRY(ENTRY_STOP, STOP_INVALID, 0) | 1);
+		fill(c->table, main_size, 0, 1,
+		    ENTRY(ENTRY_STOP, STOP_INVALID, 0) | ENTRY_LENGTH(1));
 	for (unsigned i = 0; i < num; i++) {
 		unsigned len = c->lens[sorted[i]];
 		uint32_t entry = c->entry(sorted[i]);
 
 		if (len <= c->table_bits) {
-			fill(c->table, main_size, code, 1u << len, entry | len);
+			fill(c->table, main_size, code, 1u << len,
+			    entry + ENTRY_LENGTH(len));
 		} else {
 			if ((code & main_mask) != sub_prefix) {
 				sub_prefix = code & main_mask;
@@ -170,10 +183,12 @@ build_table(const struct code *c)
 				if (used > c->size)
 					return false;
 				c->table[sub_prefix] =
-				    ENTRY(ENTRY_LINK, sub_start, sub_bits) | c->table_bits;
+				    ENTRY(ENTRY_LINK, sub_start, c->table_bits) |
+				    sub_bits << 8;
 			}
 			fill(c->table + sub_start, 1u << sub_bits, code >> c->table_bits,
-			    1u << (len - c->table_bits), entry | (len - c->table_bits));
+			    1u << (len - c->table_bits),
+			    entry + ENTRY_LENGTH(len - c->table_bits));
 		}
 		count[len]--;
 		code = next_code(code, len);
@@ -188,39 +203,53 @@ fail(struct inflate *z, const char *why)
 	return ERR_INVAL;
 }
 
-/* At least MIN_REFILL bits in the buffer, made-up zeros at the end of the input. */
-static inline void
-refill(struct bit_reader *b)
+/* Byte by byte near the end of the input, and made-up zeros after it. */
+static __attribute__((noinline)) void
+refill_slowly(struct bit_reader *b)
 {
-	if (likely(b->in_end - b->in >= 8)) {
-		uint64_t word;
+	uint32_t n = (uint8_t)b->num_bits;
 
-		__builtin_memcpy(&word, b->in, sizeof(word));
-		b->buf |= word << b->num_bits;
-		b->in += (63 - b->num_bits) >> 3;
-		b->num_bits |= MIN_REFILL;
-		return;
-	}
-	for (; b->num_bits <= MIN_REFILL; b->num_bits += 8) {
+	for (; n <= MIN_REFILL; n += 8) {
 		if (b->in < b->in_end)
-			b->buf |= (uint64_t)*b->in++ << b->num_bits;
+			b->buf |= (uint64_t)*b->in++ << n;
 		else
 			b->overrun++;
 	}
+	b->num_bits = n;
+}
+
+/* At least MIN_REFILL bits in the buffer. */
+static inline __attribute__((always_inline)) void
+refill(struct bit_reader *b)
+{
+	if (likely(b->in < b->fast_end)) {
+		uint64_t word;
+
+		__builtin_memcpy(&word, b->in, sizeof(word));
+		b->buf |= word << (b->num_bits & 63);
+		b->in += 7 - (b->num_bits >> 3 & 7);
+		b->num_bits |= MIN_REFILL;
+		return;
+	}
+	struct bit_reader slow = *b; /* so that the caller's copy stays in registers */
+
+	refill_slowly(&slow);
+	*b = slow;
 }
 
 /* Whether bits past the end of the input have been used. */
 static inline bool
 is_truncated(const struct bit_reader *b)
 {
-	return b->overrun > b->num_bits / 8;
+	return b->overrun > (uint8_t)b->num_bits / 8;
 }
 
-static inline void
-drop(struct bit_reader *b, unsigned n)
+/* Drops what the low byte of `e` says. */
+static inline __attribute__((always_inline)) void
+drop(struct bit_reader *b, uint32_t e)
 {
-	b->buf >>= n;
-	b->num_bits -= n;
+	b->buf >>= e & 63;
+	b->num_bits -= e; /* above bit 7 it has no meaning */
 }
 
 static inline uint32_t
@@ -232,18 +261,27 @@ take(struct bit_reader *b, unsigned n)
 	return v;
 }
 
-static inline unsigned
-entry_extra(uint32_t e)
+/* The value of a length or distance: its base and the extra bits behind its code, all
+ * dropped. */
+static inline __attribute__((always_inline)) uint32_t
+take_value(struct bit_reader *b, uint32_t e)
 {
-	return e >> 8 & 31;
+	static const uint32_t masks[32] = {0, 1, 3, 7, 0xf, 0x1f, 0x3f, 0x7f, 0xff, 0x1ff,
+	    0x3ff, 0x7ff, 0xfff, 0x1fff, 0x3fff, 0x7fff, 0xffff, 0x1ffff, 0x3ffff,
+	    0x7ffff, 0xfffff, 0x1fffff, 0x3fffff, 0x7fffff, 0xffffff, 0x1ffffff,
+	    0x3ffffff, 0x7ffffff, 0xfffffff, 0x1fffffff, 0x3fffffff, 0x7fffffff};
+	uint32_t extra = ((uint32_t)b->buf & masks[(uint8_t)e]) >> (e >> 8 & 31);
+
+	drop(b, e);
+	return (e >> 16) + extra;
 }
 
-/* The entry of the code at hand, its first-level bits dropped if it is in a second level. */
+/* The entry of a longer code, its first-level bits dropped. */
 static inline uint32_t
 follow(struct bit_reader *b, const uint32_t *table, uint32_t e)
 {
-	drop(b, e & 31);
-	return table[(e >> 16) + (b->buf & ((1u << entry_extra(e)) - 1))];
+	drop(b, e);
+	return table[(e >> 16) + (b->buf & ((1u << (e >> 8 & 15)) - 1))];
 }
 
 /* Sends what is there to the sink and keeps the window. */
@@ -295,13 +333,15 @@ copy_match(uint8_t *out, unsigned len, unsigned dist)
 }
 
 /*
- * The hot loop: symbols of one block until its end. The bit reader is a local copy that lives
- * in registers. A refill gives 56 bits: enough for two literals of the first level (22), or for
- * one length with its distance (15 + 5 + 15 + 13 = 48).
+ * The hot loop: symbols of one block until its end. The bit reader is a local copy that
+ * lives in registers. A refill gives 56 bits: three literals of the first level (33) and
+ * the next look up, or a length and a distance (15 + 5 + 15 + 13 = 48; with a distance of
+ * the first level 41).
  */
 static enum err
 inflate_codes(struct inflate *z)
 {
+	enum { ENOUGH_FOR_MATCH = 41 };
 	uint8_t *const limit = z->buf + INFLATE_WINDOW + INFLATE_CHUNK;
 	const uint32_t *const litlen = z->litlen;
 	struct bit_reader b = z->bits;
@@ -325,35 +365,52 @@ inflate_codes(struct inflate *z)
 		refill(&b);
 		e = litlen[b.buf & LITLEN_MASK];
 		if (e & ENTRY_LITERAL) {
-			drop(&b, e & 31);
+			drop(&b, e);
 			*out++ = e >> 16;
 			e = litlen[b.buf & LITLEN_MASK];
 			if (e & ENTRY_LITERAL) {
-				drop(&b, e & 31);
+				drop(&b, e);
+				*out++ = e >> 16;
+				e = litlen[b.buf & LITLEN_MASK];
+				if (e & ENTRY_LITERAL) {
+					drop(&b, e);
+					*out++ = e >> 16;
+					continue;
+				}
+			}
+		}
+		if (unlikely(e & (ENTRY_LINK | ENTRY_STOP))) {
+			if (e & ENTRY_LINK)
+				e = follow(&b, litlen, e);
+			if (e & ENTRY_LITERAL) {
+				drop(&b, e);
 				*out++ = e >> 16;
 				continue;
 			}
+			if (e & ENTRY_STOP) {
+				drop(&b, e);
+				why = (uint16_t)(e >> 16) == STOP_END
+				          ? NULL
+				          : "invalid literal or length";
+				break;
+			}
+		}
+		if ((uint8_t)b.num_bits < ENOUGH_FOR_MATCH)
 			refill(&b);
-		}
-		if (unlikely(e & ENTRY_LINK))
-			e = follow(&b, litlen, e);
-		drop(&b, e & 31);
-		if (e & ENTRY_LITERAL) {
-			*out++ = e >> 16;
-			continue;
-		}
-		if (unlikely(e & ENTRY_STOP)) {
-			why = e >> 16 == STOP_END ? NULL : "invalid literal or length";
-			break;
-		}
-		len = (e >> 16) + take(&b, entry_extra(e));
+		len = take_value(&b, e);
 
 		e = z->dist[b.buf & DIST_MASK];
-		if (unlikely(e & ENTRY_LINK))
-			e = follow(&b, z->dist, e);
-		drop(&b, e & 31);
-		dist = (e >> 16) + take(&b, entry_extra(e));
-		if (unlikely((e & ENTRY_STOP) || dist > (size_t)(out - z->buf))) {
+		if (unlikely(e & (ENTRY_LINK | ENTRY_STOP))) {
+			refill(&b);
+			if (e & ENTRY_LINK)
+				e = follow(&b, z->dist, e);
+			if (e & ENTRY_STOP) {
+				why = "invalid distance";
+				break;
+			}
+		}
+		dist = take_value(&b, e);
+		if (unlikely(dist > (size_t)(out - z->buf))) {
 			why = "invalid distance";
 			break;
 		}
@@ -366,11 +423,12 @@ inflate_codes(struct inflate *z)
 	return why ? fail(z, why) : OK;
 }
 
-/* Gives whole bytes in the bit buffer back; bits up to the next byte boundary are dropped. */
+/* Gives whole bytes in the bit buffer back; bits up to the next byte boundary are
+ * dropped. */
 static void
 align_to_byte(struct bit_reader *b)
 {
-	unsigned unused = b->num_bits / 8;
+	unsigned unused = (uint8_t)b->num_bits / 8;
 
 	if (!is_truncated(b)) {
 		b->in -= unused - b->overrun;
@@ -418,15 +476,15 @@ inflate_stored(struct inflate *z)
 static bool
 build_litlen(struct inflate *z, unsigned num)
 {
-	return build_table(&(struct code){ z->litlen, ARRAY_SIZE(z->litlen),
-	    INFLATE_LITLEN_BITS, z->lens, num, litlen_entry });
+	return build_table(&(struct code){z->litlen, ARRAY_SIZE(z->litlen),
+	    INFLATE_LITLEN_BITS, z->lens, num, litlen_entry});
 }
 
 static bool
 build_dist(struct inflate *z, const uint8_t *lens, unsigned num)
 {
 	return build_table(&(struct code){
-	    z->dist, ARRAY_SIZE(z->dist), INFLATE_DIST_BITS, lens, num, dist_entry });
+	    z->dist, ARRAY_SIZE(z->dist), INFLATE_DIST_BITS, lens, num, dist_entry});
 }
 
 /* RFC 1951 3.2.6: the fixed codes. */
@@ -438,7 +496,8 @@ inflate_fixed(struct inflate *z)
 	memset(z->lens + 256, 7, 24);
 	memset(z->lens + 280, 8, 8);
 	memset(z->lens + NUM_LITLEN, 5, NUM_DIST);
-	if (!build_litlen(z, NUM_LITLEN) || !build_dist(z, z->lens + NUM_LITLEN, NUM_DIST))
+	if (!build_litlen(z, NUM_LITLEN) ||
+	    !build_dist(z, z->lens + NUM_LITLEN, NUM_DIST))
 		return fail(z, "fixed code");
 	return inflate_codes(z);
 }
@@ -457,7 +516,7 @@ read_lengths(struct inflate *z, unsigned total)
 
 		refill(b);
 		e = z->precode[b->buf & 127];
-		drop(b, e & 31);
+		drop(b, e);
 		sym = e >> 16;
 		len = sym;
 		if ((e & ENTRY_STOP) || (sym == 16 && n == 0))
@@ -486,10 +545,10 @@ read_lengths(struct inflate *z, unsigned total)
 static enum err
 inflate_dynamic(struct inflate *z)
 {
-	static const uint8_t order[19] = { 16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2,
-		14, 1, 15 };
+	static const uint8_t order[19] = {
+	    16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15};
 	struct bit_reader *b = &z->bits;
-	uint8_t pre_lens[19] = { 0 };
+	uint8_t pre_lens[19] = {0};
 	unsigned num_litlen, num_dist, num_pre;
 	enum err err;
 
@@ -503,14 +562,15 @@ inflate_dynamic(struct inflate *z)
 		refill(b);
 		pre_lens[order[i]] = take(b, 3);
 	}
-	if (!build_table(&(struct code){ z->precode, 128, 7, pre_lens, 19, precode_entry }))
+	if (!build_table(&(struct code){z->precode, 128, 7, pre_lens, 19, precode_entry}))
 		return fail(z, "invalid code of code lengths");
 	err = read_lengths(z, num_litlen + num_dist);
 	if (err)
 		return err;
 	if (z->lens[END_OF_BLOCK] == 0)
 		return fail(z, "no end of block");
-	if (!build_dist(z, z->lens + num_litlen, num_dist) || !build_litlen(z, num_litlen))
+	if (!build_dist(z, z->lens + num_litlen, num_dist) ||
+	    !build_litlen(z, num_litlen))
 		return fail(z, "invalid code");
 	return inflate_codes(z);
 }
@@ -593,8 +653,8 @@ load_le32(const uint8_t *p)
 }
 
 enum err
-gzip_member(struct inflate *z, const uint8_t *in, size_t n, size_t *used, inflate_sink sink,
-    void *arg)
+gzip_member(struct inflate *z, const uint8_t *in, size_t n, size_t *used,
+    inflate_sink sink, void *arg)
 {
 	size_t header = gzip_header(z, in, n);
 	enum err err;
@@ -602,7 +662,11 @@ gzip_member(struct inflate *z, const uint8_t *in, size_t n, size_t *used, inflat
 	if (header == 0)
 		return ERR_INVAL;
 	z->error = NULL;
-	z->bits = (struct bit_reader){ .in = in + header, .in_end = in + n };
+	z->bits = (struct bit_reader){
+	    .in = in + header,
+	    .in_end = in + n,
+	    .fast_end = n >= header + 8 ? in + n - 7 : in,
+	};
 	z->out = z->out_sent = z->buf;
 	z->sink = sink;
 	z->sink_arg = arg;

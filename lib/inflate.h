@@ -1,7 +1,8 @@
 /*
- * Decompression: DEFLATE (RFC 1951) in the gzip format (RFC 1952). The input is one buffer;
- * the output goes to a sink in pieces of up to INFLATE_CHUNK bytes, so no more than the state
- * below is held in memory. Any input is safe; what is wrong with it is said in ->error.
+ * Decompression: DEFLATE (RFC 1951) in the gzip format (RFC 1952). The input is one
+ * buffer; the output goes to a sink in pieces of up to INFLATE_CHUNK bytes, so no more
+ * than the state below is held in memory. Any input is safe; what is wrong with it is
+ * said in ->error.
  */
 #pragma once
 
@@ -11,10 +12,12 @@
 enum {
 	INFLATE_WINDOW = 32768,
 	INFLATE_CHUNK = 65536,
-	INFLATE_SLACK = 320, /* a match (258) and what word-wise copying writes too much */
+	INFLATE_SLACK =
+	    320, /* a match (258) and what word-wise copying writes too much */
 	INFLATE_LITLEN_BITS = 11,
 	INFLATE_DIST_BITS = 8,
-	/* Largest tables any code makes with these first-level sizes (zlib's examples/enough.c). */
+	/* Largest tables any code makes with these first-level sizes (zlib's
+	   examples/enough.c). */
 	INFLATE_LITLEN_TABLE = 2342,
 	INFLATE_DIST_TABLE = 402,
 };
@@ -27,9 +30,10 @@ struct inflate {
 	const char *error;
 	struct bit_reader {
 		const uint8_t *in, *in_end;
+		const uint8_t *fast_end; /* before it eight bytes can be read */
 		uint64_t buf;
-		uint32_t num_bits;
-		uint32_t overrun; /* zero bytes made up past in_end */
+		uint32_t num_bits; /* in the low byte */
+		uint32_t overrun;  /* zero bytes made up past in_end */
 	} bits;
 	uint8_t *out, *out_sent;
 	inflate_sink sink;
@@ -47,9 +51,10 @@ struct inflate {
 bool gzip_is(const uint8_t *in, size_t n);
 
 /*
- * Decompresses one gzip member at in[n]; *used gets its length. ERR_INVAL: damaged input (see
- * ->error), some output may have gone to the sink already. What follows is the caller's: members may
- * be concatenated.
+ * Decompresses one gzip member at in[n]; *used gets its length. ERR_INVAL: damaged input
+ * (see
+ * ->error), some output may have gone to the sink already. What follows is the caller's:
+ * members may be concatenated.
  */
-enum err gzip_member(struct inflate *, const uint8_t *in, size_t n, size_t *used,
-    inflate_sink, void *arg);
+enum err gzip_member(
+    struct inflate *, const uint8_t *in, size_t n, size_t *used, inflate_sink, void *arg);

@@ -1,4 +1,5 @@
-/* Names, links, renames and permissions: results and errno values, as root and as a user. */
+/* Names, links, renames and permissions: results and errno values, as root and as a user.
+ */
 #define _GNU_SOURCE
 #include "tests/guest/fs_util.h"
 
@@ -374,16 +375,16 @@ umask_applies(void)
 }
 
 static const struct test tests[] = {
-	TEST(open_creates_and_checks),
-	TEST(open_flags_work),
-	TEST(paths_walk),
-	TEST(names_are_removed),
-	TEST(links_count),
-	TEST(renames_follow_the_rules),
-	TEST(rename_keeps_open_files_and_cwd),
-	TEST(permissions_hold),
-	TEST(set_group_id_directories_pass_it_on),
-	TEST(umask_applies),
+    TEST(open_creates_and_checks),
+    TEST(open_flags_work),
+    TEST(paths_walk),
+    TEST(names_are_removed),
+    TEST(links_count),
+    TEST(renames_follow_the_rules),
+    TEST(rename_keeps_open_files_and_cwd),
+    TEST(permissions_hold),
+    TEST(set_group_id_directories_pass_it_on),
+    TEST(umask_applies),
 };
 
 RUN_TESTS(tests)

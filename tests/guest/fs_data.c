@@ -65,8 +65,8 @@ static void
 vectors_transfer(void)
 {
 	char a[4], b[8];
-	struct iovec out[3] = { { "abc", 3 }, { "", 0 }, { "defgh", 5 } };
-	struct iovec in[2] = { { a, 4 }, { b, 8 } };
+	struct iovec out[3] = {{"abc", 3}, {"", 0}, {"defgh", 5}};
+	struct iovec in[2] = {{a, 4}, {b, 8}};
 	int fd;
 
 	begin();
@@ -141,7 +141,7 @@ directories_list(void)
 static void
 times_are_kept(void)
 {
-	struct timespec ts[2] = { { 1000, 5 }, { 2000, 999999999 } };
+	struct timespec ts[2] = {{1000, 5}, {2000, 999999999}};
 	struct stat st, before;
 	int fd;
 
@@ -166,9 +166,9 @@ times_are_kept(void)
 	put("g", "");
 	CHECK_EQ(stat(".", &st), 0);
 	CHECK(st.st_mtim.tv_sec > before.st_mtim.tv_sec ||
-	    st.st_mtim.tv_nsec > before.st_mtim.tv_nsec);
+	      st.st_mtim.tv_nsec > before.st_mtim.tv_nsec);
 	CHECK_EQ(symlink("f", "l"), 0);
-	ts[0] = ts[1] = (struct timespec){ 77, 0 };
+	ts[0] = ts[1] = (struct timespec){77, 0};
 	CHECK_EQ(utimensat(AT_FDCWD, "l", ts, AT_SYMLINK_NOFOLLOW), 0);
 	CHECK_EQ(lstat("l", &st), 0);
 	CHECK_EQ(st.st_mtim.tv_sec, 77);
@@ -221,7 +221,7 @@ openat2_resolves_within(void)
 {
 	struct {
 		uint64_t flags, mode, resolve;
-	} how = { O_RDONLY, 0, 8 /* RESOLVE_BENEATH */ };
+	} how = {O_RDONLY, 0, 8 /* RESOLVE_BENEATH */};
 	struct stat st;
 	int fd, f;
 
@@ -312,7 +312,8 @@ fifos_join_readers_and_writers(void)
 static void
 locks_exclude(void)
 {
-	struct flock fl = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 10, .l_len = 10 };
+	struct flock fl = {
+	    .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 10, .l_len = 10};
 	int a, b, status;
 
 	begin();
@@ -375,7 +376,8 @@ mounts_come_and_go(void)
 	begin();
 	CHECK_EQ(mkdir("m", 0755), 0);
 	put("m/below", "x");
-	CHECK_EQ(mount("src", "m", "tmpfs", MS_NOSUID | MS_NODEV, "size=64k,mode=700"), 0);
+	CHECK_EQ(
+	    mount("src", "m", "tmpfs", MS_NOSUID | MS_NODEV, "size=64k,mode=700"), 0);
 	CHECK_ERR(access("m/below", F_OK), ENOENT);
 	CHECK_EQ(statfs("m", &st), 0);
 	CHECK_EQ(st.f_type, 0x01021994);
@@ -398,7 +400,7 @@ mounts_come_and_go(void)
 	close(fd);
 	fd = open("m/big", O_CREAT | O_WRONLY, 0600);
 	for (int i = 0; i < 100; i++) {
-		char page[4096] = { 1 };
+		char page[4096] = {1};
 		ssize_t n = write(fd, page, sizeof(page));
 
 		if (n < 0) {
@@ -492,7 +494,7 @@ mapped_files_share_pages(void)
 static void
 devices_behave(void)
 {
-	char buf[64] = { 1 };
+	char buf[64] = {1};
 	int fd = open("/dev/null", O_RDWR);
 	struct stat st;
 
@@ -592,22 +594,22 @@ attributes_beyond_are_not_supported(void)
 }
 
 static const struct test tests[] = {
-	TEST(files_have_holes),
-	TEST(vectors_transfer),
-	TEST(directories_list),
-	TEST(times_are_kept),
-	TEST(at_calls_start_at_descriptors),
-	TEST(openat2_resolves_within),
-	TEST(copies_between_files),
-	TEST(fifos_join_readers_and_writers),
-	TEST(locks_exclude),
-	TEST(mounts_come_and_go),
-	TEST(chroot_confines),
-	TEST(programs_that_run_are_not_written),
-	TEST(mapped_files_share_pages),
-	TEST(devices_behave),
-	TEST(proc_tells_about_processes),
-	TEST(attributes_beyond_are_not_supported),
+    TEST(files_have_holes),
+    TEST(vectors_transfer),
+    TEST(directories_list),
+    TEST(times_are_kept),
+    TEST(at_calls_start_at_descriptors),
+    TEST(openat2_resolves_within),
+    TEST(copies_between_files),
+    TEST(fifos_join_readers_and_writers),
+    TEST(locks_exclude),
+    TEST(mounts_come_and_go),
+    TEST(chroot_confines),
+    TEST(programs_that_run_are_not_written),
+    TEST(mapped_files_share_pages),
+    TEST(devices_behave),
+    TEST(proc_tells_about_processes),
+    TEST(attributes_beyond_are_not_supported),
 };
 
 RUN_TESTS(tests)

@@ -47,7 +47,7 @@ on_end(void *arg)
 	return OK;
 }
 
-static const struct cpio_ops ops = { on_entry, on_data, on_end };
+static const struct cpio_ops ops = {on_entry, on_data, on_end};
 
 /* An archive under construction. */
 struct archive {
@@ -63,15 +63,17 @@ pad(struct archive *a)
 }
 
 static void
-add(struct archive *a, const char *magic, const char *name, unsigned mode, const char *contents)
+add(struct archive *a, const char *magic, const char *name, unsigned mode,
+    const char *contents)
 {
 	size_t size = strlen(contents), name_len = strlen(name) + 1;
 	unsigned sum = 0;
 
 	for (size_t i = 0; i < size; i++)
 		sum += (unsigned char)contents[i];
-	a->len += sprintf(a->data + a->len, "%s%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X",
-	    magic, 1, mode, 0, 0, 1, 0, (unsigned)size, 0, 0, 0, 0, (unsigned)name_len,
+	a->len += sprintf(a->data + a->len,
+	    "%s%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X", magic, 1, mode, 0,
+	    0, 1, 0, (unsigned)size, 0, 0, 0, 0, (unsigned)name_len,
 	    magic[5] == '2' ? sum : 0);
 	memcpy(a->data + a->len, name, name_len);
 	a->len += name_len;
@@ -92,12 +94,14 @@ make(struct archive *a)
 	add(a, "070701", "TRAILER!!!", 0, "");
 }
 
-static const char want[] = "bin 40755 0{};bin/sh 100755 5{hello};"
-			   "etc/a-longer-name 100644 14{sum is checked};link 120777 6{bin/sh};";
+static const char want[] =
+    "bin 40755 0{};bin/sh 100755 5{hello};"
+    "etc/a-longer-name 100644 14{sum is checked};link 120777 6{bin/sh};";
 
 /* Feeds in pieces of `piece` bytes. */
 static enum err
-parse(const char *data, size_t n, size_t piece, struct report *r, struct cpio *c, size_t *total)
+parse(const char *data, size_t n, size_t piece, struct report *r, struct cpio *c,
+    size_t *total)
 {
 	enum err err = OK;
 
@@ -120,7 +124,7 @@ parse(const char *data, size_t n, size_t piece, struct report *r, struct cpio *c
 KTEST(cpio_reports_members_however_the_text_is_cut)
 {
 	struct archive a;
-	struct report r = { .result = OK };
+	struct report r = {.result = OK};
 	struct cpio c;
 	size_t total;
 
@@ -136,7 +140,7 @@ KTEST(cpio_reports_members_however_the_text_is_cut)
 KTEST(cpio_knows_when_more_must_come)
 {
 	struct archive a;
-	struct report r = { .result = OK };
+	struct report r = {.result = OK};
 	struct cpio c;
 	size_t total, boundaries = 0;
 
@@ -155,21 +159,22 @@ KTEST(cpio_refuses_damage_by_name)
 		size_t offset;
 		const char *text, *error;
 	} damages[] = {
-		{ 0, "07070x", "no member header where one should be" },
-		{ 5, "7", "no member header where one should be" },
-		{ 20, "g", "not a number in a member header" },
-		{ 94, "FFFFFFFF", "bad name length" },
-		{ 94, "00000000", "bad name length" },
-		{ 94, "00000003", "name not terminated" },
+	    {0, "07070x", "no member header where one should be"},
+	    {5, "7", "no member header where one should be"},
+	    {20, "g", "not a number in a member header"},
+	    {94, "FFFFFFFF", "bad name length"},
+	    {94, "00000000", "bad name length"},
+	    {94, "00000003", "name not terminated"},
 	};
 	struct archive a;
-	struct report r = { .result = OK };
+	struct report r = {.result = OK};
 	struct cpio c;
 	size_t total;
 
 	for (unsigned i = 0; i < ARRAY_SIZE(damages); i++) {
 		make(&a);
-		memcpy(a.data + damages[i].offset, damages[i].text, strlen(damages[i].text));
+		memcpy(
+		    a.data + damages[i].offset, damages[i].text, strlen(damages[i].text));
 		CHECK_EQ(parse(a.data, a.len, a.len, &r, &c, &total), ERR_INVAL);
 		CHECK(!strcmp(c.error, damages[i].error));
 	}
@@ -178,7 +183,7 @@ KTEST(cpio_refuses_damage_by_name)
 KTEST(cpio_checks_the_sum_of_the_contents)
 {
 	struct archive a;
-	struct report r = { .result = OK };
+	struct report r = {.result = OK};
 	struct cpio c;
 	size_t total;
 
@@ -193,7 +198,7 @@ KTEST(cpio_checks_the_sum_of_the_contents)
 KTEST(cpio_returns_what_a_callback_says)
 {
 	struct archive a;
-	struct report r = { .result = ERR_NOSPC };
+	struct report r = {.result = ERR_NOSPC};
 	struct cpio c;
 	size_t total;
 
@@ -205,7 +210,7 @@ KTEST(cpio_returns_what_a_callback_says)
 KTEST(cpio_survives_changed_bytes)
 {
 	uint32_t seed = 7;
-	struct report r = { .result = OK };
+	struct report r = {.result = OK};
 	struct archive a;
 	struct cpio c;
 	size_t total;

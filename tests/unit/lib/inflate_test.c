@@ -41,7 +41,7 @@ static struct bytes
 compress(const uint8_t *data, size_t n, const char *options)
 {
 	char name[] = "/tmp/inflate_test.XXXXXX", command[128];
-	struct bytes out = { .size = n + n / 100 + 4096 };
+	struct bytes out = {.size = n + n / 100 + 4096};
 	int fd = mkstemp(name);
 	FILE *f;
 
@@ -59,11 +59,13 @@ compress(const uint8_t *data, size_t n, const char *options)
 
 enum { KINDS = 6 };
 
-/* Data of different nature: zeros, noise, words, long runs, short periods, far repeats. */
+/* Data of different nature: zeros, noise, words, long runs, short periods, far repeats.
+ */
 static void
 make_data(unsigned kind, uint8_t *p, size_t n)
 {
-	static const char *const words[] = { "kernel ", "page ", "the ", "of ", "a ", "inode\n" };
+	static const char *const words[] = {
+	    "kernel ", "page ", "the ", "of ", "a ", "inode\n"};
 
 	for (size_t i = 0; i < n;) {
 		const char *w = words[rnd() % 6];
@@ -105,14 +107,14 @@ decompress(const uint8_t *in, size_t n, struct bytes *out, size_t *used)
 
 KTEST(inflate_undoes_gzip_of_all_kinds_and_levels)
 {
-	static const size_t sizes[] = { 0, 1, 2, 100, 32768, 65535, 65536, 98304, 300001 };
-	static const char *const levels[] = { "-1", "-6", "-9" };
+	static const size_t sizes[] = {0, 1, 2, 100, 32768, 65535, 65536, 98304, 300001};
+	static const char *const levels[] = {"-1", "-6", "-9"};
 
 	for (unsigned kind = 0; kind < KINDS; kind++) {
 		for (unsigned s = 0; s < ARRAY_SIZE(sizes); s++) {
 			size_t n = sizes[s], used = 0;
 			uint8_t *data = malloc(n + 1);
-			struct bytes out = { malloc(n + 1), 0, n }, gz;
+			struct bytes out = {malloc(n + 1), 0, n}, gz;
 
 			make_data(kind, data, n);
 			gz = compress(data, n, levels[(kind + s) % 3]);
@@ -130,7 +132,7 @@ KTEST(inflate_undoes_gzip_of_all_kinds_and_levels)
 KTEST(inflate_refuses_every_truncation)
 {
 	uint8_t data[5000];
-	struct bytes out = { malloc(sizeof(data)), 0, sizeof(data) }, gz;
+	struct bytes out = {malloc(sizeof(data)), 0, sizeof(data)}, gz;
 	size_t used;
 
 	make_data(2, data, sizeof(data));
@@ -142,13 +144,13 @@ KTEST(inflate_refuses_every_truncation)
 }
 
 /*
- * A changed bit after the header is found, at the latest by the checksum; except padding before
- * the trailer, which changes nothing.
+ * A changed bit after the header is found, at the latest by the checksum; except padding
+ * before the trailer, which changes nothing.
  */
 KTEST(inflate_finds_every_changed_bit)
 {
 	uint8_t data[600];
-	struct bytes out = { malloc(1 << 20), 0, 1 << 20 }, gz;
+	struct bytes out = {malloc(1 << 20), 0, 1 << 20}, gz;
 	size_t used;
 
 	make_data(2, data, sizeof(data));
@@ -161,7 +163,8 @@ KTEST(inflate_finds_every_changed_bit)
 		if (err)
 			CHECK(err == ERR_INVAL || err == ERR_NOSPC);
 		else
-			CHECK(bit / 8 == gz.len - 9 && !memcmp(out.data, data, sizeof(data)));
+			CHECK(bit / 8 == gz.len - 9 &&
+			      !memcmp(out.data, data, sizeof(data)));
 		gz.data[bit / 8] ^= 1 << bit % 8;
 	}
 	free(gz.data);
@@ -172,13 +175,13 @@ KTEST(inflate_finds_every_changed_bit)
 KTEST(inflate_survives_noise)
 {
 	uint8_t data[3000];
-	struct bytes out = { malloc(1 << 20), 0, 1 << 20 };
+	struct bytes out = {malloc(1 << 20), 0, 1 << 20};
 	size_t used;
 
 	for (unsigned round = 0; round < 3000; round++) {
 		unsigned n = 10 + rnd() % 400;
-		struct bytes gz = { data, n, n };
-		static const uint8_t header[10] = { 0x1f, 0x8b, 8 };
+		struct bytes gz = {data, n, n};
+		static const uint8_t header[10] = {0x1f, 0x8b, 8};
 
 		make_data(1, data, n);
 		memcpy(data, header, sizeof(header));
@@ -192,11 +195,11 @@ KTEST(inflate_survives_noise)
 KTEST(inflate_reads_optional_header_fields)
 {
 	/* FEXTRA (3 bytes), FNAME "n", FCOMMENT "c"; a stored block "hi". */
-	static const uint8_t gz[] = { 0x1f, 0x8b, 8, 4 | 8 | 16, 0, 0, 0, 0, 0, 3, 3, 0, 1, 2, 3,
-		'n', 0, 'c', 0, 1, 2, 0, 0xfd, 0xff, 'h', 'i', 0xac, 0x2a, 0x93, 0xd8, 2, 0, 0, 0,
-		'x', 'y' };
+	static const uint8_t gz[] = {0x1f, 0x8b, 8, 4 | 8 | 16, 0, 0, 0, 0, 0, 3, 3, 0, 1,
+	    2, 3, 'n', 0, 'c', 0, 1, 2, 0, 0xfd, 0xff, 'h', 'i', 0xac, 0x2a, 0x93, 0xd8,
+	    2, 0, 0, 0, 'x', 'y'};
 	uint8_t text[8];
-	struct bytes out = { text, 0, sizeof(text) };
+	struct bytes out = {text, 0, sizeof(text)};
 	size_t used;
 
 	CHECK_EQ(decompress(gz, sizeof(gz), &out, &used), OK);
@@ -209,7 +212,7 @@ KTEST(inflate_reads_optional_header_fields)
 KTEST(inflate_returns_what_the_sink_says)
 {
 	uint8_t data[1000];
-	struct bytes out = { data, 0, 10 }, gz;
+	struct bytes out = {data, 0, 10}, gz;
 	size_t used;
 
 	make_data(2, data, sizeof(data));
