@@ -41,6 +41,7 @@ SRCS_kernel := \
 	kernel/platform.c \
 	kernel/random.c \
 	kernel/symbols.c \
+	kernel/syslog.c
 
 SRCS_kernel_x86 := \
 	kernel/x86/apic.c \

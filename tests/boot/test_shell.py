@@ -1,5 +1,6 @@
 """Busybox at the prompt: what a person types, and what comes back."""
 import re
+import time
 
 
 def test_pipeline(shell):
@@ -16,7 +17,7 @@ def test_background_job_and_kill(shell):
 def test_ps_shows_init_and_the_shell(shell):
     lines = shell.run("ps").splitlines()
     assert any(re.match(r"\s*1 root .*init", line) for line in lines)
-    assert any(line.rstrip().endswith("ps") for line in lines)
+    assert any(re.search(r"-/bin/sh$", line) for line in lines)
 
 
 def test_free_adds_up(shell):
@@ -41,21 +42,22 @@ def test_exit_status_and_signals(shell):
 
 
 def test_ctrl_c_ends_the_foreground_job(shell):
-    shell.send("sleep 1000\n")
-    shell.expect(r"sleep 1000\n")
+    # Typed only once the shell has given the terminal back: its own line editor takes ^C as a key.
+    shell.send("sh -c 'echo go; sleep 1000'\n")
+    shell.expect(r"^go\n")
     shell.send("\x03")
     shell.prompt()
     assert "sleep 1000" not in shell.run("ps | grep -v grep")
 
 
 def test_ctrl_z_stops_and_fg_goes_on(shell):
-    shell.send("cat\n")
-    shell.expect(r"cat\n")
+    shell.send("sh -c 'echo go; exec cat'\n")
+    shell.expect(r"^go\n")
     shell.send("\x1a")
     shell.expect("Stopped")
     shell.prompt()
     shell.send("fg\n")
-    shell.expect("cat\n")
+    shell.expect(r"exec cat.\n")
     shell.send("hello\n")
     shell.expect("hello\nhello\n")
     shell.send("\x04")
@@ -64,8 +66,12 @@ def test_ctrl_z_stops_and_fg_goes_on(shell):
 
 def test_vi_edits_a_file(shell):
     shell.send("vi /tmp/v\n")
-    shell.expect(r"/tmp/v")
-    shell.send("ihello from vi\x1b:wq\n")
+    shell.expect(r"/tmp/v 1/1")
+    shell.send("ihello from vi")
+    shell.expect("hello from vi")
+    shell.send("\x1b")
+    time.sleep(0.5)  # an escape key is one only when nothing follows it at once
+    shell.send(":wq\n")
     shell.prompt()
     assert shell.run("cat /tmp/v") == "hello from vi\n"
 

@@ -20,9 +20,9 @@ class VM:
     Everything the guest writes is kept in `text`; expect() reads on from where the last one matched.
     A panic in the guest fails an expect at once, unless that is what it waits for."""
 
-    def __init__(self, limit=60, **kw):
+    def __init__(self, limit=30, **kw):
         self.limit, self.text, self.at = limit, "", 0
-        self.folder_socket = None
+        self.is_wide = False
         kw.setdefault("no_reboot", True)
         kw.setdefault("nic", "none")
         self.options = qemulib.Options(**kw)
@@ -105,6 +105,10 @@ class VM:
 
     def run(self, command, limit=None):
         """Types a shell command at the prompt; returns what it printed."""
+        if not self.is_wide:
+            # Or the shell's line editor breaks long commands into lines.
+            self.is_wide = True
+            self.run("stty rows 50 cols 1000", limit)
         self.send(command + "\n")
         self.expect(re.escape(command[-20:]) + r"\n", limit)
         start = self.at
