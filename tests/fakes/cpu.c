@@ -7,6 +7,7 @@ uint64_t fake_cr3, fake_cr4;
 unsigned fake_invlpg_count, fake_cr3_writes, fake_cr4_writes;
 vaddr_t fake_invlpg_last;
 struct cpuid fake_cpuid;
+struct cpuid (*fake_cpuid_leaf)(uint32_t leaf, uint32_t subleaf);
 
 void
 ipi_call(const struct cpumask *mask, void (*fn)(void *), void *arg)

@@ -1,5 +1,7 @@
-/* Shadows kernel/x86/cpu.h: registers are variables, and the TLB's instructions are
- * counted. */
+/*
+ * Shadows kernel/x86/cpu.h: registers are variables, and the TLB's instructions are
+ * counted. Model-specific registers and the TSC are the test's own functions.
+ */
 #pragma once
 
 #include "lib/types.h"
@@ -14,13 +16,44 @@ extern uint64_t fake_cr3, fake_cr4;
 extern unsigned fake_invlpg_count, fake_cr3_writes, fake_cr4_writes;
 extern vaddr_t fake_invlpg_last;
 extern struct cpuid fake_cpuid; /* for every leaf */
+/* When set, asked instead. */
+extern struct cpuid (*fake_cpuid_leaf)(uint32_t leaf, uint32_t subleaf);
+
+/* Given by tests of code that uses them. */
+uint64_t fake_rdmsr(uint32_t msr);
+void fake_wrmsr(uint32_t msr, uint64_t v);
+uint64_t fake_rdtsc(void);
+
+enum { MSR_APIC_BASE = 0x1b, MSR_TSC_DEADLINE = 0x6e0, MSR_X2APIC_BASE = 0x800 };
 
 static inline struct cpuid
 cpuid(uint32_t leaf, uint32_t subleaf)
 {
-	(void)leaf;
-	(void)subleaf;
-	return fake_cpuid;
+	return fake_cpuid_leaf ? fake_cpuid_leaf(leaf, subleaf) : fake_cpuid;
+}
+
+static inline uint64_t
+rdmsr(uint32_t msr)
+{
+	return fake_rdmsr(msr);
+}
+
+static inline void
+wrmsr(uint32_t msr, uint64_t v)
+{
+	fake_wrmsr(msr, v);
+}
+
+static inline uint64_t
+rdtsc(void)
+{
+	return fake_rdtsc();
+}
+
+static inline uint64_t
+rdtsc_ordered(void)
+{
+	return fake_rdtsc();
 }
 
 /* As the processor does: the no-flush bit is not kept. */
