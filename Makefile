@@ -49,7 +49,6 @@ SRCS_kernel_x86 := \
 	kernel/x86/backtrace.c \
 	kernel/x86/context.c \
 	kernel/x86/cpu_init.c \
-	kernel/x86/cpuinfo.c \
 	kernel/x86/descriptors.c \
 	kernel/x86/entry.asm \
 	kernel/x86/features.c \

@@ -121,7 +121,8 @@ show_noted(struct cpu *c)
 	say("CPU %u, thread %s:%s", c->id, n->thread ? n->thread->name : "none",
 	    n->is_user ? " user mode" : "");
 	for (unsigned i = 0; i < n->depth; i++) {
-		symbol_format(n->addresses[i], text, sizeof(text));
+		/* All but the first are return addresses: look up the call. */
+		symbol_format(n->addresses[i] - (i > 0), text, sizeof(text));
 		say("  [<%016lx>] %s", n->addresses[i], text);
 	}
 }

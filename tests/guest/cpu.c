@@ -400,7 +400,7 @@ a_kernel_like_gs_base_is_harmless(void)
 	if (pid == 0) {
 		asm_("wrgsbase %0" ::"r"(0xffffffff80000000));
 		for (int i = 0; i < 100000; i++)
-			getppid();
+			syscall(SYS_getpid);
 		asm_("int3");
 	}
 	CHECK_EQ(waitpid(pid, &status, 0), pid);
