@@ -325,11 +325,13 @@ process_sid(struct process *p)
 uint32_t
 process_parent_pid(struct process *p)
 {
+	const struct process *parent;
 	uint32_t pid;
 
-	spin_lock(&proc_tree_lock);
-	pid = p->parent ? p->parent->pid : 0;
-	spin_unlock(&proc_tree_lock);
+	rcu_read_lock(); /* a parent is left by its children before it is freed */
+	parent = rcu_dereference(p->parent);
+	pid = parent ? parent->pid : 0;
+	rcu_read_unlock();
 	return pid;
 }
 
