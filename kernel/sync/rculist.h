@@ -1,7 +1,7 @@
 /*
- * Lists that are read under RCU (kernel/sync/rcu.h) while a writer, holding whatever lock the list
- * has, adds and removes. A removed node keeps its links, so a reader that stands on it finds the
- * way on; it may be freed or added again only after a grace period.
+ * Lists that are read under RCU (kernel/sync/rcu.h) while a writer, holding whatever lock
+ * the list has, adds and removes. A removed node keeps its links, so a reader that stands
+ * on it finds the way on; it may be freed or added again only after a grace period.
  */
 #pragma once
 
@@ -38,5 +38,5 @@ rcu_list_remove(struct list *node)
 
 #define rcu_list_for_each(pos, l, member) \
 	for (pos = list_entry(rcu_dereference((l)->next), __typeof__(*pos), member); \
-	     &pos->member != (l); \
-	     pos = list_entry(rcu_dereference(pos->member.next), __typeof__(*pos), member))
+	     &pos->member != (l); pos = list_entry(rcu_dereference(pos->member.next), \
+	                              __typeof__(*pos), member))

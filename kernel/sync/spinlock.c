@@ -1,6 +1,11 @@
 /*
  * Spinlocks: the contended path, and the checking versions of debug builds.
  *
+ * Waiters queue by ticket; only the head of the queue looks at the lock itself. In a
+ * virtual machine the host may stop any CPU for milliseconds, and if it is the one whose
+ * turn has come, all behind it wait for it while the lock is free. There the lock goes to
+ * whoever runs.
+ *
  * A debug build keeps for each CPU the stack of locks it holds, with the places that took
  * them. As holding a spinlock keeps interrupts off, that is exact: no other code runs on
  * the CPU between (but NMI handlers, which nest properly). The run-queue lock, taken by
@@ -13,12 +18,20 @@
 #include "kernel/panic.h"
 #include "kernel/sched/thread.h"
 #include "kernel/time/clock.h"
+#include "kernel/x86/features.h"
 
 enum {
 	MAX_HELD = 24,
 	SPINS_PER_LOOK = 1 << 14, /* pauses between two looks at the clock */
 	BREAK_SPINS =
 	    1 << 24, /* after lock_checks_off: pauses until a lock is just taken */
+};
+
+/* A wait for a lock, to see that it takes too long. */
+struct spin_watch {
+	nsec_t start_ns;
+	uint32_t num_spins;
+	bool is_reported;
 };
 
 struct held_locks {
@@ -53,31 +66,71 @@ report_long_spin(const struct spinlock *l)
 	    l->caller);
 }
 
-/* Spins until `ticket` is served. */
-void
-spin_wait(struct spinlock *l, uint16_t ticket)
+/* One pause of a wait. True: a panic is under way, and the lock is not to be waited for.
+ */
+static bool
+spin_pause(struct spinlock *l, struct spin_watch *w)
 {
-	nsec_t start = 0;
-	bool is_reported = false;
+	nsec_t now;
 
-	for (uint32_t n = 1; __atomic_load_n(&l->served, __ATOMIC_ACQUIRE) != ticket;
-	     n++) {
-		cpu_relax();
-		if (unlikely(n % BREAK_SPINS == 0) && checks_off) {
-			l->served = ticket;
-			return;
-		}
-		if (!CONFIG_DEBUG || n % SPINS_PER_LOOK || is_reported || checks_off)
-			continue;
-		nsec_t now = clock_now_ns();
-
-		if (!start)
-			start = now;
-		if (now - start > NSEC_PER_SEC) {
-			is_reported = true;
-			report_long_spin(l);
-		}
+	cpu_relax();
+	w->num_spins++;
+	if (unlikely(w->num_spins % BREAK_SPINS == 0) && checks_off)
+		return true;
+	if (!CONFIG_DEBUG || w->num_spins % SPINS_PER_LOOK || w->is_reported ||
+	    checks_off)
+		return false;
+	now = clock_now_ns();
+	if (!w->start_ns)
+		w->start_ns = now;
+	if (now - w->start_ns > NSEC_PER_SEC) {
+		w->is_reported = true;
+		report_long_spin(l);
 	}
+	return false;
+}
+
+/* Waits in the queue, then for the holder, and takes the lock with the place at the head.
+ */
+static void
+wait_in_queue(struct spinlock *l, struct spin_watch *w)
+{
+	uint8_t ticket = __atomic_fetch_add(&l->next, 1, __ATOMIC_RELAXED);
+	uint16_t old;
+
+	__atomic_fetch_add(&l->num_waiting, 1, __ATOMIC_RELAXED);
+	while (__atomic_load_n(&l->served, __ATOMIC_ACQUIRE) != ticket)
+		if (spin_pause(l, w))
+			return;
+	do {
+		while ((old = __atomic_load_n(&l->word, __ATOMIC_RELAXED)) & 0xff)
+			if (spin_pause(l, w))
+				return;
+	} while (!__atomic_compare_exchange_n(&l->word, &old, (uint16_t)(old - 0x100 + 1),
+	    false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED));
+	__atomic_store_n(&l->served, (uint8_t)(ticket + 1), __ATOMIC_RELEASE);
+}
+
+/* Whoever comes when it is free has it. */
+static void
+wait_without_order(struct spinlock *l, struct spin_watch *w)
+{
+	do {
+		while (__atomic_load_n(&l->word, __ATOMIC_RELAXED))
+			if (spin_pause(l, w))
+				return;
+	} while (!spin_take_free(l));
+}
+
+void
+spin_wait(struct spinlock *l)
+{
+	struct spin_watch w = {0};
+
+	if (cpu_features.is_virtual)
+		wait_without_order(l, &w);
+	else
+		wait_in_queue(l, &w);
 }
 
 static void
@@ -139,11 +192,8 @@ lock_checked(struct spinlock *l, const void *caller, bool is_pair)
 	irq_disable_nested();
 	if (!checks_off)
 		check_order(l, caller, is_pair);
-
-	uint32_t t = __atomic_fetch_add(&l->ticket, 1u << 16, __ATOMIC_ACQUIRE);
-
-	if ((uint16_t)t != t >> 16)
-		spin_wait(l, (uint16_t)(t >> 16));
+	if (!spin_take_free(l))
+		spin_wait(l);
 	if (!checks_off)
 		held_push(l, caller);
 }
@@ -158,12 +208,7 @@ bool
 spin_trylock_checked(struct spinlock *l, const void *caller)
 {
 	irq_disable_nested();
-
-	uint32_t t = __atomic_load_n(&l->ticket, __ATOMIC_RELAXED);
-
-	if ((uint16_t)t != t >> 16 ||
-	    !__atomic_compare_exchange_n(&l->ticket, &t, t + (1u << 16), false,
-	        __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
+	if (!spin_take_free(l)) {
 		irq_enable_nested();
 		return false;
 	}
@@ -209,7 +254,7 @@ spin_is_held(const struct spinlock *l)
 {
 	if (CONFIG_DEBUG && !checks_off)
 		return l->owner == this_cpu();
-	return l->served != l->next;
+	return l->is_locked;
 }
 
 void

@@ -1,7 +1,7 @@
 /*
- * Spinlocks: fair ticket locks, interrupts off while held. Nesting of interrupt-off
- * sections is counted per CPU, so locks may be released in any order and interrupts come
- * back with the last one. Holding a lock keeps the thread on its CPU.
+ * Spinlocks: fair (waiters queue by ticket), interrupts off while held. Nesting of
+ * interrupt-off sections is counted per CPU, so locks may be released in any order and
+ * interrupts come back with the last one. Holding a lock keeps the thread on its CPU.
  *
  * Release builds inline the uncontended path. Debug builds (kernel/sync/spinlock.c) check
  * rank, owner, recursion and a spin of over a second.
@@ -22,14 +22,15 @@
 
 struct spinlock {
 	union {
-		uint32_t ticket; /* [a] both halves, for taking a ticket in one step */
+		uint16_t word; /* [a] 0: free, nobody waits; taken by one step to 1 */
 		struct {
-			uint16_t served; /* the ticket that holds the lock */
-			uint16_t
-			    next; /* the ticket for the next comer; == served: free */
+			uint8_t is_locked;
+			uint8_t num_waiting; /* [a] in the queue; at most MAX_CPUS - 1 */
 		};
 	};
-	uint32_t rank; /* enum lock_rank */
+	uint8_t next;   /* [a] ticket for the next who queues */
+	uint8_t served; /* ticket of the head of the queue */
+	uint32_t rank;  /* enum lock_rank */
 	const char *name;
 	struct cpu *owner; /* [debug builds] */
 	const void *caller;
@@ -78,7 +79,7 @@ void lock_checks_off(void);
 void spin_print_held(const struct cpu *cpu);
 
 /* The slow or checking halves of the calls above; not to be called directly. */
-void spin_wait(struct spinlock *, uint16_t ticket);
+void spin_wait(struct spinlock *);
 void spin_lock_checked(struct spinlock *, const void *caller);
 bool spin_trylock_checked(struct spinlock *, const void *caller);
 void spin_release_checked(struct spinlock *);
@@ -143,6 +144,16 @@ preempt_enable(void)
 		sched_preempt();
 }
 
+/* One step, no waiting, and never past those who wait. */
+static inline bool
+spin_take_free(struct spinlock *l)
+{
+	uint16_t expected = 0;
+
+	return __atomic_compare_exchange_n(
+	    &l->word, &expected, 1, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+}
+
 static inline NO_THREAD_SAFETY_ANALYSIS void
 spin_lock(struct spinlock *l)
 {
@@ -151,11 +162,8 @@ spin_lock(struct spinlock *l)
 		return;
 	}
 	irq_disable_nested();
-
-	uint32_t t = __atomic_fetch_add(&l->ticket, 1u << 16, __ATOMIC_ACQUIRE);
-
-	if (unlikely((uint16_t)t != t >> 16))
-		spin_wait(l, (uint16_t)(t >> 16));
+	if (unlikely(!spin_take_free(l)))
+		spin_wait(l);
 }
 
 static inline void
@@ -163,8 +171,7 @@ spin_release(struct spinlock *l)
 {
 	if (CONFIG_DEBUG)
 		spin_release_checked(l);
-	/* Only the holder writes `served`: no locked instruction is needed. */
-	__atomic_store_n(&l->served, (uint16_t)(l->served + 1), __ATOMIC_RELEASE);
+	__atomic_store_n(&l->is_locked, 0, __ATOMIC_RELEASE);
 }
 
 static inline NO_THREAD_SAFETY_ANALYSIS void
@@ -187,12 +194,7 @@ spin_trylock(struct spinlock *l)
 	if (CONFIG_DEBUG)
 		return spin_trylock_checked(l, __builtin_return_address(0));
 	irq_disable_nested();
-
-	uint32_t t = __atomic_load_n(&l->ticket, __ATOMIC_RELAXED);
-
-	if ((uint16_t)t == t >> 16 &&
-	    __atomic_compare_exchange_n(&l->ticket, &t, t + (1u << 16), false,
-	        __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+	if (spin_take_free(l))
 		return true;
 	irq_enable_nested();
 	return false;

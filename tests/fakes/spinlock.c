@@ -33,7 +33,7 @@ take(struct spinlock *l, bool is_pair)
 	ASSERT(num_held < MAX_HELD);
 	held[num_held++] = l;
 	l->owner = this_cpu();
-	l->next++;
+	l->is_locked = 1;
 }
 
 void
