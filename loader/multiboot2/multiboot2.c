@@ -55,7 +55,7 @@ struct tag_framebuffer {
 	uint8_t bits_per_pixel, kind;
 	uint16_t reserved;
 	uint8_t red_pos, red_size, green_pos, green_size, blue_pos, blue_size;
-};
+} PACKED;
 
 struct tag_efi_memmap {
 	struct tag head;

@@ -263,6 +263,7 @@ def test_grub_hands_over_several_modules(tmp_path, boot):
     subprocess.run(["grub-mkrescue", "-o", iso, tree], check=True, capture_output=True)
     with VM(boot=boot, iso=str(iso)) as vm:
         vm.expect("through Multiboot2 by GRUB")
+        vm.expect(r"framebuffer \d+x\d+, (24|32) bits")
         vm.expect(r"initrd 0: %d bytes" % os.path.getsize(f"{TOP}/build/initrd.cpio.gz"))
         vm.expect(r"initrd 1: 4097 bytes")
         vm.expect(r"acpi: [1-9]")
