@@ -18,8 +18,7 @@ void power_init(void);
  */
 NORETURN void power_off(void); /* halts if the machine has no way */
 NORETURN void power_restart(void);
-NORETURN void power_halt(
-    void); /* this CPU, for good; the others should be stopped before */
+NORETURN void power_halt(void); /* this CPU, for good */
 
 /*
  * Something that must stop before the machine ends (devices writing to memory, disks with
@@ -27,12 +26,10 @@ NORETURN void power_halt(
  */
 struct power_hook {
 	struct list link;
-	const char *name;
 	void (*quiesce)(struct power_hook *);
 };
 
 void power_add_hook(struct power_hook *);
-void power_remove_hook(struct power_hook *);
 
 /* Calls all hooks: before an orderly end. May sleep. */
 void power_quiesce(void);

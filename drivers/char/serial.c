@@ -21,6 +21,8 @@
 #include "kernel/log.h"
 #include "kernel/monitor.h"
 #include "kernel/platform.h"
+#include "kernel/power.h"
+#include "kernel/time/clock.h"
 #include "kernel/x86/io.h"
 #include "mm/kva.h"
 
@@ -49,11 +51,13 @@ enum {
 	MCR_DTR_RTS_OUT2 = 0x0b, /* OUT2 lets the interrupt out on a PC */
 	LSR_DATA = 0x01,
 	LSR_THR_EMPTY = 0x20,
+	LSR_IDLE = 0x40, /* nothing left to send, not even in the shift register */
 	BASE_BAUD = 115200,
 	FIFO_SIZE = 16,
 	MAX_SPINS = 200000, /* far more than one character's time at 115200 */
 	MAX_ROUNDS = 64,    /* of one interrupt, lest a mad port holds the CPU */
 	TX_RING = 4096,
+	DRAIN_LIMIT_NS = 500000000, /* a full ring at 115200 baud takes 0.36 s */
 };
 
 struct uart {
@@ -65,6 +69,7 @@ struct uart {
 	struct console console;
 	struct tty tty;
 	struct irq *irq;
+	struct power_hook power_hook;
 	uint8_t ier;		     /* [tty.lock] */
 	uint32_t tx_head, tx_tail;   /* [tty.lock] counts */
 	char tx[TX_RING];
@@ -303,6 +308,22 @@ uart_interrupt(void *arg)
 	return result;
 }
 
+/* Before the machine ends: what programs have written must come out, but not at any price. */
+static void
+uart_quiesce(struct power_hook *hook)
+{
+	struct uart *u = container_of(hook, struct uart, power_hook);
+	nsec_t limit = clock_now_ns() + DRAIN_LIMIT_NS;
+	bool is_done = false;
+
+	while (!is_done && clock_now_ns() < limit) {
+		spin_lock(&u->tty.lock);
+		fill_fifo(u);
+		is_done = u->tx_tail == u->tx_head && reg_read(u, UART_LSR) & LSR_IDLE;
+		spin_unlock(&u->tty.lock);
+	}
+}
+
 static enum err
 take_interrupt(struct uart *u)
 {
@@ -330,6 +351,8 @@ make_tty(struct uart *u, unsigned index)
 	spin_lock(&u->tty.lock);
 	set_ier(u, IER_RX);
 	spin_unlock(&u->tty.lock);
+	u->power_hook.quiesce = uart_quiesce;
+	power_add_hook(&u->power_hook);
 	console_offer(&u->console, &u->tty);
 	if (u->mmio)
 		log_info("%s at %p", u->tty.name, u->mmio);

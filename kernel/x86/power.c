@@ -73,14 +73,6 @@ power_add_hook(struct power_hook *h)
 }
 
 void
-power_remove_hook(struct power_hook *h)
-{
-	spin_lock(&hooks_lock);
-	list_remove(&h->link);
-	spin_unlock(&hooks_lock);
-}
-
-void
 power_quiesce(void)
 {
 	for (;;) {
