@@ -543,36 +543,32 @@ fifo_get(struct pipe **slot, struct spinlock *lock)
 	return p ? p : fresh;
 }
 
-/* Opening for reading waits for a writer, for writing for a reader; POSIX open, O_NONBLOCK. */
+/*
+ * Opening for reading waits for a writer, for writing for a reader; POSIX open, O_NONBLOCK. `opens`
+ * is what the peers' count of opens was when this end became visible to them: one may come, and
+ * go again, before we look.
+ */
 static enum err
-fifo_wait_peer(struct pipe *p, uint32_t flags)
+fifo_wait_peer(struct pipe *p, uint32_t flags, uint32_t opens)
 {
-	uint32_t readers = p->reader_opens, writers = p->writer_opens;
-
-	switch (flags & O_ACCMODE) {
-	case O_RDONLY:
-		if (p->writers || (flags & O_NONBLOCK))
-			return OK;
-		return wait_event(&p->readers_wait,
-		    __atomic_load_n(&p->writer_opens, __ATOMIC_ACQUIRE) != writers,
-		    WAIT_INTERRUPTIBLE, NO_TIMEOUT);
-	case O_WRONLY:
-		if (p->readers)
-			return OK;
-		if (flags & O_NONBLOCK)
-			return ERR_NXIO;
-		return wait_event(&p->writers_wait,
-		    __atomic_load_n(&p->reader_opens, __ATOMIC_ACQUIRE) != readers,
-		    WAIT_INTERRUPTIBLE, NO_TIMEOUT);
-	default:
-		return OK;
-	}
+	if ((flags & O_ACCMODE) == O_RDONLY)
+		return flags & O_NONBLOCK ? OK :
+		    wait_event(&p->readers_wait,
+			__atomic_load_n(&p->writer_opens, __ATOMIC_ACQUIRE) != opens,
+			WAIT_INTERRUPTIBLE, NO_TIMEOUT);
+	if (flags & O_NONBLOCK)
+		return ERR_NXIO;
+	return wait_event(&p->writers_wait,
+	    __atomic_load_n(&p->reader_opens, __ATOMIC_ACQUIRE) != opens, WAIT_INTERRUPTIBLE,
+	    NO_TIMEOUT);
 }
 
 enum err
 fifo_open(struct file *f, struct pipe **slot, struct spinlock *lock)
 {
 	struct pipe *p = fifo_get(slot, lock);
+	uint32_t peer_opens;
+	bool has_peer;
 	enum err err;
 
 	if (!p)
@@ -588,12 +584,14 @@ fifo_open(struct file *f, struct pipe **slot, struct spinlock *lock)
 		p->writers++;
 		__atomic_fetch_add(&p->writer_opens, 1, __ATOMIC_RELEASE);
 	}
+	has_peer = f->mode & FILE_READ ? p->writers : p->readers; /* itself, with O_RDWR */
+	peer_opens = f->mode & FILE_READ ? p->writer_opens : p->reader_opens;
 	mutex_unlock(&p->lock);
 	if (f->mode & FILE_READ)
 		wait_queue_wake_all(&p->writers_wait);
 	if (f->mode & FILE_WRITE)
 		wait_queue_wake_all(&p->readers_wait);
-	err = fifo_wait_peer(p, f->flags);
+	err = has_peer ? OK : fifo_wait_peer(p, f->flags, peer_opens);
 	if (err != OK)
 		pipe_release(f);
 	return err;
