@@ -14,7 +14,7 @@ enum err
 path_chmod(const struct path *path, uint32_t mode)
 {
 	struct inode *inode = path->dentry->inode;
-	const struct cred *cred = current_cred();
+	const struct cred *cred;
 	struct attr attr = {.valid = ATTR_MODE, .mode = mode & S_IALLUGO};
 	enum err err;
 
@@ -23,6 +23,7 @@ path_chmod(const struct path *path, uint32_t mode)
 	if (s_islnk(inode->mode))
 		return ERR_OPNOTSUPP;
 	mutex_lock(&inode->lock);
+	cred = current_cred(); /* only now: it may change while this thread sleeps */
 	if (!inode_owner_or_capable(cred, inode)) {
 		err = ERR_PERM;
 	} else {
@@ -106,12 +107,13 @@ enum err
 path_utimes(const struct path *path, const struct attr *attr, bool is_now)
 {
 	struct inode *inode = path->dentry->inode;
-	const struct cred *cred = current_cred();
+	const struct cred *cred;
 	enum err err = OK;
 
 	if (mount_is_readonly(path->mount))
 		return ERR_ROFS;
 	mutex_lock(&inode->lock);
+	cred = current_cred(); /* only now: it may change while this thread sleeps */
 	if (!inode_owner_or_capable(cred, inode))
 		err = is_now ? inode_permission(cred, inode, MAY_WRITE) : ERR_PERM;
 	if (!err)

@@ -40,7 +40,6 @@ fs_context_create_first(void)
 	fs->root = fs->cwd = fs_root;
 	path_get(&fs->root);
 	path_get(&fs->cwd);
-	fs->umask = 0;
 	context_enter(fs);
 	return fs;
 }

@@ -135,6 +135,7 @@ path_of_fd(int fd, struct path *out)
 enum err
 walk_begin(struct walk *w, int dirfd, const char *text, unsigned flags)
 {
+	struct process *p = current_process();
 	enum err err;
 	bool from_fd = dirfd != AT_FDCWD && (*text != '/' || (flags & WALK_IN_ROOT));
 
@@ -146,6 +147,9 @@ walk_begin(struct walk *w, int dirfd, const char *text, unsigned flags)
 		w->cred = w->own_cred = cred_real_ids(w->cred);
 		if (!w->own_cred)
 			return ERR_NOMEM;
+	} else if (p && p->num_threads > 1) {
+		/* Another thread may change them while this walk sleeps. */
+		w->cred = w->own_cred = process_cred(p);
 	}
 	if (*text == '/' && (flags & WALK_BENEATH))
 		return ERR_XDEV;

@@ -230,7 +230,7 @@ static long
 access_at(int dirfd, const char USER *user, int mode, int flags)
 {
 	unsigned walk_flags = flags & AT_EACCESS ? 0 : WALK_REAL_IDS;
-	const struct cred *cred = current_cred();
+	const struct cred *cred;
 	struct cred *real = NULL;
 	struct path path;
 	struct inode *inode;
@@ -241,6 +241,7 @@ access_at(int dirfd, const char USER *user, int mode, int flags)
 	err = lookup_user(dirfd, user, flags, walk_flags, &path);
 	if (err)
 		return err;
+	cred = current_cred();
 	if (walk_flags && (cred->uid != cred->fsuid || cred->gid != cred->fsgid ||
 	                      (cred->uid != 0 && cred->cap_effective))) {
 		cred = real = cred_real_ids(cred);
