@@ -20,7 +20,6 @@
 enum {
 	RING_SIZE = 256 * 1024,
 	MAX_TEXT = 800,  /* a longer line is cut, as in Linux */
-	NMI_TRIES = 10000,
 	FILLER = ~0u,	 /* level of a filler record */
 };
 
@@ -54,20 +53,6 @@ log_unlock(void) NO_THREAD_SAFETY_ANALYSIS
 {
 	if (!is_panicking)
 		spin_unlock(&lock);
-}
-
-/* In an NMI the code it interrupted may hold the lock: false if it does not come free. */
-static bool
-log_lock_any(void) NO_THREAD_SAFETY_ANALYSIS
-{
-	if (!this_cpu()->nmi_depth) {
-		log_lock();
-		return true;
-	}
-	for (unsigned i = 0; i < NMI_TRIES; i++)
-		if (is_panicking || spin_trylock(&lock))
-			return true;
-	return false;
 }
 
 static struct record_head *
@@ -136,15 +121,13 @@ emit(enum log_level level, const char *text, size_t len)
 {
 	nsec_t now = clock_now_ns();
 	struct console *c;
-	bool is_locked = log_lock_any();
 
-	if (is_locked)
-		append(level, now, text, len);
+	log_lock();
+	append(level, now, text, len);
 	if ((int)level < log_console_level || is_panicking)
 		list_for_each(c, &consoles, link)
 			console_line(c, now, text, len);
-	if (is_locked)
-		log_unlock();
+	log_unlock();
 }
 
 void

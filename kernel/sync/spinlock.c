@@ -83,7 +83,8 @@ spin_pause(struct spinlock *l, struct spin_watch *w)
 	now = clock_now_ns();
 	if (!w->start_ns)
 		w->start_ns = now;
-	if (now - w->start_ns > NSEC_PER_SEC) {
+	/* Not of the locks that printing itself takes: it would wait behind us. */
+	if (now - w->start_ns > NSEC_PER_SEC && l->rank < RANK_LOG) {
 		w->is_reported = true;
 		report_long_spin(l);
 	}

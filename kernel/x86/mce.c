@@ -53,51 +53,96 @@ mce_init_cpu(void)
 	wrmsr(MSR_MCG_STATUS, 0);
 }
 
-static void
-report_bank(unsigned bank, uint64_t status)
+/* One bank's error. */
+struct mce_record {
+	uint64_t status, address, misc;
+	uint32_t bank;
+};
+
+enum { MAX_RECORDS = 8 };
+
+struct mce_records {
+	struct mce_record record[MAX_RECORDS];
+	uint32_t count; /* may be more than are kept */
+};
+
+static PER_CPU(struct mce_records, noted);
+
+static int
+format_record(const struct mce_record *r, char *buf, size_t size)
 {
-	uint32_t base = MSR_MC0_CTL + BANK_REGISTERS * bank;
 	char address[32] = "", misc[32] = "";
 
-	if (status & MC_HAS_ADDRESS)
-		scnprintf(address, sizeof(address), ", address %#lx", rdmsr(base + 2));
-	if (status & MC_HAS_MISC)
-		scnprintf(misc, sizeof(misc), ", misc %#lx", rdmsr(base + 3));
-	log_err("CPU %u bank %u: %s error, code %#x, status %#lx%s%s%s%s", cpu_id(), bank,
-	    status & MC_UNCORRECTED ? "uncorrected" : "corrected",
-	    (unsigned)(status & 0xffff), status, address, misc,
-	    status & MC_CONTEXT_CORRUPT ? ", processor state lost" : "",
-	    status & MC_OVERFLOW ? ", earlier errors overwritten" : "");
+	if (r->status & MC_HAS_ADDRESS)
+		scnprintf(address, sizeof(address), ", address %#lx", r->address);
+	if (r->status & MC_HAS_MISC)
+		scnprintf(misc, sizeof(misc), ", misc %#lx", r->misc);
+	return scnprintf(buf, size,
+	    "CPU %u bank %u: %s error, code %#x, status %#lx%s%s%s%s", cpu_id(), r->bank,
+	    r->status & MC_UNCORRECTED ? "uncorrected" : "corrected",
+	    (unsigned)(r->status & 0xffff), r->status, address, misc,
+	    r->status & MC_CONTEXT_CORRUPT ? ", processor state lost" : "",
+	    r->status & MC_OVERFLOW ? ", earlier errors overwritten" : "");
 }
 
-/* Reports and clears every bank; returns the or of their status words. */
+/* Notes and clears every bank's error; returns the or of their status words. */
 static uint64_t
 take_banks(void)
 {
+	struct mce_records *n = this_cpu_ptr(&noted);
 	uint64_t all = 0;
 
 	for (unsigned i = 0; i < num_banks(); i++) {
-		uint64_t status = rdmsr(MSR_MC0_CTL + BANK_REGISTERS * i + 1);
+		uint32_t base = MSR_MC0_CTL + BANK_REGISTERS * i;
+		struct mce_record r = {.bank = i, .status = rdmsr(base + 1)};
 
-		if (!(status & MC_VALID))
+		if (!(r.status & MC_VALID))
 			continue;
-		report_bank(i, status);
-		wrmsr(MSR_MC0_CTL + BANK_REGISTERS * i + 1, 0);
-		all |= status;
+		if (r.status & MC_HAS_ADDRESS)
+			r.address = rdmsr(base + 2);
+		if (r.status & MC_HAS_MISC)
+			r.misc = rdmsr(base + 3);
+		wrmsr(base + 1, 0);
+		if (n->count < MAX_RECORDS)
+			n->record[n->count++] = r;
+		all |= r.status;
 	}
+	wrmsr(MSR_MCG_STATUS, 0);
 	return all;
 }
 
-bool
+void
+mce_report(void)
+{
+	struct mce_records *n = this_cpu_ptr(&noted);
+	char text[200];
+
+	for (unsigned i = 0; i < n->count; i++) {
+		format_record(&n->record[i], text, sizeof(text));
+		log_err("%s", text);
+	}
+	n->count = 0;
+}
+
+static NORETURN COLD void
+mce_panic(const struct trap_frame *f)
+{
+	const struct mce_records *n = this_cpu_ptr(&noted);
+	char text[200] = "no bank says why";
+
+	if (n->count)
+		format_record(&n->record[n->count - 1], text, sizeof(text));
+	panic_trap(f, "machine check: %s", text);
+}
+
+void
 mce_handle(const struct trap_frame *f)
 {
 	bool can_resume = rdmsr(MSR_MCG_STATUS) & MCG_STATUS_RIPV;
 	uint64_t status = take_banks();
 
-	log_err("machine check on CPU %u at %#lx in %s mode", cpu_id(), f->rip,
-	    trap_is_user(f) ? "user" : "kernel");
-	wrmsr(MSR_MCG_STATUS, 0);
-	return can_resume && !(status & (MC_UNCORRECTED | MC_CONTEXT_CORRUPT));
+	if (!can_resume || status & (MC_UNCORRECTED | MC_CONTEXT_CORRUPT))
+		mce_panic(f);
 }
 
 void
@@ -106,9 +151,9 @@ mce_from_user(struct trap_frame *f)
 	bool can_resume = rdmsr(MSR_MCG_STATUS) & MCG_STATUS_RIPV;
 	uint64_t status = take_banks();
 
-	wrmsr(MSR_MCG_STATUS, 0);
 	if (status & MC_CONTEXT_CORRUPT || !can_resume)
-		panic_trap(f, "machine check");
+		mce_panic(f);
+	mce_report();
 	if (!(status & MC_UNCORRECTED))
 		return;
 	irq_on_raw();

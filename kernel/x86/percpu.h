@@ -34,8 +34,8 @@ struct cpu {
 	uint32_t apic_id;
 	uint32_t node; /* NUMA node by SRAT, 0 without */
 	uint32_t is_online;
-	uint32_t nmi_request; /* [a] why the next NMI comes: kernel/x86/nmi.h */
-	uint32_t nmi_depth;   /* [c] > 0: in an NMI, machine check or double fault */
+	uint32_t nmi_request;    /* [a] why the next NMI comes: kernel/x86/nmi.h */
+	uint32_t has_nmi_report; /* [c] something to log once interrupts are on again */
 	struct fpu_state *fpu_owner; /* [c] which state the FPU registers hold, or NULL */
 };
 

@@ -7,10 +7,12 @@
 #include "kernel/selftest.h"
 
 #include "kernel/panic.h"
+#include "kernel/sched/thread.h"
 #include "kernel/x86/cpu.h"
 #include "kernel/x86/descriptors.h"
 #include "kernel/x86/ex_table.h"
 #include "kernel/x86/features.h"
+#include "kernel/x86/percpu_ops.h"
 #include "kernel/x86/trap.h"
 
 extern const uint8_t trap_stubs[];
@@ -231,6 +233,36 @@ SELFTEST_FATAL(assertion)
 SELFTEST_FATAL(plain_panic)
 {
 	panic("selftest asked for it: %d", 42);
+}
+
+/*
+ * The frame to leave to user mode with cannot be loaded: the IRETQ's fault becomes one of
+ * the program, with the kernel's GS back in place. Here there is no program, so its
+ * signal ends in a panic; what counts is that it comes that far.
+ */
+static void
+leave_with_bad_ss(void *arg)
+{
+	struct trap_frame *f = user_frame();
+	volatile uint8_t
+	    pad[sizeof(*f) + 64]; /* calls from here stay clear of the frame */
+
+	pad[0] = 0;
+	*f = (struct trap_frame){
+	    .rip = 0x400000,
+	    .cs = USER_CS,
+	    .rflags = RFLAGS_FIXED | RFLAGS_IF,
+	    .rsp = 0x500000,
+	    .ss = KERNEL_DS,
+	};
+	irq_off_raw();
+	__asm__ volatile("mov %0, %%rsp; jmp trap_exit_user" : : "r"(f));
+}
+
+SELFTEST_FATAL(bad_iret)
+{
+	thread_start(thread_create_kernel("bad_iret", leave_with_bad_ss, NULL));
+	thread_sleep_ns(NSEC_PER_SEC);
 }
 
 SELFTEST(peek_survives_bad_pointers)

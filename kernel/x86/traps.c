@@ -16,6 +16,7 @@
 #include "kernel/x86/cpu_init.h"
 #include "kernel/x86/ex_table.h"
 #include "kernel/x86/io.h"
+#include "kernel/x86/ipi.h"
 #include "kernel/x86/mce.h"
 #include "kernel/x86/nmi.h"
 #include "kernel/x86/percpu_ops.h"
@@ -159,6 +160,42 @@ exception(struct trap_frame *f)
 	signal_fault(s.signo, s.code, s.has_address ? f->rip : 0);
 }
 
+/* An NMI that nobody here sent; it is logged later, as any lock may be held now. */
+struct foreign_nmi {
+	uint64_t rip;
+	uint8_t port_b; /* the PC's system control port B: who raised it */
+	bool is_noted;
+};
+
+static PER_CPU(struct foreign_nmi, foreign_nmi);
+
+static void
+note_foreign_nmi(const struct trap_frame *f)
+{
+	*this_cpu_ptr(&foreign_nmi) = (struct foreign_nmi){
+	    .rip = f->rip,
+	    .port_b = port_in8(0x61),
+	    .is_noted = true,
+	};
+	__atomic_fetch_add(&nmi_unknown, 1, __ATOMIC_RELAXED);
+}
+
+/* On the way out of an interrupt that came with interrupts on: no lock is held. */
+static COLD void
+report_nmi(struct cpu *c)
+{
+	struct foreign_nmi *n = this_cpu_ptr(&foreign_nmi);
+
+	c->has_nmi_report = false;
+	mce_report();
+	if (!n->is_noted)
+		return;
+	n->is_noted = false;
+	log_err("NMI on CPU %u at %#lx, no known reason%s%s", c->id, n->rip,
+	    n->port_b & 0x80 ? ", memory parity or PCI SERR" : "",
+	    n->port_b & 0x40 ? ", I/O channel check" : "");
+}
+
 static void
 interrupt(struct trap_frame *f)
 {
@@ -167,6 +204,8 @@ interrupt(struct trap_frame *f)
 	c->irq_nesting++;
 	c->preempt_count++;
 	irq_dispatch(f);
+	if (unlikely(c->has_nmi_report))
+		report_nmi(c);
 	c->preempt_count--;
 	c->irq_nesting--;
 }
@@ -211,16 +250,12 @@ trap_handle(struct trap_frame *f)
 
 /* ---- Vectors on stacks of their own ---- */
 
-/* Reasons in the PC's system control port B: bus error and I/O channel check. */
+/* Has an interrupt come as soon as possible, which then calls report_nmi. */
 static void
-nmi_from_platform(const struct trap_frame *f)
+report_soon(struct cpu *c)
 {
-	uint8_t port_b = port_in8(0x61);
-
-	nmi_unknown++;
-	log_err("NMI on CPU %u at %#lx, no known reason%s%s", cpu_id(), f->rip,
-	    port_b & 0x80 ? ", memory parity or PCI SERR" : "",
-	    port_b & 0x40 ? ", I/O channel check" : "");
+	c->has_nmi_report = true;
+	ipi_reschedule(c);
 }
 
 static void
@@ -232,8 +267,10 @@ nmi(struct trap_frame *f)
 		panic_stop_this_cpu(f);
 	if (why & NMI_BACKTRACE)
 		monitor_note_backtrace(f);
-	if (!why)
-		nmi_from_platform(f);
+	if (why)
+		return;
+	note_foreign_nmi(f);
+	report_soon(this_cpu());
 }
 
 static NORETURN COLD void
@@ -270,7 +307,6 @@ trap_handle_ist(struct trap_frame *f)
 {
 	struct cpu *c = this_cpu();
 
-	c->nmi_depth++;
 	c->preempt_count++;
 	if (f->vector == TRAP_NMI)
 		nmi(f);
@@ -278,10 +314,11 @@ trap_handle_ist(struct trap_frame *f)
 		kernel_debug_trap(f);
 	else if (f->vector != TRAP_MC)
 		double_fault(f);
-	else if (!mce_handle(f))
-		panic_trap(f, "machine check");
+	else
+		mce_handle(f);
+	if (f->vector == TRAP_MC)
+		report_soon(c);
 	c->preempt_count--;
-	c->nmi_depth--;
 }
 
 /*

@@ -1,4 +1,6 @@
 """The serial monitor, and interrupts that cannot be masked: NMI and machine checks."""
+import re
+
 from conftest import DEBUG_KERNEL
 from vm import VM
 
@@ -42,13 +44,25 @@ def test_a_foreign_nmi_is_reported_and_survived():
         assert vm.run("echo $((40 + 2))").strip() == "42"
 
 
+def test_nmis_may_hit_any_instruction():
+    """In user mode, in the kernel, and in the few instructions between, where GS is not yet ours."""
+    with debug(smp="2") as vm:
+        vm.prompt()
+        vm.send("i=0; while [ $i -lt 3000 ]; do i=$((i + 1)); kill -0 $$; done; echo counted $i\n")
+        for _ in range(200):
+            vm.qmp.command("inject-nmi")
+            vm._read(0.01)
+        vm.expect(r"counted 3000$")
+        vm.prompt()
+        assert len(re.findall(r"NMI on CPU \d at", vm.text)) >= 10
+
+
 def test_a_fatal_machine_check_names_its_bank():
     with debug() as vm:
         vm.prompt()
         # Bank 9: valid, uncorrected, with address and MISC; no way to resume.
         vm.qmp.command("human-monitor-command",
                        **{"command-line": "mce 0 9 0xbd00000000000000 0 0x1000 0x8c"})
-        vm.expect(r"CPU 0 bank 9: uncorrected error, .*address 0x1000, misc 0x8c")
         vm.expect(r"Kernel panic")
-        vm.expect(r"machine check")
+        vm.expect(r"machine check: CPU 0 bank 9: uncorrected error, .*address 0x1000, misc 0x8c")
         vm.expect(r"Backtrace:")

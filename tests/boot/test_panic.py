@@ -62,9 +62,11 @@ def test_report(name):
         assert vm.wait() == ENDED_PANIC
 
 
-def test_those_that_come_back():
-    with debug("all") as vm:
-        end = vm.expect(r"END \d+")
+@pytest.mark.parametrize("name", ["peek_survives_bad_pointers", "nmi_is_survived", "protection_is_on"])
+def test_one_that_comes_back(name):
+    with debug(name) as vm:
+        vm.expect(rf"T {name}$")
+        end = vm.expect(r"END 1$")
         assert "FAIL" not in vm.text[:end.end()]
 
 
@@ -123,3 +125,11 @@ def test_two_panics_at_once_give_one_report():
         vm.expect(r"two at once")
         assert vm.wait() == ENDED_PANIC
         assert vm.text.count("Backtrace:") == 1
+
+
+def test_a_frame_that_iret_refuses_is_a_fault_of_the_program():
+    with debug("bad_iret") as vm:
+        vm.expect(r"Kernel panic")
+        vm.expect(r"thread bad_iret")
+        vm.expect(r"\] signal_fault\+0x")
+        vm.expect(r"\] trap_handle\+0x")

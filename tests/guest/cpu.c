@@ -304,6 +304,31 @@ vectors_survive_switches(void)
 	}
 }
 
+/* The upper halves of the 256-bit registers, where the processor has them. */
+static void
+wide_vectors_survive_switches(void)
+{
+	uint64_t seed[4], now[4];
+	pid_t pid;
+	int status;
+
+	if (!__builtin_cpu_supports("avx"))
+		return;
+	pid = fork();
+	for (uint64_t n = 0; n < 2000; n++) {
+		for (int i = 0; i < 4; i++)
+			seed[i] = n * 4 + (uint64_t)i + (pid ? 0 : 1ull << 40);
+		asm_("vmovdqu %0, %%ymm9" : : "m"(seed) : "xmm9");
+		yield();
+		asm_("vmovdqu %%ymm9, %0" : "=m"(now));
+		CHECK(!memcmp(seed, now, sizeof(seed)));
+	}
+	if (!pid)
+		_exit(0);
+	CHECK_EQ(waitpid(pid, &status, 0), pid);
+	CHECK_EQ(status, 0);
+}
+
 static void
 vectors_pass_to_the_child(void)
 {
@@ -439,6 +464,7 @@ static const struct test tests[] = {
 	TEST(system_calls_keep_registers),
 	TEST(system_calls_keep_flags),
 	TEST(vectors_survive_switches),
+	TEST(wide_vectors_survive_switches),
 	TEST(vectors_pass_to_the_child),
 	TEST(vectors_survive_signals),
 	TEST(registers_survive_a_signal_in_a_loop),
