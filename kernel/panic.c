@@ -226,10 +226,3 @@ panic_trap(const struct trap_frame *f, const char *fmt, ...)
 	va_start(args, fmt);
 	panic_common(f, fmt, args);
 }
-
-void
-expect_failed(const char *expr, const char *file, int line)
-{
-	log_err("%s:%d: expected %s", file, line, expr);
-	backtrace_here();
-}

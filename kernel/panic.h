@@ -2,8 +2,7 @@
  * Assertions and panic, by strength (docs/architecture.md, "Errors"):
  *   static_assert  layout, at compile time
  *   ASSERT(x)      an invariant we can argue; false means our bug: panic
- *   EXPECT(x)      believed, but the caller handles false: logs a backtrace once, yields
- * x Bad input from outside (packet, table, disk, user) is never a panic.
+ * Bad input from outside (packet, table, disk, user) is never a panic.
  */
 #pragma once
 
@@ -23,23 +22,13 @@ NORETURN COLD void panic_trap(const struct trap_frame *, const char *fmt, ...)
     PRINTF(2, 3);
 
 /*
- * The end of a machine that cannot go on: panic=N restarts it after N seconds, at once when N is
- * negative; without it the CPU halts. Any context.
+ * The end of a machine that cannot go on: panic=N restarts it after N seconds, at once
+ * when N is negative; without it the CPU halts. Any context.
  */
 NORETURN void panic_end(void);
-
-COLD void expect_failed(const char *expr, const char *file, int line);
 
 #define ASSERT(x) \
 	do { \
 		if (unlikely(!(x))) \
 			panic("%s:%d: assertion failed: %s", __FILE__, __LINE__, #x); \
 	} while (0)
-
-#define EXPECT(x) \
-	({ \
-		bool ok_ = (x); \
-		if (unlikely(!ok_)) \
-			expect_failed(#x, __FILE__, __LINE__); \
-		ok_; \
-	})

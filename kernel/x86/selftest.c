@@ -32,6 +32,8 @@ extern const uint8_t trap_stubs[];
 	                 : "r"(trap_stubs + 16 * (vector)), "i"(error) \
 	                 : "rax", "rcx", "memory")
 
+static uint8_t data_page[64] = {0xc3};
+
 #define INT(vector) __asm__ volatile("int %0" : : "i"(vector) : "memory")
 
 SELFTEST_FATAL(de)
@@ -65,6 +67,14 @@ SELFTEST_FATAL(br)
 SELFTEST_FATAL(ud)
 {
 	__asm__ volatile("ud2");
+}
+
+/* What the debug build checks by itself. */
+SELFTEST_FATAL(ubsan)
+{
+	volatile unsigned shift = 40;
+
+	data_page[0] = (uint8_t)(1u << shift);
 }
 
 SELFTEST_FATAL(nm)
@@ -137,8 +147,6 @@ SELFTEST_FATAL(pf_write_text)
 {
 	*(volatile uint8_t *)trap_stubs = 0x90;
 }
-
-static uint8_t data_page[64] = {0xc3};
 
 SELFTEST_FATAL(pf_nx)
 {

@@ -101,6 +101,35 @@ trap_error_text(uint64_t vector, uint64_t error, char *buf, size_t size)
 	return 0;
 }
 
+/* clang -fsanitize-trap puts its number of the check into UD1's displacement: 67 0f b9 40
+ * NN. */
+const char *
+trap_ubsan_text(uint64_t insn)
+{
+	static const char *const checks[] = {
+	    [0] = "addition overflows",
+	    [1] = "code that cannot be reached",
+	    [3] = "division overflows or is by zero",
+	    [10] = "value that the type does not have",
+	    [11] = "function ends without its result",
+	    [12] = "multiplication overflows",
+	    [13] = "negation overflows",
+	    [16] = "null argument",
+	    [17] = "null result",
+	    [18] = "index out of bounds",
+	    [19] = "pointer arithmetic overflows",
+	    [20] = "shift out of bounds",
+	    [21] = "subtraction overflows",
+	    [22] = "null or misaligned pointer",
+	};
+	uint64_t check = insn >> 32 & 0xff;
+
+	if ((insn & 0xffffffff) != 0x40b90f67)
+		return NULL;
+	return check < ARRAY_SIZE(checks) && checks[check] ? checks[check]
+	                                                   : "other check";
+}
+
 /* SDM vol. 1, 8.1.3.3 and 10.2.3.1: the six flags are the same bits in both. */
 static int16_t
 fpu_code(uint32_t status)

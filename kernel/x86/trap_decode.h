@@ -22,6 +22,12 @@ const char *trap_mnemonic(uint64_t vector); /* "#GP" */
  * none. */
 int trap_error_text(uint64_t vector, uint64_t error, char *buf, size_t size);
 
+/*
+ * What a UBSan trap of the debug build found, from the eight bytes at the #UD ("shift out
+ * of bounds"); NULL: the instruction is no such trap.
+ */
+const char *trap_ubsan_text(uint64_t insn);
+
 struct trap_signal {
 	uint8_t signo;
 	int16_t code;     /* si_code */

@@ -136,8 +136,14 @@ page_fault_trap(struct trap_frame *f, vaddr_t addr)
 static NORETURN COLD void
 kernel_exception_panic(const struct trap_frame *f)
 {
+	const char *ubsan = NULL;
 	char text[80];
+	uint64_t insn;
 
+	if (f->vector == TRAP_UD && kernel_peek((const uint64_t *)f->rip, &insn))
+		ubsan = trap_ubsan_text(insn);
+	if (ubsan)
+		panic_trap(f, "undefined behaviour: %s", ubsan);
 	trap_error_text(f->vector, f->error, text, sizeof(text));
 	panic_trap(f, "%s (%s, vector %lu)%s%s, error code %#lx", trap_name(f->vector),
 	    trap_mnemonic(f->vector), f->vector, text[0] ? ": " : "", text, f->error);

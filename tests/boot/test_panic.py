@@ -10,6 +10,7 @@ REPORTS = {
     "of": r"overflow \(#OF",
     "br": r"bound range exceeded \(#BR",
     "ud": r"invalid opcode \(#UD",
+    "ubsan": r"undefined behaviour: shift out of bounds",
     "nm": r"device not available \(#NM",
     "df": r"double fault",
     "fpu_seg": r"coprocessor segment overrun",

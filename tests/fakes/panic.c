@@ -46,12 +46,6 @@ panic_trap(const struct trap_frame *frame, const char *fmt, ...)
 }
 
 void
-expect_failed(const char *expr, const char *file, int line)
-{
-	fprintf(stderr, "%s:%d: expected: %s\n", file, line, expr);
-}
-
-void
 log_vprintf(enum log_level level, const char *fmt, va_list args)
 {
 	if (!fake_log_is_quiet)

@@ -81,3 +81,11 @@ KTEST(floating_point_flags_choose_the_code)
 	CHECK(gives(TRAP_MF, 0x10, SIGFPE, 5)); /* FPE_FLTUND */
 	CHECK(gives(TRAP_MF, 0x20, SIGFPE, 6)); /* FPE_FLTRES */
 }
+
+KTEST(ubsan_traps_are_known_by_their_instruction)
+{
+	CHECK(!strcmp(trap_ubsan_text(0xcccccc1240b90f67), "index out of bounds"));
+	CHECK(!strcmp(trap_ubsan_text(0x1440b90f67), "shift out of bounds"));
+	CHECK(!strcmp(trap_ubsan_text(0xff40b90f67), "other check"));
+	CHECK(!trap_ubsan_text(0x0b0f)); /* UD2 */
+}
