@@ -41,7 +41,9 @@ SRCS_kernel := \
 	kernel/platform.c \
 	kernel/random.c \
 	kernel/symbols.c \
-	kernel/syslog.c
+	kernel/syslog.c \
+	kernel/vdso/image.asm \
+	kernel/vdso/vdso.c
 
 SRCS_kernel_x86 := \
 	kernel/x86/apic.c \
@@ -153,6 +155,7 @@ SRCS_mm := \
 	mm/frames.c \
 	mm/frames_boot.c \
 	mm/kmalloc.c \
+	mm/kpages.c \
 	mm/kva.c \
 	mm/kva_space.c \
 	mm/map.c \
@@ -162,7 +165,6 @@ SRCS_mm := \
 	mm/pagetable.c \
 	mm/remap.c \
 	mm/shmem.c \
-	mm/show.c \
 	mm/slab.c \
 	mm/slab_debug.c \
 	mm/tlb.c \
@@ -438,6 +440,20 @@ $(B)/unit/%: tests/unit/%.c tests/unit/host.h tests/unit/ktest.c $(B)/flags | $(
 	$(say) UNIT $<
 	$(Q)srcs="$< tests/unit/ktest.c $$(sed -n '/LINK:/,$${s/^.*LINK:/ /;s/^ \* / /;h;s/\*\/.*//;p;g;/\*\//q}' $< | tr '\n' ' ')"; \
 	$(CC) $(UNIT_CFLAGS) -MM -MP -MT $@ $$srcs >$@.d && $(CC) $(UNIT_CFLAGS) -o $@ $$srcs
+
+# The vDSO: user code, a shared object of one page that the kernel carries.
+VDSO_CFLAGS := --target=x86_64-unknown-none-elf -std=gnu17 -ffreestanding -O2 $(WARN) $(REPRO) \
+	-fPIC -fvisibility=hidden -mgeneral-regs-only -fno-stack-protector \
+	-fno-asynchronous-unwind-tables -I.
+
+$(GEN)/vdso.so: kernel/vdso/user.c kernel/vdso/vdso.ld kernel/vdso/vdso.h kernel/time/clock_math.h
+	@mkdir -p $(@D)
+	$(say) VDSO $@
+	$(Q)$(CC) $(VDSO_CFLAGS) -c -o $(GEN)/vdso.o kernel/vdso/user.c
+	$(Q)$(LD) -shared -soname linux-vdso.so.1 --hash-style=both -z max-page-size=4096 \
+		--build-id=none -s -T kernel/vdso/vdso.ld -o $@ $(GEN)/vdso.o
+
+$(B)/obj/kernel/vdso/image.asm.o: $(GEN)/vdso.so
 
 # ---- The initial file system, and what people type ---------------------------------
 

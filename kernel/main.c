@@ -26,6 +26,7 @@
 #include "kernel/sched/thread.h"
 #include "kernel/selftest.h"
 #include "kernel/time/clock.h"
+#include "kernel/vdso/vdso.h"
 #include "kernel/x86/cpu_init.h"
 #include "kernel/x86/features.h"
 #include "kernel/x86/smp.h"
@@ -87,6 +88,7 @@ kernel_main(const struct boot_info *boot)
 	acpi_describe(boot, &platform); /* what machine this is */
 	power_init();			/* from here on it can be switched off */
 	irq_init();			/* interrupt controllers, all lines masked */
+	vdso_init();
 	clock_init(boot);		/* time runs */
 	sched_init();			/* threads: this is one; interrupts are on */
 	clock_refine_later();		/* measures the TSC again, longer */

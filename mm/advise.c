@@ -52,8 +52,7 @@ for_each_part(struct aspace *as, vaddr_t start, vaddr_t end,
 	return has_gap ? ERR_NOMEM : OK;
 }
 
-/* ---- madvise
- * ---------------------------------------------------------------------------- */
+/* ---- madvise ---- */
 
 static enum err
 discard_part(struct area *a, vaddr_t from, vaddr_t to, void *arg)
@@ -163,8 +162,7 @@ sys_madvise(vaddr_t addr, size_t len, int advice)
 	}
 }
 
-/* ---- mincore
- * ---------------------------------------------------------------------------- */
+/* ---- mincore ---- */
 
 static uint8_t
 is_in_core(const struct area *a, vaddr_t va)
@@ -222,8 +220,7 @@ sys_mincore(vaddr_t addr, size_t len, uint8_t USER *vec)
 	return OK;
 }
 
-/* ---- msync
- * ------------------------------------------------------------------------------- */
+/* ---- msync ---- */
 
 /* The first shared file mapping in [*start, end), referenced; *start goes past it. NULL:
  * none left. */
@@ -270,18 +267,26 @@ sys_msync(vaddr_t addr, size_t len, int flags)
 	return err == OK ? gaps : err;
 }
 
-/* ---- mlock
- * -------------------------------------------------------------------------------- */
+/* ---- mlock ---- */
+
+static uint64_t
+locked_pages(struct aspace *as)
+{
+	uint64_t pages = 0;
+
+	rwsem_lock_shared(&as->lock);
+	for (const struct area *a = area_find_from(as, 0); a; a = area_next(a))
+		if (a->flags & AREA_LOCKED)
+			pages += (a->end - a->start) >> PAGE_SHIFT;
+	rwsem_unlock_shared(&as->lock);
+	return pages;
+}
 
 static bool
 may_lock(struct aspace *as, size_t bytes)
 {
-	struct aspace_stats stats;
-
-	if (capable(CAP_IPC_LOCK))
-		return true;
-	aspace_stats_get(as, &stats);
-	return stats.locked * PAGE_SIZE + bytes <= current_limit(RLIMIT_MEMLOCK);
+	return capable(CAP_IPC_LOCK) ||
+	    locked_pages(as) * PAGE_SIZE + bytes <= current_limit(RLIMIT_MEMLOCK);
 }
 
 /* mlock's range: from the page of `addr` to that of the last byte. False: it wraps. */

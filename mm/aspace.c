@@ -183,27 +183,3 @@ aspace_fork(struct aspace *parent)
 	aspace_put(child);
 	return NULL;
 }
-
-void
-aspace_stats_get(struct aspace *as, struct aspace_stats *st)
-{
-	*st = (struct aspace_stats){.total = 0};
-	rwsem_lock_shared(&as->lock);
-	st->total = as->num_pages;
-	st->data = as->data_pages;
-	for (const struct area *a = area_find_from(as, 0); a; a = area_next(a)) {
-		uint64_t pages = (a->end - a->start) >> PAGE_SHIFT;
-
-		if (a->flags & AREA_STACK)
-			st->stack += pages;
-		if (a->flags & AREA_LOCKED)
-			st->locked += pages;
-		if (a->flags & AREA_EXEC && !(a->flags & AREA_WRITE) &&
-		    a->file == as->exe)
-			st->text += pages;
-	}
-	rwsem_unlock_shared(&as->lock);
-	st->resident = __atomic_load_n(&as->resident, __ATOMIC_RELAXED);
-	st->shared = st->resident - __atomic_load_n(&as->resident_anon, __ATOMIC_RELAXED);
-	st->peak_resident = __atomic_load_n(&as->peak_resident, __ATOMIC_RELAXED);
-}

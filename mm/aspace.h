@@ -106,6 +106,16 @@ long aspace_remap(struct aspace *, vaddr_t old, size_t old_len, size_t new_len, 
 long aspace_brk(struct aspace *, vaddr_t new_brk); /* the break after the call */
 /* A stack of `len` bytes below `top`, which grows down as it is used. */
 enum err aspace_map_stack(struct aspace *, vaddr_t top, size_t len, int prot);
+/*
+ * Maps n frames of the kernel's own side by side, which stay the kernel's: the vDSO.
+ * ERR_NOMEM leaves a space that is only good to be thrown away.
+ */
+struct kernel_page {
+	paddr_t phys;
+	uint32_t rights; /* AREA_READ, AREA_EXEC */
+};
+enum err aspace_map_kernel_pages(
+    struct aspace *, const struct kernel_page *pages, unsigned n, vaddr_t *base);
 /* Makes the pages of [start, start+len) present, as far as there are areas. */
 enum err aspace_populate(struct aspace *, vaddr_t start, size_t len);
 
@@ -144,22 +154,3 @@ bool page_fault(struct trap_frame *, vaddr_t addr);
 struct exec_args;
 enum err exec_load_elf(struct aspace *as, struct file *file, const struct exec_args *args,
     struct trap_frame *frame);
-
-/*
- * /proc/PID/maps, and with `detailed` smaps. `ids` and `path` tell of a mapped file what
- * only the file system knows.
- */
-struct seq;
-struct maps_namer {
-	void (*ids)(
-	    const struct file *, unsigned *major, unsigned *minor, uint64_t *inode);
-	void (*path)(struct seq *, const struct file *);
-};
-void aspace_show_maps(
-    struct aspace *, struct seq *, const struct maps_namer *, bool detailed);
-
-/* Sizes for statm and status, in pages. */
-struct aspace_stats {
-	uint64_t total, resident, shared, text, data, stack, locked, peak_resident;
-};
-void aspace_stats_get(struct aspace *, struct aspace_stats *);

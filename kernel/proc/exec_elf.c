@@ -10,6 +10,7 @@
 #include "kernel/proc/exec.h"
 #include "kernel/proc/exec_stack.h"
 #include "kernel/random.h"
+#include "kernel/vdso/vdso.h"
 #include "kernel/x86/descriptors.h"
 #include "kernel/x86/trap.h"
 #include "lib/bits.h"
@@ -346,6 +347,8 @@ load_program(struct aspace *as, struct elf_image *e, const struct exec_args *arg
 		err = load_interp(as, e, &image.interp_base, &entry);
 	else if (!is_in_image(e, entry))
 		err = ERR_NOEXEC;
+	if (err == OK)
+		err = vdso_map(as, &image.vdso);
 	if (err == OK)
 		err = exec_build_stack(as, args, &image, &sp);
 	if (err != OK)

@@ -13,6 +13,7 @@
 #include "kernel/time/clock_math.h"
 #include "kernel/time/rtc.h"
 #include "kernel/time/timer.h"
+#include "kernel/vdso/vdso.h"
 #include "kernel/x86/apic.h"
 #include "kernel/x86/cpu.h"
 #include "kernel/x86/percpu_ops.h"
@@ -40,6 +41,7 @@ set_params(const struct clock_params *p)
 	params[0] = *p;
 	__atomic_store_n(&generation, generation + 1, __ATOMIC_SEQ_CST);
 	params[1] = *p;
+	vdso_set_clock(p->base_tsc, p->base_ns, p->scale.ns_mult);
 }
 
 static struct clock_params
@@ -98,7 +100,10 @@ clock_wall_ns(void)
 void
 clock_set_wall_ns(int64_t ns)
 {
-	__atomic_store_n(&wall_offset_ns, ns - (int64_t)clock_now_ns(), __ATOMIC_RELAXED);
+	int64_t offset = ns - (int64_t)clock_now_ns();
+
+	__atomic_store_n(&wall_offset_ns, offset, __ATOMIC_RELAXED);
+	vdso_set_wall(offset);
 }
 
 void

@@ -69,6 +69,8 @@ load_cpu(struct cpu *c)
 {
 	descriptors_load(c);
 	features_enable();
+	if (cpu_features.has_rdtscp) /* for getcpu in kernel/vdso */
+		wrmsr(MSR_TSC_AUX, c->id | (uint64_t)c->node << 12);
 	syscall_setup();
 	fpu_init_cpu();
 	mce_init_cpu();

@@ -13,8 +13,7 @@
 
 enum { PAGE = 4096, RW = PROT_READ | PROT_WRITE, ANON = MAP_PRIVATE | MAP_ANONYMOUS };
 
-/* ---- What a fault brings
- * --------------------------------------------------------------- */
+/* ---- What a fault brings ---- */
 
 static sigjmp_buf fault_jump;
 static volatile siginfo_t fault_info;
@@ -125,8 +124,7 @@ mapped_file_beyond_its_end_is_sigbus(void)
 	CHECK_EQ(SIGNAL_OF((void)p[2 * PAGE]), 0);
 }
 
-/* ---- Mappings
- * ----------------------------------------------------------------------------- */
+/* ---- Mappings ---- */
 
 static void
 mmap_refuses_nonsense(void)
@@ -306,8 +304,7 @@ address_space_limit_holds(void)
 	CHECK_ERR((long)mmap(NULL, 48 << 20, RW, ANON, -1, 0), ENOMEM);
 }
 
-/* ---- The kernel's own accesses
- * ------------------------------------------------------------ */
+/* ---- The kernel's own accesses ---- */
 
 static void
 system_calls_fail_on_bad_pointers(void)
@@ -353,8 +350,7 @@ system_calls_break_copy_on_write(void)
 	CHECK(!strcmp(p, "parent"));
 }
 
-/* ---- The stack
- * ------------------------------------------------------------------------------ */
+/* ---- The stack ---- */
 
 static int __attribute__((noinline)) recurse(int depth)
 {
@@ -429,8 +425,82 @@ maps_tell_what_is_mapped(void)
 	CHECK(heap_or_text >= 2);
 }
 
-/* ---- Threads
- * ------------------------------------------------------------------------------- */
+/* ---- The vDSO ---- */
+
+/* The address of a function of the object the kernel maps; NULL: it has none such. */
+static void *
+vdso_symbol(const char *name)
+{
+	const char *base = (const char *)getauxval(AT_SYSINFO_EHDR), *strings = NULL;
+	const Elf64_Ehdr *eh = (const Elf64_Ehdr *)base;
+	const Elf64_Sym *symbols = NULL;
+	const uint32_t *hash = NULL;
+	const Elf64_Dyn *d = NULL;
+
+	for (int i = 0; base && i < eh->e_phnum; i++) {
+		const Elf64_Phdr *ph = (const Elf64_Phdr *)(base + eh->e_phoff) + i;
+
+		if (ph->p_type == PT_DYNAMIC)
+			d = (const Elf64_Dyn *)(base + ph->p_offset);
+	}
+	for (; d && d->d_tag; d++) {
+		if (d->d_tag == DT_STRTAB)
+			strings = base + d->d_un.d_ptr;
+		if (d->d_tag == DT_SYMTAB)
+			symbols = (const Elf64_Sym *)(base + d->d_un.d_ptr);
+		if (d->d_tag == DT_HASH)
+			hash = (const uint32_t *)(base + d->d_un.d_ptr);
+	}
+	for (uint32_t i = 0; hash && i < hash[1]; i++)
+		if (!strcmp(strings + symbols[i].st_name, name))
+			return (void *)(base + symbols[i].st_value);
+	return NULL;
+}
+
+static long
+ns_of(struct timespec ts)
+{
+	return ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+static void
+vdso_tells_the_kernels_time(void)
+{
+	static const int clocks[] = { CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_BOOTTIME };
+	int (*gettime)(int, struct timespec *) = vdso_symbol("__vdso_clock_gettime");
+	time_t (*get_time)(time_t *) = vdso_symbol("__vdso_time");
+
+	CHECK(gettime != NULL && get_time != NULL);
+	for (unsigned i = 0; i < 3000; i++) {
+		struct timespec before, between, after;
+		int clock = clocks[i % 3];
+
+		CHECK_EQ(syscall(SYS_clock_gettime, clock, &before), 0);
+		CHECK_EQ(gettime(clock, &between), 0);
+		CHECK_EQ(syscall(SYS_clock_gettime, clock, &after), 0);
+		CHECK(ns_of(before) <= ns_of(between) && ns_of(between) <= ns_of(after));
+	}
+	CHECK_EQ(gettime(12345, &(struct timespec){ 0 }), -EINVAL);
+	CHECK(labs(get_time(NULL) - time(NULL)) <= 1);
+}
+
+static void
+vdso_tells_the_cpu(void)
+{
+	int (*getcpu)(unsigned *, unsigned *, void *) = vdso_symbol("__vdso_getcpu");
+	unsigned cpu = 999, node = 999, kernel_cpu = 998;
+
+	CHECK(getcpu != NULL);
+	/* The thread may move between the two calls, but not every time. */
+	for (int i = 0; i < 1000 && cpu != kernel_cpu; i++) {
+		CHECK_EQ(getcpu(&cpu, &node, NULL), 0);
+		CHECK_EQ(syscall(SYS_getcpu, &kernel_cpu, NULL, NULL), 0);
+	}
+	CHECK_EQ(cpu, kernel_cpu);
+	CHECK_EQ(node, 0);
+}
+
+/* ---- Threads ---- */
 
 enum { THREADS = 4, SHARED_PAGES = 256 };
 
@@ -606,6 +676,8 @@ static const struct test tests[] = {
     TEST(stack_grows_to_its_limit),
     TEST(exec_leaves_an_auxiliary_vector),
     TEST(maps_tell_what_is_mapped),
+    TEST(vdso_tells_the_kernels_time),
+    TEST(vdso_tells_the_cpu),
     TEST(threads_fault_on_the_same_pages),
     TEST(fork_among_writing_threads_is_a_snapshot),
     TEST(threads_map_and_unmap_at_once),

@@ -1,14 +1,15 @@
 /*
  * kernel/proc/exec_elf.c and exec_stack.c: programs made here, good and damaged, loaded
  * into real address spaces. LINK: kernel/proc/exec_elf.c kernel/proc/exec_stack.c
- * mm/access.c mm/anon.c mm/area.c mm/aspace.c mm/fault.c mm/filemap.c mm/map.c
- * mm/pagecache.c mm/pagetable.c mm/shmem.c mm/userpt.c lib/rbtree.c lib/string.c
+ * mm/access.c mm/anon.c mm/area.c mm/aspace.c mm/fault.c mm/filemap.c mm/kpages.c
+ * mm/map.c mm/pagecache.c mm/pagetable.c mm/shmem.c mm/userpt.c lib/rbtree.c lib/string.c
  * tests/fakes/clock.c tests/fakes/cpu.c tests/fakes/frames.c tests/fakes/kmalloc.c
  * tests/fakes/mutex.c tests/fakes/panic.c tests/fakes/percpu.c tests/fakes/spinlock.c
  * tests/fakes/tlb.c tests/fakes/vm_env.c tests/fakes/wait.c
  */
 #include "kernel/file.h"
 #include "kernel/proc/exec.h"
+#include "kernel/vdso/vdso.h"
 #include "kernel/x86/features.h"
 #include "kernel/x86/trap.h"
 #include "lib/elf.h"
@@ -28,8 +29,17 @@ fpu_signal_size(void)
 	return 832;
 }
 
-/* ---- A file in memory, and the program in it
- * ------------------------------------------- */
+static struct page *vdso_page;
+
+enum err
+vdso_map(struct aspace *as, vaddr_t *base)
+{
+	struct kernel_page page = {page_to_phys(vdso_page), AREA_READ | AREA_EXEC};
+
+	return aspace_map_kernel_pages(as, &page, 1, base);
+}
+
+/* ---- A file in memory, and the program in it ---- */
 
 enum { IMAGE_SIZE = 3 * PAGE_SIZE, DATA_OFFSET = PAGE_SIZE + 0x800, DATA_SIZE = 0x700 };
 
@@ -163,6 +173,7 @@ set_up(void)
 		return;
 	kernel_page_table = page_to_phys(page_alloc(0, ALLOC_ZERO));
 	aspace_init();
+	vdso_page = page_alloc(0, ALLOC_ZERO);
 }
 
 static uint64_t
@@ -194,8 +205,7 @@ aux(struct aspace *as, vaddr_t sp, uint64_t type)
 	return 0xbad;
 }
 
-/* ---- Good programs
- * ------------------------------------------------------------------------- */
+/* ---- Good programs ---- */
 
 KTEST(exec_static_program_is_mapped_with_zeroed_bss)
 {
@@ -266,6 +276,9 @@ KTEST(exec_stack_is_as_the_abi_says)
 	CHECK_EQ(word_at(as, aux(as, sp, 25)), 0x5a5a5a5a5a5a5a5a);
 	CHECK(text_is(as, aux(as, sp, 15), "x86_64"));
 	CHECK(text_is(as, aux(as, sp, 31), "/bin/prog"));
+	CHECK_EQ(aspace_fault(as, aux(as, sp, 33), AREA_EXEC), OK);
+	CHECK_EQ(aspace_fault(as, aux(as, sp, 33), AREA_WRITE), ERR_ACCES);
+	CHECK_EQ(vdso_page->refs, 1);
 	CHECK(as->arg_start == word_at(as, sp + 8) &&
 	      as->env_start == word_at(as, sp + 32));
 	CHECK(as->arg_end == as->env_start && as->env_end == as->env_start + 7);
@@ -329,8 +342,7 @@ KTEST(exec_many_strings_fill_more_than_the_first_stack)
 	page_cache_destroy(&p->cache);
 }
 
-/* ---- Damaged programs
- * -------------------------------------------------------------------- */
+/* ---- Damaged programs ---- */
 
 static enum err
 load(struct program *p)

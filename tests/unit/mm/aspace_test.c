@@ -30,8 +30,7 @@ rnd(unsigned below)
 	return (unsigned)((seed >> 33) % below);
 }
 
-/* ---- Set-up
- * ------------------------------------------------------------------------------ */
+/* ---- Set-up ---- */
 
 static long frames_at_start, objects_at_start;
 
@@ -76,8 +75,7 @@ reach(struct aspace *as, vaddr_t va, unsigned access)
 	return NULL;
 }
 
-/* ---- Single operations
- * ------------------------------------------------------------------- */
+/* ---- Single operations ---- */
 
 KTEST(aspace_anonymous_memory_reads_zeros_then_keeps_what_is_written)
 {
@@ -274,8 +272,7 @@ KTEST(aspace_read_and_write_reach_across_pages)
 	CHECK(nothing_is_left());
 }
 
-/* ---- Random runs against a model
- * ------------------------------------------------------- */
+/* ---- Random runs against a model ---- */
 
 enum { PAGES = 48, FILE_PAGES = 24, SPACES = 3 };
 
