@@ -28,7 +28,7 @@
 #include "mm/aspace.h"
 
 static const nsec_t SAMPLE_PERIOD = 100 * NSEC_PER_MSEC;
-static const nsec_t KERNEL_STRETCH = 50 * NSEC_PER_USEC;
+static const nsec_t KERNEL_STRETCH = 500 * NSEC_PER_USEC;
 
 PER_CPU(struct runqueue, runqueues);
 
@@ -48,9 +48,9 @@ thread_rq_lock(struct thread *t)
 
 /*
  * Shares out run time between user and system. Nothing is noted when system calls begin
- * and end, so this judges by how user mode was left: by an interrupt, then it was all
- * user time; by a system call, then its end, as long as calls usually take, was system
- * time.
+ * and end, so this judges by what it finds: an interrupt tells in which mode the thread
+ * was (a sample, right on the average); when a thread sleeps, half of its run up to what
+ * a stretch in the kernel takes at most was system time.
  */
 static void
 account(struct runqueue *rq, struct thread *t, nsec_t delta)
@@ -63,9 +63,10 @@ account(struct runqueue *rq, struct thread *t, nsec_t delta)
 	if (t->process) {
 		uint64_t vector = user_frame()->vector;
 
-		system = MIN(delta / 2, KERNEL_STRETCH);
 		if (vector >= TRAP_VECTORS && vector != TRAP_SYSCALL)
 			system = 0;
+		else if (this_cpu_is(irq_nesting, 0))
+			system = MIN(delta / 2, KERNEL_STRETCH);
 	}
 	t->utime_ns += delta - system;
 	t->stime_ns += system;
