@@ -7,7 +7,8 @@ import pytest
 from conftest import DEBUG_KERNEL
 from vm import TOP, VM
 
-PROGRAMS = sorted(os.path.basename(p)[:-2] for p in glob.glob(f"{TOP}/tests/guest/*.c"))
+PROGRAMS = sorted(os.path.basename(p)[:-2] for p in glob.glob(f"{TOP}/tests/guest/*.c")
+                  if not p.endswith("stress.c"))  # test_stress.py has its own boot
 
 
 @pytest.fixture(scope="module")
