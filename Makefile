@@ -494,7 +494,7 @@ debug: setup
 
 # Everything that is tested: host unit tests, then machines. Ends with "N passed, N failed".
 test: setup
-	@$(MAKE) --no-print-directory all guest iso
+	@$(MAKE) --no-print-directory all guest iso bench-programs
 	@$(MAKE) --no-print-directory BUILD=debug build/debug/kernel.elf
 	@$(MAKE) --no-print-directory $(UNIT_BINS)
 	@scripts/test $(UNIT_BINS)
