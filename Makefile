@@ -121,6 +121,7 @@ SRCS_kernel_proc := \
 	kernel/proc/fdtable.c \
 	kernel/proc/fork.c \
 	kernel/proc/itimer.c \
+	kernel/proc/posix_timer.c \
 	kernel/proc/process.c \
 	kernel/proc/session.c \
 	kernel/proc/sigframe.c \

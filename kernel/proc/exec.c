@@ -313,6 +313,7 @@ exec_commit(struct exec *e)
 	e->aspace = NULL;
 	exec_set_name(p, t, e);
 	fd_table_close_on_exec(p->fds);
+	posix_timers_free(p);
 	signal_actions_reset(p->sigactions);
 	t->sig_altstack_size = 0;
 	t->restart_fn = NULL;

@@ -65,6 +65,7 @@ process_release_resources(struct process *p)
 	struct fs_context *fs;
 
 	itimers_stop(p);
+	posix_timers_free(p);
 	as = process_take(p, aspace);
 	if (as) {
 		p->max_resident = MAX(p->max_resident, as->peak_resident);

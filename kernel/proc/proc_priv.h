@@ -36,6 +36,7 @@ void process_release_vfork(struct process *p);
 /* exit, exec: tells futex waiters that this thread is leaving its address space. */
 void thread_release_user_memory(struct thread *t);
 
-/* itimer.c */
+/* itimer.c, posix_timer.c */
 void itimers_init(struct process *p);
-void itimers_stop(struct process *p);	  /* exit */
+void itimers_stop(struct process *p);	   /* exit */
+void posix_timers_free(struct process *p); /* exit and exec */

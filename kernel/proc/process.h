@@ -16,6 +16,7 @@
 struct fd_table;
 struct fs_context;
 struct aspace;
+struct posix_timers;
 struct tty;
 
 /* Linux's resource numbers. */
@@ -105,6 +106,7 @@ struct process {
 
 	struct rlimit rlimits[RLIMITS]; /* [lock] written; words read without */
 	struct itimer itimers[ITIMERS];
+	struct posix_timers *posix_timers; /* [lock] or NULL */
 
 	/* Times of threads that ended, and of waited-for children; ns. [lock] */
 	nsec_t utime_ns, stime_ns, child_utime_ns, child_stime_ns;

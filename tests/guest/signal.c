@@ -521,6 +521,27 @@ signals_by_descriptor(void)
 }
 
 static void
+posix_timers(void)
+{
+	struct sigevent ev = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN + 3 };
+	struct itimerspec its = { { 0, 10000000 }, { 0, 20000000 } }, now;
+	timer_t id;
+
+	ev.sigev_value.sival_int = 77;
+	handle_info(SIGRTMIN + 3, 0);
+	CHECK_EQ(timer_create(CLOCK_MONOTONIC, &ev, &id), 0);
+	CHECK_EQ(timer_settime(id, 0, &its, NULL), 0);
+	while (count < 3)
+		pause();
+	CHECK_EQ(seen.si_code, SI_TIMER);
+	CHECK_EQ(seen.si_value.sival_int, 77);
+	CHECK_EQ(timer_gettime(id, &now), 0);
+	CHECK_EQ(now.it_interval.tv_nsec, 10000000);
+	CHECK_EQ(timer_delete(id), 0);
+	CHECK_ERR(syscall(SYS_timer_delete, 99), EINVAL);
+}
+
+static void
 errors(void)
 {
 	struct sigaction sa = { .sa_handler = on_signal };
@@ -582,7 +603,7 @@ static const struct test tests[] = {
 	TEST(segv_without_stack_kills), TEST(read_is_interrupted_or_restarted),
 	TEST(poll_is_never_restarted_after_a_handler), TEST(stop_restarts_sleeping_calls),
 	TEST(nanosleep_tells_the_rest), TEST(suspend_and_pause), TEST(ppoll_swaps_the_mask),
-	TEST(interval_timers), TEST(signals_by_descriptor), TEST(errors), TEST(bad_sigreturn_kills),
+	TEST(interval_timers), TEST(signals_by_descriptor), TEST(posix_timers), TEST(errors), TEST(bad_sigreturn_kills),
 	TEST(child_exit_sends_sigchld),
 };
 
