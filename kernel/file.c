@@ -21,7 +21,9 @@ static uint32_t
 file_mode_of(uint32_t flags)
 {
 	static const uint8_t modes[O_ACCMODE + 1] = {
-		[O_RDONLY] = FILE_READ, [O_WRONLY] = FILE_WRITE, [O_RDWR] = FILE_READ | FILE_WRITE,
+	    [O_RDONLY] = FILE_READ,
+	    [O_WRONLY] = FILE_WRITE,
+	    [O_RDWR] = FILE_READ | FILE_WRITE,
 	};
 
 	return modes[flags & O_ACCMODE];

@@ -1,6 +1,7 @@
 /*
- * What a descriptor is. The kernel room knows files only by this: fs, net, drivers and ipc
- * implement it. A struct file is an open file description: shared by dup and fork, counted.
+ * What a descriptor is. The kernel room knows files only by this: fs, net, drivers and
+ * ipc implement it. A struct file is an open file description: shared by dup and fork,
+ * counted.
  */
 #pragma once
 
@@ -20,69 +21,79 @@ struct fd_table;
 
 struct file_ops {
 	/*
-	 * Transfer at *pos (which they advance); count or err. Files without position (pipes,
-	 * ttys) ignore pos. NULL: ERR_INVAL.
+	 * Transfer at *pos (which they advance); count or err. Files without position
+	 * (pipes, ttys) ignore pos. NULL: ERR_INVAL.
 	 */
 	ssize_t (*read)(struct file *, struct uio *, loff_t *pos);
 	ssize_t (*write)(struct file *, struct uio *, loff_t *pos);
 	loff_t (*seek)(struct file *, loff_t offset, int whence); /* NULL: ERR_SPIPE */
-	/* The POLL* bits that hold now; registers with `pt` (may be NULL) for later ones. */
+	/* The POLL* bits that hold now; registers with `pt` (may be NULL) for later ones.
+	 */
 	uint32_t (*poll)(struct file *, struct poll_table *pt); /* NULL: always ready */
 	long (*ioctl)(struct file *, unsigned cmd, uintptr_t arg); /* NULL: ERR_NOTTY */
-	/* Sets area->ops and ->private as the file wants to be mapped. NULL: ERR_NODEV. */
+	/* Sets area->ops and ->private as the file wants to be mapped. NULL: ERR_NODEV.
+	 */
 	enum err (*mmap)(struct file *, struct area *);
 	enum err (*readdir)(struct file *, struct dir_sink *); /* NULL: ERR_NOTDIR */
 	enum err (*fsync)(struct file *, bool data_only);
 	void (*release)(struct file *); /* last reference gone; may sleep */
 	/*
-	 * Opening a device node, after `private` is set to the driver's: may change ops, private,
-	 * mode. NULL: nothing to do. On an error release is not called.
+	 * Opening a device node, after `private` is set to the driver's: may change ops,
+	 * private, mode. NULL: nothing to do. On an error release is not called.
 	 */
 	enum err (*open)(struct file *);
-	/* What fstat and /proc/PID/fd show of a file without inode: S_IFIFO | 0600, "pipe". */
+	/* What fstat and /proc/PID/fd show of a file without inode: S_IFIFO | 0600,
+	 * "pipe". */
 	uint32_t anon_mode;
 	const char *anon_name;
 };
 
 struct file {
 	const struct file_ops *ops; /* [I] */
-	uint32_t refs;		    /* [a] */
-	uint32_t flags;		    /* O_* status flags; [a] changed by F_SETFL */
-	uint32_t mode;		    /* FILE_* */
+	uint32_t refs;              /* [a] */
+	uint32_t flags;             /* O_* status flags; [a] changed by F_SETFL */
+	uint32_t mode;              /* FILE_* */
 	struct mutex pos_lock;
-	loff_t pos;		  /* [pos_lock] */
-	struct inode *inode;	  /* [I] NULL for files without one; fs/vfs.h */
-	struct dentry *dentry;	  /* [I] where it was opened, for /proc and *at calls; or NULL */
-	struct mount *mount;	  /* [I] goes with dentry */
+	loff_t pos;          /* [pos_lock] */
+	struct inode *inode; /* [I] NULL for files without one; fs/vfs.h */
+	struct dentry
+	    *dentry; /* [I] where it was opened, for /proc and *at calls; or NULL */
+	struct mount *mount;      /* [I] goes with dentry */
 	struct page_cache *cache; /* [I] pages for mmap and exec, or NULL */
-	void *private;		  /* the implementation's */
-	uint32_t owner_pid;	  /* F_SETOWN */
+	void *private;            /* the implementation's */
+	uint32_t owner_pid;       /* F_SETOWN */
 	struct list epoll_items;  /* [epoll] watches of this file: kernel/ipc/epoll.c */
-	struct rcu_head rcu;	  /* freed late: fd_get looks at files without a lock */
+	struct rcu_head rcu;      /* freed late: fd_get looks at files without a lock */
 };
 
 enum file_mode {
-	FILE_READ = 1 << 0, FILE_WRITE = 1 << 1, FILE_SEEKABLE = 1 << 2, FILE_PATH = 1 << 3,
-	FILE_DENIES_WRITE = 1 << 4, /* a program that runs: opening it for writing is ERR_TXTBSY */
+	FILE_READ = 1 << 0,
+	FILE_WRITE = 1 << 1,
+	FILE_SEEKABLE = 1 << 2,
+	FILE_PATH = 1 << 3,
+	FILE_DENIES_WRITE =
+	    1 << 4, /* a program that runs: opening it for writing is ERR_TXTBSY */
 };
 
 /*
- * A new description with one reference, its mode by the access mode in `flags`. NULL: no memory.
- * Inode fields are the caller's to set.
+ * A new description with one reference, its mode by the access mode in `flags`. NULL: no
+ * memory. Inode fields are the caller's to set.
  */
 struct file *file_alloc(const struct file_ops *, uint32_t flags, void *private);
 struct file *file_get(struct file *);
 void file_put(struct file *); /* the last one calls ops->release: may sleep */
-void file_init(void);	      /* before the first file_alloc */
+void file_init(void);         /* before the first file_alloc */
 
 /*
- * Implemented by fs/: file_put calls it after ops->release on a file with an inode, to drop
- * locks and the references to dentry and mount.
+ * Implemented by fs/: file_put calls it after ops->release on a file with an inode, to
+ * drop locks and the references to dentry and mount.
  */
 void file_drop_path(struct file *);
-/* Implemented by fs/: the process closes a descriptor of `f`: its POSIX locks go (fcntl F_SETLK). */
+/* Implemented by fs/: the process closes a descriptor of `f`: its POSIX locks go (fcntl
+ * F_SETLK). */
 void file_closed_by(struct file *f, struct fd_table *owner);
-/* Implemented by fs/: the lock commands of fcntl (F_GETLK, F_SETLK, F_SETLKW and F_OFD_*). */
+/* Implemented by fs/: the lock commands of fcntl (F_GETLK, F_SETLK, F_SETLKW and
+ * F_OFD_*). */
 long file_fcntl_lock(struct file *f, unsigned cmd, uintptr_t arg);
 
 /* Transfers with kernel memory at an explicit position: exec, initramfs, coredumps. */
@@ -98,26 +109,30 @@ void fd_table_close_on_exec(struct fd_table *);
 
 /* In the current process. fd_get: a reference, or NULL (EBADF). */
 struct file *fd_get(int fd);
-int fd_install(struct file *, int min_fd, bool cloexec); /* takes the reference; fd or err, then the caller keeps it */
+int fd_install(struct file *, int min_fd,
+    bool cloexec); /* takes the reference; fd or err, then the caller keeps it */
 enum err fd_close(int fd);
 
 /*
- * For /proc/PID/fd, with any process's table: the file at the first descriptor >= *fd, with a
- * reference, and *fd set to it; NULL when there is none.
+ * For /proc/PID/fd, with any process's table: the file at the first descriptor >= *fd,
+ * with a reference, and *fd set to it; NULL when there is none.
  */
 struct file *fd_table_next(struct fd_table *, int *fd);
 
 /* What processes need of the file name space; implemented by fs/. */
 struct fs_context; /* root, current directory, umask */
-extern struct fs_context *fs_init_context; /* of kernel threads and PID 1, once fs_init has run */
+extern struct fs_context
+    *fs_init_context; /* of kernel threads and PID 1, once fs_init has run */
 struct fs_context *fs_context_copy(struct fs_context *);
 struct fs_context *fs_context_get(struct fs_context *);
 void fs_context_put(struct fs_context *);
 /* Opens a program for execution (execute permission checked); *out gets a reference. */
 enum err file_open_exec(const char *path, struct file **out);
-/* The same for execveat: relative to `dirfd`; flags AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH. */
+/* The same for execveat: relative to `dirfd`; flags AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH.
+ */
 enum err file_open_exec_at(int dirfd, const char *path, int flags, struct file **out);
-/* The program's set-user-id and set-group-id bits: *euid, *egid change where one holds. */
+/* The program's set-user-id and set-group-id bits: *euid, *egid change where one holds.
+ */
 void file_exec_ids(const struct file *, uint32_t *euid, uint32_t *egid);
 /* Opens by path with kernel privileges, O_* flags; mode for O_CREAT. */
 enum err file_open(const char *path, int flags, uint32_t mode, struct file **out);

@@ -1,8 +1,9 @@
 /*
- * The random number generator: see the header. Each CPU has a ChaCha20 key (RFC 8439). A request
- * makes blocks under it; the first half of the first block becomes the next key before anything is
- * given out. The pool is a key too: entropy is mixed in by encrypting under pool xor input. When the
- * pool has changed, each CPU takes a new key from it at its next request.
+ * The random number generator: see the header. Each CPU has a ChaCha20 key (RFC 8439). A
+ * request makes blocks under it; the first half of the first block becomes the next key
+ * before anything is given out. The pool is a key too: entropy is mixed in by encrypting
+ * under pool xor input. When the pool has changed, each CPU takes a new key from it at
+ * its next request.
  */
 #include "kernel/random.h"
 
@@ -19,8 +20,9 @@
 
 enum {
 	KEY_WORDS = CHACHA20_KEY_SIZE / 4,
-	EVENTS_PER_RESEED = 64, /* interrupts on one CPU until their sum goes into the pool */
-	RDRAND_TRIES = 10,	/* SDM vol. 1, 7.3.17 */
+	EVENTS_PER_RESEED =
+	    64,            /* interrupts on one CPU until their sum goes into the pool */
+	RDRAND_TRIES = 10, /* SDM vol. 1, 7.3.17 */
 	ENTROPY_GOOD_BITS = 128,
 };
 
@@ -34,8 +36,8 @@ struct cpu_random {
 static PER_CPU(struct cpu_random, cpu_random);
 
 static struct spinlock pool_lock = SPINLOCK_INIT("random pool", RANK_OBJECT);
-static uint32_t pool[KEY_WORDS];	/* [pool_lock] */
-static uint64_t pool_version = 1;	/* [pool_lock] written, [a] read */
+static uint32_t pool[KEY_WORDS];  /* [pool_lock] */
+static uint64_t pool_version = 1; /* [pool_lock] written, [a] read */
 
 /* Pool = first half of ChaCha20(pool xor data). Lock held. */
 static void
@@ -58,7 +60,7 @@ random_mix(const void *data, size_t n)
 	const uint8_t *p = data;
 
 	while (n) {
-		uint8_t chunk[CHACHA20_KEY_SIZE] = { 0 };
+		uint8_t chunk[CHACHA20_KEY_SIZE] = {0};
 		size_t part = MIN(n, sizeof(chunk));
 
 		memcpy(chunk, p, part);
@@ -112,9 +114,11 @@ random_bytes(void *buf, size_t n)
 
 	irq_disable_nested();
 	r = this_cpu_ptr(&cpu_random);
-	/* Every key taken also changes the version: a distance of less than the CPUs is no news. */
+	/* Every key taken also changes the version: a distance of less than the CPUs is
+	 * no news. */
 	if (unlikely(!r->pool_version ||
-		__atomic_load_n(&pool_version, __ATOMIC_RELAXED) - r->pool_version > MAX_CPUS))
+	             __atomic_load_n(&pool_version, __ATOMIC_RELAXED) - r->pool_version >
+	                 MAX_CPUS))
 		cpu_rekey(r);
 	random_fill(r, buf, n);
 	irq_enable_nested();
@@ -180,7 +184,7 @@ mix_rdrand(void)
 void
 random_init(const struct boot_info *boot)
 {
-	uint64_t now[2] = { rdtsc(), boot->boot_time_tsc };
+	uint64_t now[2] = {rdtsc(), boot->boot_time_tsc};
 	bool has_rdrand = cpu_features.has_rdrand;
 	unsigned bits = MIN(boot->entropy_bits, 8u * BOOT_ENTROPY_SIZE);
 
@@ -189,7 +193,8 @@ random_init(const struct boot_info *boot)
 	if (has_rdrand)
 		bits += 64 * mix_rdrand();
 	if (bits >= ENTROPY_GOOD_BITS)
-		log_info("seeded with %u bits%s", bits, has_rdrand ? ", RDRAND among them" : "");
+		log_info("seeded with %u bits%s", bits,
+		    has_rdrand ? ", RDRAND among them" : "");
 	else
 		log_warn("seeded with %u bits only: early keys are weak", bits);
 }

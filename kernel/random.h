@@ -1,8 +1,8 @@
 /*
- * Random numbers for everyone: ChaCha20 generators, one a CPU, each keyed from a pool that the
- * loader's entropy, RDRAND and interrupt timing feed. After each request the key is replaced,
- * so that what was given out cannot be computed from a later state (fast key erasure).
- * Any context.
+ * Random numbers for everyone: ChaCha20 generators, one a CPU, each keyed from a pool
+ * that the loader's entropy, RDRAND and interrupt timing feed. After each request the key
+ * is replaced, so that what was given out cannot be computed from a later state (fast key
+ * erasure). Any context.
  */
 #pragma once
 

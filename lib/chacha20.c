@@ -1,4 +1,5 @@
-/* ChaCha20: see the header. Little-endian machines only, as words are stored as they are. */
+/* ChaCha20: see the header. Little-endian machines only, as words are stored as they are.
+ */
 #include "lib/chacha20.h"
 
 #include "lib/string.h"
@@ -19,12 +20,12 @@ quarter_round(uint32_t *a, uint32_t *b, uint32_t *c, uint32_t *d)
 }
 
 void
-chacha20_block(
-    const uint32_t key[CHACHA20_KEY_SIZE / 4], uint64_t counter, uint8_t out[CHACHA20_BLOCK_SIZE])
+chacha20_block(const uint32_t key[CHACHA20_KEY_SIZE / 4], uint64_t counter,
+    uint8_t out[CHACHA20_BLOCK_SIZE])
 {
-	uint32_t start[16] = { 0x61707865, 0x3320646e, 0x79622d32, 0x6b206574, key[0], key[1],
-		key[2], key[3], key[4], key[5], key[6], key[7], (uint32_t)counter,
-		(uint32_t)(counter >> 32), 0, 0 };
+	uint32_t start[16] = {0x61707865, 0x3320646e, 0x79622d32, 0x6b206574, key[0],
+	    key[1], key[2], key[3], key[4], key[5], key[6], key[7], (uint32_t)counter,
+	    (uint32_t)(counter >> 32), 0, 0};
 	uint32_t x[16];
 
 	memcpy(x, start, sizeof(x));

@@ -6,8 +6,9 @@
 #include "mm/slab.h"
 
 /*
- * A descriptor for `object`, with the access mode, and O_NONBLOCK and O_CLOEXEC of `flags`. On an
- * error the object is released: by ops->release when a file was made, else by kfree.
+ * A descriptor for `object`, with the access mode, and O_NONBLOCK and O_CLOEXEC of
+ * `flags`. On an error the object is released: by ops->release when a file was made, else
+ * by kfree.
  */
 static inline long
 anon_file_install(const struct file_ops *ops, uint32_t access, int flags, void *object)

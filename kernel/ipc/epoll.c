@@ -1,13 +1,14 @@
 /*
- * epoll: an interest list that remembers which files became ready. Each watch (item) has entries on
- * the wait queues of its file; a wake-up puts the item on the ready list and wakes whoever waits.
- * epoll_wait takes items off that list, asks each file again, and puts level-triggered ones that
- * are still ready back at its end.
+ * epoll: an interest list that remembers which files became ready. Each watch (item) has
+ * entries on the wait queues of its file; a wake-up puts the item on the ready list and
+ * wakes whoever waits. epoll_wait takes items off that list, asks each file again, and
+ * puts level-triggered ones that are still ready back at its end.
  *
- * Locks, in order: epoll_mutex (one for all instances: it guards the links between files and items,
- * against files that close and nesting), the instance's mutex (its items), and its spinlock (the ready
- * list, which wake-ups change from any context). An instance may watch others: then its mutex comes
- * before theirs and its spinlock after theirs, which `level` turns into ranks.
+ * Locks, in order: epoll_mutex (one for all instances: it guards the links between files
+ * and items, against files that close and nesting), the instance's mutex (its items), and
+ * its spinlock (the ready list, which wake-ups change from any context). An instance may
+ * watch others: then its mutex comes before theirs and its spinlock after theirs, which
+ * `level` turns into ranks.
  */
 #include "kernel/ipc/epoll.h"
 
@@ -26,10 +27,10 @@
 enum { EPOLL_CTL_ADD = 1, EPOLL_CTL_DEL = 2, EPOLL_CTL_MOD = 3 };
 enum { EPOLL_MAX_NESTING = 5, EPOLL_ALWAYS = POLLERR | POLLHUP };
 #define EPOLLEXCLUSIVE (1u << 28)
-#define EPOLLWAKEUP (1u << 29)
-#define EPOLLONESHOT (1u << 30)
-#define EPOLLET (1u << 31)
-#define EPOLL_FLAGS (EPOLLEXCLUSIVE | EPOLLWAKEUP | EPOLLONESHOT | EPOLLET)
+#define EPOLLWAKEUP    (1u << 29)
+#define EPOLLONESHOT   (1u << 30)
+#define EPOLLET        (1u << 31)
+#define EPOLL_FLAGS    (EPOLLEXCLUSIVE | EPOLLWAKEUP | EPOLLONESHOT | EPOLLET)
 
 struct PACKED epoll_event {
 	uint32_t events;
@@ -38,12 +39,12 @@ struct PACKED epoll_event {
 
 struct epoll {
 	struct mutex mutex;
-	struct rb_root items;	/* [mutex] by (file, fd) */
+	struct rb_root items; /* [mutex] by (file, fd) */
 	struct spinlock lock;
-	struct list ready;	/* [lock] items that may be ready */
+	struct list ready;      /* [lock] items that may be ready */
 	struct wait_queue wait; /* epoll_wait sleeps here; and who polls this instance */
-	unsigned level;		/* [epoll_mutex] above that of every instance it watches */
-	struct file *file;	/* its own: no reference */
+	unsigned level;    /* [epoll_mutex] above that of every instance it watches */
+	struct file *file; /* its own: no reference */
 };
 
 struct epoll_entry {
@@ -54,24 +55,27 @@ struct epoll_entry {
 };
 
 struct epoll_item {
-	struct rb_node node;	/* [ep->mutex] */
-	struct list file_link;	/* [epoll_mutex] in file->epoll_items */
+	struct rb_node node;    /* [ep->mutex] */
+	struct list file_link;  /* [epoll_mutex] in file->epoll_items */
 	struct list ready_link; /* [ep->lock] */
-	bool is_ready;		/* [ep->lock] on the ready list */
+	bool is_ready;          /* [ep->lock] on the ready list */
 	struct epoll *ep;
-	struct file *file;	/* no reference: epoll_forget_file comes first */
+	struct file *file; /* no reference: epoll_forget_file comes first */
 	int fd;
-	uint32_t events;	/* [ep->mutex] asked for, with the EPOLL_FLAGS; 0 after a one-shot */
+	uint32_t
+	    events; /* [ep->mutex] asked for, with the EPOLL_FLAGS; 0 after a one-shot */
 	uint64_t data;
 	struct epoll_entry *entries;
-	bool is_failed;		/* no memory for an entry */
+	bool is_failed; /* no memory for an entry */
 };
 
-static struct mutex epoll_mutex = MUTEX_INIT(epoll_mutex, "epoll files", RANK_EPOLL_FILES);
+static struct mutex epoll_mutex =
+    MUTEX_INIT(epoll_mutex, "epoll files", RANK_EPOLL_FILES);
 
 static const struct file_ops epoll_ops;
 
-/* ---- Becoming ready -------------------------------------------------------------------- */
+/* ---- Becoming ready
+ * -------------------------------------------------------------------- */
 
 static void
 epoll_mark_ready(struct epoll_item *it)
@@ -130,7 +134,8 @@ epoll_item_poll(const struct epoll_item *it)
 	return file_poll(it->file, NULL) & (it->events | EPOLL_ALWAYS) & ~EPOLL_FLAGS;
 }
 
-/* ---- The items of an instance ------------------------------------------------------------ */
+/* ---- The items of an instance
+ * ------------------------------------------------------------ */
 
 static int
 epoll_compare(const struct epoll_item *it, const struct file *f, int fd)
@@ -163,10 +168,10 @@ epoll_insert(struct epoll *ep, struct epoll_item *it)
 
 	while (*link) {
 		parent = *link;
-		link = epoll_compare(container_of(parent, struct epoll_item, node), it->file,
-			   it->fd) < 0
-		    ? &parent->left
-		    : &parent->right;
+		link = epoll_compare(container_of(parent, struct epoll_item, node),
+		           it->file, it->fd) < 0
+		           ? &parent->left
+		           : &parent->right;
 	}
 	rb_insert_at(&ep->items, &it->node, parent, link);
 }
@@ -222,7 +227,8 @@ epoll_release(struct file *f)
 	kfree(ep);
 }
 
-/* ---- Polling an instance: epoll in poll, and nested --------------------------------------- */
+/* ---- Polling an instance: epoll in poll, and nested
+ * --------------------------------------- */
 
 static uint32_t
 epoll_poll(struct file *f, struct poll_table *pt)
@@ -259,10 +265,10 @@ epoll_poll(struct file *f, struct poll_table *pt)
 }
 
 static const struct file_ops epoll_ops = {
-	.poll = epoll_poll,
-	.release = epoll_release,
-	.anon_mode = 0600,
-	.anon_name = "[eventpoll]",
+    .poll = epoll_poll,
+    .release = epoll_release,
+    .anon_mode = 0600,
+    .anon_name = "[eventpoll]",
 };
 
 /* Ranks by level: see the head of the file. */
@@ -299,11 +305,12 @@ sys_epoll_create(int size)
 	return size <= 0 ? ERR_INVAL : sys_epoll_create1(0);
 }
 
-/* ---- epoll_ctl ----------------------------------------------------------------------------- */
+/* ---- epoll_ctl
+ * ----------------------------------------------------------------------------- */
 
 /*
- * Raises `ep` to `level`, and those that watch it above that. With `commit` false only looks: false
- * means too deep, or a loop (which has no end of rising).
+ * Raises `ep` to `level`, and those that watch it above that. With `commit` false only
+ * looks: false means too deep, or a loop (which has no end of rising).
  */
 static bool
 epoll_raise(struct epoll *ep, const struct file *epf, unsigned level, bool commit)
@@ -354,7 +361,7 @@ epoll_nest(struct file *epf, const struct file *f)
 static long
 epoll_add(struct epoll *ep, struct file *f, int fd, const struct epoll_event *ev)
 {
-	struct epoll_register reg = { .table.add = epoll_add_entry };
+	struct epoll_register reg = {.table.add = epoll_add_entry};
 	struct epoll_item *it = kzalloc(sizeof(*it));
 	uint32_t ready;
 
@@ -395,7 +402,8 @@ epoll_modify(struct epoll *ep, struct epoll_item *it, const struct epoll_event *
 }
 
 static long
-epoll_control(struct file *epf, int op, struct file *f, int fd, const struct epoll_event *ev)
+epoll_control(
+    struct file *epf, int op, struct file *f, int fd, const struct epoll_event *ev)
 {
 	struct epoll *ep = epf->private;
 	struct epoll_item *it;
@@ -425,7 +433,7 @@ epoll_control(struct file *epf, int op, struct file *f, int fd, const struct epo
 long
 sys_epoll_ctl(int epfd, int op, int fd, const struct epoll_event USER *event)
 {
-	struct epoll_event ev = { 0 };
+	struct epoll_event ev = {0};
 	struct file *epf, *f;
 	long result;
 
@@ -435,10 +443,12 @@ sys_epoll_ctl(int epfd, int op, int fd, const struct epoll_event USER *event)
 	f = fd_get(fd);
 	if (!epf || !f)
 		result = ERR_BADF;
-	else if (op < EPOLL_CTL_ADD || op > EPOLL_CTL_MOD || epf->ops != &epoll_ops || epf == f)
+	else if (op < EPOLL_CTL_ADD || op > EPOLL_CTL_MOD || epf->ops != &epoll_ops ||
+	         epf == f)
 		result = ERR_INVAL;
 	else if (!f->ops->poll)
-		result = ERR_PERM; /* always ready: Linux refuses to watch regular files */
+		result =
+		    ERR_PERM; /* always ready: Linux refuses to watch regular files */
 	else
 		result = epoll_control(epf, op, f, fd, &ev);
 	if (f)
@@ -448,7 +458,8 @@ sys_epoll_ctl(int epfd, int op, int fd, const struct epoll_event USER *event)
 	return result;
 }
 
-/* ---- epoll_wait ------------------------------------------------------------------------------ */
+/* ---- epoll_wait
+ * ------------------------------------------------------------------------------ */
 
 /* Item taken off the ready list: what to report of it, 0 for nothing. Mutex held. */
 static uint32_t
@@ -465,7 +476,8 @@ epoll_consume(struct epoll *ep, struct epoll_item *it)
 	return events;
 }
 
-/* Reports what is ready, at most `max`: how many, or ERR_FAULT if not even one could be told. */
+/* Reports what is ready, at most `max`: how many, or ERR_FAULT if not even one could be
+ * told. */
 static long
 epoll_harvest(struct epoll *ep, struct epoll_event USER *out, int max)
 {
@@ -491,7 +503,7 @@ epoll_harvest(struct epoll *ep, struct epoll_event USER *out, int max)
 		spin_unlock(&ep->lock);
 		if (!it)
 			break;
-		ev = (struct epoll_event) { epoll_consume(ep, it), it->data };
+		ev = (struct epoll_event){epoll_consume(ep, it), it->data};
 		if (!ev.events)
 			continue;
 		err = put_user(ev, &out[n]);
@@ -536,7 +548,8 @@ epoll_wait_fd(int epfd, struct epoll_event USER *events, int max, nsec_t deadlin
 	f = fd_get(epfd);
 	if (!f)
 		return ERR_BADF;
-	n = f->ops == &epoll_ops ? epoll_wait_file(f->private, events, max, deadline) : ERR_INVAL;
+	n = f->ops == &epoll_ops ? epoll_wait_file(f->private, events, max, deadline)
+	                         : ERR_INVAL;
 	file_put(f);
 	return n;
 }

@@ -1,4 +1,5 @@
-/* eventfd: a counter in a file. write adds, read takes all of it (or 1 with EFD_SEMAPHORE). */
+/* eventfd: a counter in a file. write adds, read takes all of it (or 1 with
+ * EFD_SEMAPHORE). */
 #include "kernel/fcntl.h"
 #include "kernel/file.h"
 #include "kernel/ipc/anon_file.h"
@@ -48,8 +49,9 @@ eventfd_read(struct file *f, struct uio *u, loff_t *pos)
 			return err;
 	}
 	wait_queue_wake(&e->wait, ~0u, POLLOUT);
-	return uio_copy_to(u, &value, sizeof(value)) == sizeof(value) ? (ssize_t)sizeof(value)
-								      : ERR_FAULT;
+	return uio_copy_to(u, &value, sizeof(value)) == sizeof(value)
+	           ? (ssize_t)sizeof(value)
+	           : ERR_FAULT;
 }
 
 static bool
@@ -110,12 +112,12 @@ eventfd_release(struct file *f)
 }
 
 static const struct file_ops eventfd_ops = {
-	.read = eventfd_read,
-	.write = eventfd_write,
-	.poll = eventfd_poll,
-	.release = eventfd_release,
-	.anon_mode = 0600,
-	.anon_name = "[eventfd]",
+    .read = eventfd_read,
+    .write = eventfd_write,
+    .poll = eventfd_poll,
+    .release = eventfd_release,
+    .anon_mode = 0600,
+    .anon_name = "[eventfd]",
 };
 
 long

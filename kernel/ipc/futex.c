@@ -1,11 +1,12 @@
 /*
- * Futexes: sleeping until a word of user memory is changed. Waiters stand in buckets by a hash of the
- * key: (address space, address) for private ones, (file or anonymous page owner, offset) for shared
- * ones. A waiter checks the word under its bucket's lock after it is queued, and a waker changes
- * the word before it takes the lock, so no wake-up is lost.
+ * Futexes: sleeping until a word of user memory is changed. Waiters stand in buckets by a
+ * hash of the key: (address space, address) for private ones, (file or anonymous page
+ * owner, offset) for shared ones. A waiter checks the word under its bucket's lock after
+ * it is queued, and a waker changes the word before it takes the lock, so no wake-up is
+ * lost.
  *
- * The word cannot be read under a spinlock when its page is not present; then the lock is released,
- * the page brought in, and the look repeated.
+ * The word cannot be read under a spinlock when its page is not present; then the lock is
+ * released, the page brought in, and the look repeated.
  */
 #include "kernel/ipc/futex.h"
 
@@ -19,13 +20,19 @@
 #include "syscalls.h"
 
 enum {
-	FUTEX_WAIT = 0, FUTEX_WAKE = 1, FUTEX_REQUEUE = 3, FUTEX_CMP_REQUEUE = 4, FUTEX_WAKE_OP = 5,
-	FUTEX_WAIT_BITSET = 9, FUTEX_WAKE_BITSET = 10,
-	FUTEX_PRIVATE_FLAG = 128, FUTEX_CLOCK_REALTIME = 256,
+	FUTEX_WAIT = 0,
+	FUTEX_WAKE = 1,
+	FUTEX_REQUEUE = 3,
+	FUTEX_CMP_REQUEUE = 4,
+	FUTEX_WAKE_OP = 5,
+	FUTEX_WAIT_BITSET = 9,
+	FUTEX_WAKE_BITSET = 10,
+	FUTEX_PRIVATE_FLAG = 128,
+	FUTEX_CLOCK_REALTIME = 256,
 };
 #define FUTEX_OWNER_DIED 0x40000000u
-#define FUTEX_WAITERS 0x80000000u
-#define FUTEX_TID_MASK 0x3fffffffu
+#define FUTEX_WAITERS    0x80000000u
+#define FUTEX_TID_MASK   0x3fffffffu
 #define FUTEX_BITSET_ANY 0xffffffffu
 
 enum { FUTEX_BUCKETS = 256, ROBUST_LIST_LIMIT = 2048 };
@@ -36,8 +43,8 @@ struct futex_key {
 };
 
 struct futex_waiter {
-	struct list link;	  /* [bucket] */
-	struct futex_key key;	  /* [bucket]: requeue changes it */
+	struct list link;            /* [bucket] */
+	struct futex_key key;        /* [bucket]: requeue changes it */
 	struct futex_bucket *bucket; /* [its own lock, and the new one's] NULL: woken */
 	struct thread *thread;
 	uint32_t bitset;
@@ -62,7 +69,8 @@ futex_init(void)
 static struct futex_bucket *
 futex_bucket(const struct futex_key *key)
 {
-	uint64_t h = ((uint64_t)key->space >> 4) + (key->offset >> 2) * 0x9e3779b97f4a7c15ull;
+	uint64_t h =
+	    ((uint64_t)key->space >> 4) + (key->offset >> 2) * 0x9e3779b97f4a7c15ull;
 
 	return &futex_buckets[h * 0x9e3779b97f4a7c15ull >> 56];
 }
@@ -98,13 +106,14 @@ futex_key_get(struct futex_key *key, const uint32_t USER *uaddr, bool is_shared)
 		return ERR_INVAL;
 	if (!user_range_ok(uaddr, sizeof(*uaddr)))
 		return ERR_FAULT;
-	*key = (struct futex_key) { as, addr };
+	*key = (struct futex_key){as, addr};
 	if (is_shared)
 		futex_key_shared(key, as, addr);
 	return OK;
 }
 
-/* ---- Waiting --------------------------------------------------------------------------- */
+/* ---- Waiting
+ * --------------------------------------------------------------------------- */
 
 static bool
 futex_is_woken(const struct futex_waiter *w)
@@ -123,7 +132,8 @@ futex_queue(struct futex_waiter *w)
 	spin_unlock(&b->lock);
 }
 
-/* Leaves the queue, wherever a requeue has put us meanwhile. Whether it was woken before that. */
+/* Leaves the queue, wherever a requeue has put us meanwhile. Whether it was woken before
+ * that. */
 static bool
 futex_unqueue(struct futex_waiter *w)
 {
@@ -144,11 +154,12 @@ futex_unqueue(struct futex_waiter *w)
 }
 
 /*
- * The word is looked at after we are in the queue, without the lock: a waker that changes it
- * afterwards finds us, one that changed it before is seen here.
+ * The word is looked at after we are in the queue, without the lock: a waker that changes
+ * it afterwards finds us, one that changed it before is seen here.
  */
 static long
-futex_wait(struct futex_waiter *w, const uint32_t USER *uaddr, uint32_t val, nsec_t deadline)
+futex_wait(
+    struct futex_waiter *w, const uint32_t USER *uaddr, uint32_t val, nsec_t deadline)
 {
 	struct wait_queue nobody;
 	uint32_t now;
@@ -160,7 +171,8 @@ futex_wait(struct futex_waiter *w, const uint32_t USER *uaddr, uint32_t val, nse
 	if (err == OK && now != val)
 		err = ERR_AGAIN;
 	if (err != OK) {
-		/* A wake-up that came in between was meant for somebody: it counts as ours. */
+		/* A wake-up that came in between was meant for somebody: it counts as
+		 * ours. */
 		return futex_unqueue(w) ? OK : err;
 	}
 	wait_queue_init(&nobody);
@@ -172,7 +184,8 @@ static long
 futex_wait_restart(struct thread *t)
 {
 	uint32_t USER *uaddr = (uint32_t USER *)t->restart_args[0];
-	struct futex_waiter w = { .thread = t, .bitset = (uint32_t)(t->restart_args[2] >> 32) };
+	struct futex_waiter w = {
+	    .thread = t, .bitset = (uint32_t)(t->restart_args[2] >> 32)};
 	long result;
 	enum err err = futex_key_get(&w.key, uaddr, t->restart_args[3] & 1);
 
@@ -184,7 +197,8 @@ futex_wait_restart(struct thread *t)
 
 /* The deadline on the monotonic clock, NO_TIMEOUT without one. */
 static enum err
-futex_deadline(const struct timespec USER *timeout, bool is_absolute, bool is_wall, nsec_t *deadline)
+futex_deadline(
+    const struct timespec USER *timeout, bool is_absolute, bool is_wall, nsec_t *deadline)
 {
 	struct timespec ts;
 	nsec_t ns;
@@ -221,7 +235,7 @@ static long
 futex_do_wait(const struct futex_call *c, bool is_absolute)
 {
 	struct thread *t = current_thread();
-	struct futex_waiter w = { .thread = t, .bitset = c->val3 };
+	struct futex_waiter w = {.thread = t, .bitset = c->val3};
 	nsec_t deadline;
 	long result;
 	enum err err = futex_key_get(&w.key, c->uaddr, c->is_shared);
@@ -229,8 +243,8 @@ futex_do_wait(const struct futex_call *c, bool is_absolute)
 	if (!c->val3)
 		return ERR_INVAL;
 	if (err == OK)
-		err = futex_deadline((const struct timespec USER *)c->timeout, is_absolute,
-		    c->is_wall, &deadline);
+		err = futex_deadline((const struct timespec USER *)c->timeout,
+		    is_absolute, c->is_wall, &deadline);
 	if (err != OK)
 		return err;
 	result = futex_wait(&w, c->uaddr, c->val, deadline);
@@ -244,7 +258,8 @@ futex_do_wait(const struct futex_call *c, bool is_absolute)
 	return ERR_RESTART_BLOCK;
 }
 
-/* ---- Waking ---------------------------------------------------------------------------- */
+/* ---- Waking
+ * ---------------------------------------------------------------------------- */
 
 static void
 futex_wake_locked(struct futex_waiter *w)
@@ -308,8 +323,9 @@ futex_wake_address(uint32_t USER *addr, unsigned n)
 }
 
 /*
- * Wakes up to `val` waiters of uaddr and moves up to `timeout` more to uaddr2. With `compare` only if
- * *uaddr is val3; a waiter that comes in between is moved too, and looks at uaddr's new value itself.
+ * Wakes up to `val` waiters of uaddr and moves up to `timeout` more to uaddr2. With
+ * `compare` only if *uaddr is val3; a waiter that comes in between is moved too, and
+ * looks at uaddr's new value itself.
  */
 static long
 futex_do_requeue(const struct futex_call *c, bool compare)
@@ -418,35 +434,27 @@ futex_do_wake_op(const struct futex_call *c)
 }
 
 long
-sys_futex(uint32_t USER *uaddr, int op, uint32_t val, uint64_t timeout, uint32_t USER *uaddr2,
-    uint32_t val3)
+sys_futex(uint32_t USER *uaddr, int op, uint32_t val, uint64_t timeout,
+    uint32_t USER *uaddr2, uint32_t val3)
 {
-	struct futex_call c = { uaddr, val, timeout, uaddr2, val3,
-		.is_shared = !(op & FUTEX_PRIVATE_FLAG), .is_wall = op & FUTEX_CLOCK_REALTIME };
+	struct futex_call c = {uaddr, val, timeout, uaddr2, val3,
+	    .is_shared = !(op & FUTEX_PRIVATE_FLAG),
+	    .is_wall = op & FUTEX_CLOCK_REALTIME};
 
 	switch (op & ~(FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME)) {
-	case FUTEX_WAIT:
-		c.val3 = FUTEX_BITSET_ANY;
-		return futex_do_wait(&c, false);
-	case FUTEX_WAIT_BITSET:
-		return futex_do_wait(&c, true);
-	case FUTEX_WAKE:
-		c.val3 = FUTEX_BITSET_ANY;
-		return futex_do_wake(&c);
-	case FUTEX_WAKE_BITSET:
-		return futex_do_wake(&c);
-	case FUTEX_REQUEUE:
-		return futex_do_requeue(&c, false);
-	case FUTEX_CMP_REQUEUE:
-		return futex_do_requeue(&c, true);
-	case FUTEX_WAKE_OP:
-		return futex_do_wake_op(&c);
-	default:
-		return ERR_NOSYS;
+	case FUTEX_WAIT: c.val3 = FUTEX_BITSET_ANY; return futex_do_wait(&c, false);
+	case FUTEX_WAIT_BITSET: return futex_do_wait(&c, true);
+	case FUTEX_WAKE: c.val3 = FUTEX_BITSET_ANY; return futex_do_wake(&c);
+	case FUTEX_WAKE_BITSET: return futex_do_wake(&c);
+	case FUTEX_REQUEUE: return futex_do_requeue(&c, false);
+	case FUTEX_CMP_REQUEUE: return futex_do_requeue(&c, true);
+	case FUTEX_WAKE_OP: return futex_do_wake_op(&c);
+	default: return ERR_NOSYS;
 	}
 }
 
-/* ---- Robust lists ------------------------------------------------------------------------ */
+/* ---- Robust lists
+ * ------------------------------------------------------------------------ */
 
 /* Linux's struct robust_list_head. */
 struct robust_list_head {
@@ -511,7 +519,8 @@ sys_set_robust_list(void USER *head, size_t len)
 long
 sys_get_robust_list(int tid, uint64_t USER *head, size_t USER *len)
 {
-	struct thread *t = tid ? thread_find((uint32_t)tid) : thread_get(current_thread());
+	struct thread *t =
+	    tid ? thread_find((uint32_t)tid) : thread_get(current_thread());
 	size_t size = sizeof(struct robust_list_head);
 	uint64_t value;
 

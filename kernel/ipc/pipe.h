@@ -1,6 +1,7 @@
 /*
- * Pipes and FIFOs: a ring of pages between writers and readers. Writes of up to PIPE_BUF bytes are
- * atomic. A FIFO's inode keeps one struct pipe while it is open; fs calls the fifo_ functions.
+ * Pipes and FIFOs: a ring of pages between writers and readers. Writes of up to PIPE_BUF
+ * bytes are atomic. A FIFO's inode keeps one struct pipe while it is open; fs calls the
+ * fifo_ functions.
  */
 #pragma once
 
@@ -12,10 +13,11 @@ enum { PIPE_BUF = 4096 };
 struct pipe;
 
 /*
- * Opens one end of a FIFO into `file`, whose flags say how (O_NONBLOCK, access mode): sets ops and
- * private. *slot is the inode's, NULL while nobody has it open, and set under `lock`, which is held
- * here only for short. Sleeps until the other end is open, as POSIX open() says: ERR_NXIO,
- * ERR_RESTARTSYS. The file's release puts the pipe and clears *slot with the last user.
+ * Opens one end of a FIFO into `file`, whose flags say how (O_NONBLOCK, access mode):
+ * sets ops and private. *slot is the inode's, NULL while nobody has it open, and set
+ * under `lock`, which is held here only for short. Sleeps until the other end is open, as
+ * POSIX open() says: ERR_NXIO, ERR_RESTARTSYS. The file's release puts the pipe and
+ * clears *slot with the last user.
  */
 enum err fifo_open(struct file *file, struct pipe **slot, struct spinlock *lock);
 

@@ -1,6 +1,7 @@
 /*
- * poll, ppoll, select, pselect6: one engine. The first pass over the files registers an entry on each
- * of their wait queues; a wake-up of any of them sends us over the files again, without registering.
+ * poll, ppoll, select, pselect6: one engine. The first pass over the files registers an
+ * entry on each of their wait queues; a wake-up of any of them sends us over the files
+ * again, without registering.
  */
 #include "kernel/poll.h"
 
@@ -14,7 +15,10 @@
 #include "mm/usercopy.h"
 #include "syscalls.h"
 
-enum { POLL_DEFAULT = POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM, POLL_ALWAYS = POLLERR | POLLHUP };
+enum {
+	POLL_DEFAULT = POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM,
+	POLL_ALWAYS = POLLERR | POLLHUP
+};
 
 /* One file that is waited for. */
 struct poll_item {
@@ -40,7 +44,7 @@ struct poll_block {
 struct poll_waiter {
 	struct poll_table table;
 	struct thread *thread;
-	bool is_woken;	/* [a] */
+	bool is_woken;  /* [a] */
 	bool is_failed; /* no memory for an entry */
 	unsigned used;
 	struct poll_entry entries[POLL_INLINE];
@@ -91,7 +95,7 @@ poll_add(struct poll_table *pt, struct file *f, struct wait_queue *q)
 		pw->is_failed = true;
 		return;
 	}
-	*e = (struct poll_entry) { .waiter.wake = poll_entry_wake, .queue = q, .owner = pw };
+	*e = (struct poll_entry){.waiter.wake = poll_entry_wake, .queue = q, .owner = pw};
 	wait_queue_add(q, &e->waiter);
 }
 
@@ -110,7 +114,8 @@ poll_waiter_fini(struct poll_waiter *pw)
 	}
 }
 
-/* One pass; how many have something to tell. Registers only until the first that is ready. */
+/* One pass; how many have something to tell. Registers only until the first that is
+ * ready. */
 static long
 poll_scan(struct poll_item *items, unsigned n, struct poll_table *pt)
 {
@@ -123,8 +128,8 @@ poll_scan(struct poll_item *items, unsigned n, struct poll_table *pt)
 			continue;
 		it->revents = POLLNVAL;
 		if (it->file)
-			it->revents =
-			    file_poll(it->file, pt) & (it->events | POLL_ALWAYS | POLLNVAL);
+			it->revents = file_poll(it->file, pt) &
+			              (it->events | POLL_ALWAYS | POLLNVAL);
 		if (it->revents) {
 			ready++;
 			pt = NULL;
@@ -134,13 +139,13 @@ poll_scan(struct poll_item *items, unsigned n, struct poll_table *pt)
 }
 
 /*
- * Waits until an item is ready: how many are; 0 when the deadline passed, ERR_RESTARTSYS for
- * a signal. `deadline` 0 waits for ever, 1 does not wait at all.
+ * Waits until an item is ready: how many are; 0 when the deadline passed, ERR_RESTARTSYS
+ * for a signal. `deadline` 0 waits for ever, 1 does not wait at all.
  */
 static long
 poll_items(struct poll_item *items, unsigned n, nsec_t deadline)
 {
-	struct poll_waiter pw = { .table.add = poll_add, .thread = current_thread() };
+	struct poll_waiter pw = {.table.add = poll_add, .thread = current_thread()};
 	struct poll_table *pt = deadline == 1 ? NULL : &pw.table;
 	struct wait_queue nobody;
 	long ready;
@@ -181,7 +186,8 @@ poll_items_put(struct poll_item *items, unsigned n)
 			file_put(items[i].file);
 }
 
-/* ---- Time-outs ------------------------------------------------------------------------- */
+/* ---- Time-outs
+ * ------------------------------------------------------------------------- */
 
 /* From a relative time: never 0, which would be for ever; 1 for none at all. */
 static nsec_t
@@ -198,7 +204,8 @@ poll_time_left(nsec_t deadline)
 	return timespec_from_ns(deadline > now ? deadline - now : 0);
 }
 
-/* ---- poll ------------------------------------------------------------------------------ */
+/* ---- poll
+ * ------------------------------------------------------------------------------ */
 
 struct pollfd {
 	int32_t fd;
@@ -208,14 +215,14 @@ struct pollfd {
 enum { POLL_STACK_FDS = 8 };
 
 static long
-poll_user(struct pollfd USER *ufds, struct pollfd *fds, struct poll_item *items, unsigned n,
-    nsec_t deadline)
+poll_user(struct pollfd USER *ufds, struct pollfd *fds, struct poll_item *items,
+    unsigned n, nsec_t deadline)
 {
 	long ready;
 
 	for (unsigned i = 0; i < n; i++)
-		items[i] = (struct poll_item) { .fd = fds[i].fd,
-			.events = (uint16_t)fds[i].events };
+		items[i] = (struct poll_item){
+		    .fd = fds[i].fd, .events = (uint16_t)fds[i].events};
 	poll_items_get(items, n);
 	ready = poll_items(items, n, deadline);
 	poll_items_put(items, n);
@@ -267,8 +274,9 @@ long
 sys_poll(struct pollfd USER *fds, unsigned nfds, int timeout_ms)
 {
 	struct thread *t = current_thread();
-	nsec_t deadline = timeout_ms < 0 ? NO_TIMEOUT
-					 : poll_deadline((nsec_t)timeout_ms * NSEC_PER_MSEC);
+	nsec_t deadline = timeout_ms < 0
+	                      ? NO_TIMEOUT
+	                      : poll_deadline((nsec_t)timeout_ms * NSEC_PER_MSEC);
 	long result = poll_call(fds, nfds, deadline);
 
 	if (result != ERR_RESTARTSYS)
@@ -306,7 +314,8 @@ poll_finish(long result, struct timespec USER *timeout, nsec_t deadline)
 	if (timeout) {
 		struct timespec left = poll_time_left(deadline);
 
-		(void)put_user(left, timeout); /* Linux ignores memory it may not write too */
+		(void)put_user(
+		    left, timeout); /* Linux ignores memory it may not write too */
 	}
 	return result;
 }
@@ -325,7 +334,8 @@ sys_ppoll(struct pollfd USER *fds, unsigned nfds, struct timespec USER *timeout,
 	return poll_finish(poll_call(fds, nfds, deadline), timeout, deadline);
 }
 
-/* ---- select ---------------------------------------------------------------------------- */
+/* ---- select
+ * ---------------------------------------------------------------------------- */
 
 enum {
 	SELECT_IN = POLLIN | POLLRDNORM | POLLRDBAND | POLLHUP | POLLERR,
@@ -334,7 +344,7 @@ enum {
 	SELECT_MAX = 1 << 16,
 };
 
-static const uint32_t select_events[3] = { SELECT_IN, SELECT_OUT, SELECT_EX };
+static const uint32_t select_events[3] = {SELECT_IN, SELECT_OUT, SELECT_EX};
 
 /* The three sets, `words` each, one after the other. */
 struct select_sets {
@@ -362,7 +372,7 @@ select_make_items(const struct select_sets *s, unsigned n, struct poll_item *ite
 		for (unsigned set = 0; set < 3; set++)
 			if (s->bits[set * s->words + fd / 64] >> fd % 64 & 1)
 				events |= select_events[set];
-		items[count++] = (struct poll_item) { .fd = (int)fd, .events = events };
+		items[count++] = (struct poll_item){.fd = (int)fd, .events = events};
 	}
 	return count;
 }
@@ -439,9 +449,10 @@ select_wait(struct select_sets *s, unsigned n, nsec_t deadline)
 }
 
 static long
-select_call(int n, uint64_t USER *in, uint64_t USER *out, uint64_t USER *ex, nsec_t deadline)
+select_call(
+    int n, uint64_t USER *in, uint64_t USER *out, uint64_t USER *ex, nsec_t deadline)
 {
-	struct select_sets s = { .user = { in, out, ex } };
+	struct select_sets s = {.user = {in, out, ex}};
 	long result;
 
 	if (n < 0)
@@ -482,8 +493,9 @@ sys_select(int n, uint64_t USER *in, uint64_t USER *out, uint64_t USER *ex,
 	if (timeout) {
 		struct timespec left = poll_time_left(deadline);
 
-		tv = (struct timeval) { left.sec, left.nsec / (int64_t)NSEC_PER_USEC };
-		(void)put_user(tv, timeout); /* Linux ignores memory it may not write too */
+		tv = (struct timeval){left.sec, left.nsec / (int64_t)NSEC_PER_USEC};
+		(void)put_user(
+		    tv, timeout); /* Linux ignores memory it may not write too */
 	}
 	return result == ERR_RESTARTSYS ? ERR_RESTARTNOHAND : result;
 }
@@ -495,7 +507,7 @@ sys_pselect6(int n, uint64_t USER *in, uint64_t USER *out, uint64_t USER *ex,
 	struct {
 		const uint64_t USER *mask;
 		size_t size;
-	} arg = { NULL, 0 };
+	} arg = {NULL, 0};
 	nsec_t deadline;
 	enum err err = OK;
 

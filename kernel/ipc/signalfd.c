@@ -1,7 +1,8 @@
 /*
- * signalfd: signals read from a file. What is read are the reader's own pending signals, so a file
- * that was inherited or passed on shows those of whoever reads. To wake sleepers and epoll, a
- * process has one queue that is woken for each signal which somebody watches this way.
+ * signalfd: signals read from a file. What is read are the reader's own pending signals,
+ * so a file that was inherited or passed on shows those of whoever reads. To wake
+ * sleepers and epoll, a process has one queue that is woken for each signal which
+ * somebody watches this way.
  */
 #include "kernel/fcntl.h"
 #include "kernel/file.h"
@@ -38,18 +39,18 @@ static_assert(sizeof(struct signalfd_info) == 128, "signalfd_siginfo layout");
 static struct signalfd_info
 signalfd_describe(const struct siginfo *si)
 {
-	return (struct signalfd_info) {
-		.signo = (uint32_t)si->signo,
-		.errno_ = si->errno_,
-		.code = si->code,
-		.pid = si->pid,
-		.uid = si->uid,
-		.status = si->status,
-		.value = (int32_t)si->value,
-		.pointer = si->value,
-		.utime = (uint64_t)si->utime,
-		.stime = (uint64_t)si->stime,
-		.addr = si->addr,
+	return (struct signalfd_info){
+	    .signo = (uint32_t)si->signo,
+	    .errno_ = si->errno_,
+	    .code = si->code,
+	    .pid = si->pid,
+	    .uid = si->uid,
+	    .status = si->status,
+	    .value = (int32_t)si->value,
+	    .pointer = si->value,
+	    .utime = (uint64_t)si->utime,
+	    .stime = (uint64_t)si->stime,
+	    .addr = si->addr,
 	};
 }
 
@@ -106,11 +107,11 @@ signalfd_release(struct file *f)
 }
 
 static const struct file_ops signalfd_ops = {
-	.read = signalfd_read,
-	.poll = signalfd_poll,
-	.release = signalfd_release,
-	.anon_mode = 0600,
-	.anon_name = "[signalfd]",
+    .read = signalfd_read,
+    .poll = signalfd_poll,
+    .release = signalfd_release,
+    .anon_mode = 0600,
+    .anon_name = "[signalfd]",
 };
 
 static long

@@ -1,4 +1,5 @@
-/* timerfd: a timer that is read: the number of times it has expired since the last read. */
+/* timerfd: a timer that is read: the number of times it has expired since the last read.
+ */
 #include "kernel/fcntl.h"
 #include "kernel/file.h"
 #include "kernel/ipc/anon_file.h"
@@ -18,9 +19,9 @@ struct timerfd {
 	struct spinlock lock;
 	int clock;
 	struct timer timer;
-	nsec_t expires_ns; /* [lock] monotonic; 0: disarmed */
+	nsec_t expires_ns;  /* [lock] monotonic; 0: disarmed */
 	nsec_t interval_ns; /* [lock] */
-	uint64_t ticks;	    /* [lock] expiries not read yet; read without */
+	uint64_t ticks;     /* [lock] expiries not read yet; read without */
 	struct wait_queue wait;
 };
 
@@ -69,8 +70,9 @@ timerfd_read(struct file *f, struct uio *u, loff_t *pos)
 		if (err != OK)
 			return err;
 	}
-	return uio_copy_to(u, &ticks, sizeof(ticks)) == sizeof(ticks) ? (ssize_t)sizeof(ticks)
-								      : ERR_FAULT;
+	return uio_copy_to(u, &ticks, sizeof(ticks)) == sizeof(ticks)
+	           ? (ssize_t)sizeof(ticks)
+	           : ERR_FAULT;
 }
 
 static uint32_t
@@ -99,11 +101,11 @@ timerfd_release(struct file *f)
 }
 
 static const struct file_ops timerfd_ops = {
-	.read = timerfd_read,
-	.poll = timerfd_poll,
-	.release = timerfd_release,
-	.anon_mode = 0600,
-	.anon_name = "[timerfd]",
+    .read = timerfd_read,
+    .poll = timerfd_poll,
+    .release = timerfd_release,
+    .anon_mode = 0600,
+    .anon_name = "[timerfd]",
 };
 
 long
@@ -113,8 +115,9 @@ sys_timerfd_create(int clock, int flags)
 
 	if (flags & ~(O_CLOEXEC | O_NONBLOCK))
 		return ERR_INVAL;
-	if (clock != CLOCK_REALTIME && clock != CLOCK_MONOTONIC && clock != CLOCK_BOOTTIME &&
-	    clock != CLOCK_REALTIME_ALARM && clock != CLOCK_BOOTTIME_ALARM)
+	if (clock != CLOCK_REALTIME && clock != CLOCK_MONOTONIC &&
+	    clock != CLOCK_BOOTTIME && clock != CLOCK_REALTIME_ALARM &&
+	    clock != CLOCK_BOOTTIME_ALARM)
 		return ERR_INVAL;
 	t = kzalloc(sizeof(*t));
 	if (!t)
@@ -144,7 +147,8 @@ timerfd_expiry(const struct timerfd *t, int flags, nsec_t value, nsec_t now)
 	if (!value)
 		return 0;
 	if (flags & TFD_TIMER_ABSTIME) {
-		bool is_wall = t->clock == CLOCK_REALTIME || t->clock == CLOCK_REALTIME_ALARM;
+		bool is_wall =
+		    t->clock == CLOCK_REALTIME || t->clock == CLOCK_REALTIME_ALARM;
 
 		left -= is_wall ? clock_wall_ns() : (int64_t)now;
 	}
@@ -152,7 +156,8 @@ timerfd_expiry(const struct timerfd *t, int flags, nsec_t value, nsec_t now)
 }
 
 static void
-timerfd_set(struct timerfd *t, int flags, const struct itimerspec *new, struct itimerspec *old)
+timerfd_set(
+    struct timerfd *t, int flags, const struct itimerspec *new, struct itimerspec *old)
 {
 	nsec_t now = clock_now_ns();
 

@@ -15,6 +15,7 @@
 #include "kernel/log.h"
 #include "kernel/panic.h"
 #include "kernel/platform.h"
+#include "kernel/random.h"
 #include "kernel/sync/rcu.h"
 #include "kernel/sync/spinlock.h"
 #include "kernel/time/timer.h"
@@ -330,6 +331,7 @@ run_line(struct irq_line *l)
 	bool is_handled = false;
 
 	l->counts[cpu_id()]++;
+	random_add_event(l->key.number); /* its moment is what is hard to guess */
 	for (struct irq *h = rcu_dereference(l->handlers); h;
 	     h = rcu_dereference(h->next))
 		is_handled |= h->fn(h->arg) == IRQ_HANDLED;

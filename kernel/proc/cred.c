@@ -1,6 +1,7 @@
 /*
- * Credentials: counted, immutable once a process has them. A change makes a copy, changes it and
- * publishes it; the old one is freed after a grace period, so current_cred() needs no reference.
+ * Credentials: counted, immutable once a process has them. A change makes a copy, changes
+ * it and publishes it; the old one is freed after a grace period, so current_cred() needs
+ * no reference.
  */
 #include "kernel/proc/cred.h"
 
@@ -10,10 +11,10 @@
 
 /* What kernel threads act with, and PID 1 begins with. */
 struct cred cred_root = {
-	.refs = 1,
-	.cap_permitted = CAP_ALL,
-	.cap_effective = CAP_ALL,
-	.cap_bounding = CAP_ALL,
+    .refs = 1,
+    .cap_permitted = CAP_ALL,
+    .cap_effective = CAP_ALL,
+    .cap_bounding = CAP_ALL,
 };
 
 const struct cred *

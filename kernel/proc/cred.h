@@ -1,4 +1,5 @@
-/* Credentials: user and group identities and capability sets, Linux's meaning. Immutable, counted. */
+/* Credentials: user and group identities and capability sets, Linux's meaning. Immutable,
+ * counted. */
 #pragma once
 
 #include "kernel/sync/rcu.h"
@@ -16,12 +17,30 @@ struct cred {
 
 /* Linux capability numbers that the kernel checks so far. */
 enum capability {
-	CAP_CHOWN = 0, CAP_DAC_OVERRIDE = 1, CAP_DAC_READ_SEARCH = 2, CAP_FOWNER = 3, CAP_FSETID = 4,
-	CAP_KILL = 5, CAP_SETGID = 6, CAP_SETUID = 7, CAP_SETPCAP = 8, CAP_NET_BIND_SERVICE = 10,
-	CAP_NET_ADMIN = 12, CAP_NET_RAW = 13, CAP_IPC_LOCK = 14, CAP_SYS_RAWIO = 17,
-	CAP_SYS_CHROOT = 18, CAP_SYS_PTRACE = 19, CAP_SYS_ADMIN = 21, CAP_SYS_BOOT = 22,
-	CAP_SYS_NICE = 23, CAP_SYS_RESOURCE = 24, CAP_SYS_TIME = 25, CAP_SYS_TTY_CONFIG = 26,
-	CAP_MKNOD = 27, CAP_SYSLOG = 34,
+	CAP_CHOWN = 0,
+	CAP_DAC_OVERRIDE = 1,
+	CAP_DAC_READ_SEARCH = 2,
+	CAP_FOWNER = 3,
+	CAP_FSETID = 4,
+	CAP_KILL = 5,
+	CAP_SETGID = 6,
+	CAP_SETUID = 7,
+	CAP_SETPCAP = 8,
+	CAP_NET_BIND_SERVICE = 10,
+	CAP_NET_ADMIN = 12,
+	CAP_NET_RAW = 13,
+	CAP_IPC_LOCK = 14,
+	CAP_SYS_RAWIO = 17,
+	CAP_SYS_CHROOT = 18,
+	CAP_SYS_PTRACE = 19,
+	CAP_SYS_ADMIN = 21,
+	CAP_SYS_BOOT = 22,
+	CAP_SYS_NICE = 23,
+	CAP_SYS_RESOURCE = 24,
+	CAP_SYS_TIME = 25,
+	CAP_SYS_TTY_CONFIG = 26,
+	CAP_MKNOD = 27,
+	CAP_SYSLOG = 34,
 	CAP_LAST = 40,
 };
 #define CAP_ALL ((1ull << (CAP_LAST + 1)) - 1)
@@ -33,4 +52,5 @@ bool capable(enum capability); /* the current thread's effective set */
 bool cred_in_group(const struct cred *, uint32_t gid); /* fsgid or supplementary */
 struct cred *cred_get(struct cred *);
 void cred_put(struct cred *);
-struct cred *cred_copy(const struct cred *); /* a private copy to change; NULL: no memory */
+struct cred *cred_copy(
+    const struct cred *); /* a private copy to change; NULL: no memory */

@@ -1,7 +1,8 @@
 /*
- * execve and execveat. First everything that can fail: the strings are copied, the program opened (for
- * a script its interpreter, up to four deep), the image loaded into a new address space. Then the
- * point of no return: other threads end, the new space, credentials and signal table take effect.
+ * execve and execveat. First everything that can fail: the strings are copied, the
+ * program opened (for a script its interpreter, up to four deep), the image loaded into a
+ * new address space. Then the point of no return: other threads end, the new space,
+ * credentials and signal table take effect.
  */
 #include "kernel/proc/exec.h"
 
@@ -25,7 +26,8 @@ enum { SCRIPT_LINE_MAX = 256, SCRIPT_DEPTH_MAX = 5 };
 
 /* One exec on its way; exec_fini drops whatever of it there is. */
 struct exec {
-	char *path; /* as given, or /dev/fd/N...; also the name of the process afterwards */
+	char *
+	    path; /* as given, or /dev/fd/N...; also the name of the process afterwards */
 	struct file *file;
 	struct exec_strings strings;
 	struct aspace *aspace;
@@ -47,7 +49,8 @@ exec_fini(struct exec *e)
 	kfree(e->path);
 }
 
-/* ---- Scripts --------------------------------------------------------------------------- */
+/* ---- Scripts
+ * --------------------------------------------------------------------------- */
 
 static bool
 is_blank(char c)
@@ -56,8 +59,9 @@ is_blank(char c)
 }
 
 /*
- * Splits "#! interpreter [argument]" in place; the argument is all the rest of the line, as on
- * Linux. *arg is NULL without one. ERR_NOEXEC: no interpreter, or a line that does not end in the buffer.
+ * Splits "#! interpreter [argument]" in place; the argument is all the rest of the line,
+ * as on Linux. *arg is NULL without one. ERR_NOEXEC: no interpreter, or a line that does
+ * not end in the buffer.
  */
 static enum err
 script_parse(char *line, size_t len, char **interp, char **arg)
@@ -84,7 +88,8 @@ script_parse(char *line, size_t len, char **interp, char **arg)
 	return OK;
 }
 
-/* If e->file is a script: puts its interpreter in its place. *again tells whether it was one. */
+/* If e->file is a script: puts its interpreter in its place. *again tells whether it was
+ * one. */
 static enum err
 exec_follow_script(struct exec *e, const char *script, char *line, bool *again)
 {
@@ -101,7 +106,8 @@ exec_follow_script(struct exec *e, const char *script, char *line, bool *again)
 	if (!*again)
 		return OK;
 	line[MIN(len, (ssize_t)SCRIPT_LINE_MAX - 1)] = len < SCRIPT_LINE_MAX ? '\n' : 0;
-	err = script_parse(line, (size_t)MIN(len + 1, (ssize_t)SCRIPT_LINE_MAX), &interp, &arg);
+	err = script_parse(
+	    line, (size_t)MIN(len + 1, (ssize_t)SCRIPT_LINE_MAX), &interp, &arg);
 	if (err != OK)
 		return err;
 	words[n++] = interp;
@@ -131,7 +137,8 @@ exec_resolve(struct exec *e)
 			break;
 		}
 		err = exec_follow_script(e, script, line, &again);
-		if (err == OK && again) { /* a script of a script is handed the inner one's name */
+		if (err == OK &&
+		    again) { /* a script of a script is handed the inner one's name */
 			kfree(script);
 			script = kstrdup(e->strings.buf);
 			err = script ? OK : ERR_NOMEM;
@@ -141,11 +148,12 @@ exec_resolve(struct exec *e)
 	return err;
 }
 
-/* ---- Credentials ------------------------------------------------------------------------- */
+/* ---- Credentials
+ * ------------------------------------------------------------------------- */
 
 /*
- * Set-id bits and the capabilities that follow from being root (capabilities(7), "Transformation of
- * capabilities during execve", without file capabilities).
+ * Set-id bits and the capabilities that follow from being root (capabilities(7),
+ * "Transformation of capabilities during execve", without file capabilities).
  */
 static enum err
 exec_make_cred(struct exec *e)
@@ -173,22 +181,23 @@ exec_make_cred(struct exec *e)
 	return OK;
 }
 
-/* ---- Before the point of no return ---------------------------------------------------------- */
+/* ---- Before the point of no return
+ * ---------------------------------------------------------- */
 
 static enum err
 exec_load(struct exec *e)
 {
 	struct exec_args args = {
-		.path = e->path,
-		.strings = e->strings.buf,
-		.strings_len = e->strings.len,
-		.argc = e->strings.argc,
-		.envc = e->strings.envc,
-		.uid = e->cred->uid,
-		.euid = e->cred->euid,
-		.gid = e->cred->gid,
-		.egid = e->cred->egid,
-		.is_secure = e->is_secure,
+	    .path = e->path,
+	    .strings = e->strings.buf,
+	    .strings_len = e->strings.len,
+	    .argc = e->strings.argc,
+	    .envc = e->strings.envc,
+	    .uid = e->cred->uid,
+	    .euid = e->cred->euid,
+	    .gid = e->cred->gid,
+	    .egid = e->cred->egid,
+	    .is_secure = e->is_secure,
 	};
 
 	e->aspace = aspace_create();
@@ -228,7 +237,8 @@ is_only_thread(struct process *p)
 	return only;
 }
 
-/* Ends the other threads and takes the leader's place. ERR_AGAIN: another thread was first. */
+/* Ends the other threads and takes the leader's place. ERR_AGAIN: another thread was
+ * first. */
 static enum err
 exec_end_others(struct process *p, struct thread *t)
 {
@@ -267,7 +277,8 @@ exec_end_others(struct process *p, struct thread *t)
 	return OK;
 }
 
-/* ---- After it: nothing fails ------------------------------------------------------------------ */
+/* ---- After it: nothing fails
+ * ------------------------------------------------------------------ */
 
 static void
 exec_switch_aspace(struct process *p, struct thread *t, struct aspace *new)
@@ -328,7 +339,8 @@ exec_commit(struct exec *e)
 	*user_frame() = e->frame;
 }
 
-/* ---- The calls ----------------------------------------------------------------------------------- */
+/* ---- The calls
+ * ----------------------------------------------------------------------------------- */
 
 /* With path and file in place. */
 static enum err
@@ -339,7 +351,8 @@ exec_run(struct exec *e, const vaddr_t USER *argv, const vaddr_t USER *envp)
 
 	if (err == OK)
 		err = exec_strings_add_argv(&e->strings, argv);
-	if (err == OK && !e->strings.argc) /* as Linux since 5.18: programs rely on argv[0] */
+	if (err == OK &&
+	    !e->strings.argc) /* as Linux since 5.18: programs rely on argv[0] */
 		err = exec_strings_add(&e->strings, "", false);
 	if (err == OK)
 		err = exec_strings_add_envp(&e->strings, envp);
@@ -371,7 +384,7 @@ path_from_user(const char USER *upath, enum err *err)
 long
 sys_execve(const char USER *upath, const vaddr_t USER *argv, const vaddr_t USER *envp)
 {
-	struct exec e = { 0 };
+	struct exec e = {0};
 	enum err err;
 
 	e.path = path_from_user(upath, &err);
@@ -384,10 +397,10 @@ sys_execve(const char USER *upath, const vaddr_t USER *argv, const vaddr_t USER 
 }
 
 long
-sys_execveat(int dirfd, const char USER *upath, const vaddr_t USER *argv, const vaddr_t USER *envp,
-    int flags)
+sys_execveat(int dirfd, const char USER *upath, const vaddr_t USER *argv,
+    const vaddr_t USER *envp, int flags)
 {
-	struct exec e = { 0 };
+	struct exec e = {0};
 	char name[32] = "";
 	enum err err;
 
@@ -415,7 +428,8 @@ sys_execveat(int dirfd, const char USER *upath, const vaddr_t USER *argv, const 
 	return err;
 }
 
-/* ---- The first process ------------------------------------------------------------------------------ */
+/* ---- The first process
+ * ------------------------------------------------------------------------------ */
 
 static void
 rlimits_default(struct process *p)
@@ -424,19 +438,19 @@ rlimits_default(struct process *p)
 		uint8_t which;
 		struct rlimit limit;
 	} some[] = {
-		{ RLIMIT_STACK, { 8 << 20, RLIM_INFINITY } },
-		{ RLIMIT_CORE, { 0, RLIM_INFINITY } },
-		{ RLIMIT_NOFILE, { 1024, 4096 } },
-		{ RLIMIT_MEMLOCK, { 8 << 20, 8 << 20 } },
-		{ RLIMIT_NPROC, { 30000, 30000 } },
-		{ RLIMIT_SIGPENDING, { 30000, 30000 } },
-		{ RLIMIT_MSGQUEUE, { 819200, 819200 } },
-		{ RLIMIT_NICE, { 0, 0 } },
-		{ RLIMIT_RTPRIO, { 0, 0 } },
+	    {RLIMIT_STACK, {8 << 20, RLIM_INFINITY}},
+	    {RLIMIT_CORE, {0, RLIM_INFINITY}},
+	    {RLIMIT_NOFILE, {1024, 4096}},
+	    {RLIMIT_MEMLOCK, {8 << 20, 8 << 20}},
+	    {RLIMIT_NPROC, {30000, 30000}},
+	    {RLIMIT_SIGPENDING, {30000, 30000}},
+	    {RLIMIT_MSGQUEUE, {819200, 819200}},
+	    {RLIMIT_NICE, {0, 0}},
+	    {RLIMIT_RTPRIO, {0, 0}},
 	};
 
 	for (unsigned i = 0; i < RLIMITS; i++)
-		p->rlimits[i] = (struct rlimit) { RLIM_INFINITY, RLIM_INFINITY };
+		p->rlimits[i] = (struct rlimit){RLIM_INFINITY, RLIM_INFINITY};
 	for (unsigned i = 0; i < ARRAY_SIZE(some); i++)
 		p->rlimits[some[i].which] = some[i].limit;
 }
@@ -471,7 +485,8 @@ init_make_process(struct process *p)
 }
 
 static enum err
-init_load(struct exec *e, const char *path, const char *const argv[], const char *const envp[])
+init_load(
+    struct exec *e, const char *path, const char *const argv[], const char *const envp[])
 {
 	enum err err = exec_strings_init(&e->strings, 8 << 20);
 
@@ -520,7 +535,7 @@ enum err
 process_start_init(const char *path, const char *const argv[], const char *const envp[])
 {
 	struct process *p = process_create();
-	struct exec e = { 0 };
+	struct exec e = {0};
 	enum err err;
 
 	if (!p)

@@ -10,7 +10,7 @@ enum { STRINGS_START = 4096, STRINGS_MIN_LIMIT = 128 << 10, POINTER_BATCH = 16 }
 enum err
 exec_strings_init(struct exec_strings *s, uint64_t stack_limit)
 {
-	*s = (struct exec_strings) { .size = STRINGS_START };
+	*s = (struct exec_strings){.size = STRINGS_START};
 	s->limit = MIN(MAX(stack_limit / 4, (uint64_t)STRINGS_MIN_LIMIT),
 	    (uint64_t)EXEC_STRINGS_MAX);
 	s->buf = kmalloc(s->size);
@@ -88,7 +88,7 @@ exec_strings_add_array(struct exec_strings *s, const vaddr_t USER *array, uint32
 		return OK;
 	for (;; array += POINTER_BATCH) {
 		size_t got = copy_from_user_partial(pointers, array, sizeof(pointers)) /
-		    sizeof(vaddr_t);
+		             sizeof(vaddr_t);
 
 		for (size_t i = 0; i < got; i++) {
 			enum err err;
@@ -145,14 +145,15 @@ exec_strings_add(struct exec_strings *s, const char *text, bool is_env)
 }
 
 enum err
-exec_strings_replace_argv0(struct exec_strings *s, const char *const *strings, unsigned num)
+exec_strings_replace_argv0(
+    struct exec_strings *s, const char *const *strings, unsigned num)
 {
 	size_t old = s->argc ? strlen(s->buf) + 1 : 0, new = 0;
 	enum err err;
 
 	for (unsigned i = 0; i < num; i++)
 		new += strlen(strings[i]) + 1;
-	if (new > old && new - old + num * sizeof(vaddr_t) > exec_strings_room(s))
+	if (new > old &&new - old + num * sizeof(vaddr_t) > exec_strings_room(s))
 		return ERR_2BIG;
 	if (s->len - old + new > s->size) {
 		err = exec_strings_grow(s, s->len - old + new);

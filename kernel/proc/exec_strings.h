@@ -1,7 +1,7 @@
 /*
- * The strings of a new program while exec gathers them: all of argv, then all of envp, one after
- * the other with their NULs. Limits as on Linux: 128 KiB a string, all together a quarter of the
- * stack limit and at most EXEC_STRINGS_MAX, pointers counted in.
+ * The strings of a new program while exec gathers them: all of argv, then all of envp,
+ * one after the other with their NULs. Limits as on Linux: 128 KiB a string, all together
+ * a quarter of the stack limit and at most EXEC_STRINGS_MAX, pointers counted in.
  */
 #pragma once
 
@@ -13,7 +13,7 @@ enum { EXEC_STRING_MAX = 128 << 10, EXEC_STRINGS_MAX = 4 << 20 };
 struct exec_strings {
 	char *buf;
 	size_t len, size;
-	size_t limit;	   /* what len and the pointers to the strings may come to */
+	size_t limit; /* what len and the pointers to the strings may come to */
 	uint32_t argc, envc;
 	size_t args_len; /* of len, what argv takes */
 };

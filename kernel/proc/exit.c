@@ -1,6 +1,7 @@
 /*
- * The end of threads and processes. A thread leaves its address space, then its process; the last one
- * gives back what the process had, hands its children to a reaper and leaves a zombie for the parent.
+ * The end of threads and processes. A thread leaves its address space, then its process;
+ * the last one gives back what the process had, hands its children to a reaper and leaves
+ * a zombie for the parent.
  */
 #include "kernel/file.h"
 #include "kernel/ipc/futex.h"
@@ -80,7 +81,8 @@ process_release_resources(struct process *p)
 		fs_context_put(fs);
 }
 
-/* ---- Family -------------------------------------------------------------------------- */
+/* ---- Family --------------------------------------------------------------------------
+ */
 
 /* Who gets the children: the nearest ancestor that asked for it, else PID 1. */
 static struct process *
@@ -117,7 +119,7 @@ children_reparent_locked(struct process *p)
 	}
 	list_splice_back(&reaper->children, &p->children);
 	if (has_zombies) {
-		struct siginfo info = { .signo = SIGCHLD, .code = SI_KERNEL };
+		struct siginfo info = {.signo = SIGCHLD, .code = SI_KERNEL};
 
 		(void)signal_send_process(reaper, SIGCHLD, &info);
 		wait_queue_wake_all(&reaper->child_wait);
@@ -162,7 +164,8 @@ process_become_zombie(struct process *p)
 	return is_reaped;
 }
 
-/* ---- Threads ------------------------------------------------------------------------- */
+/* ---- Threads -------------------------------------------------------------------------
+ */
 
 /* One thread fewer: whether it was the last. */
 static bool
@@ -173,7 +176,7 @@ process_count_out(struct process *p, struct thread *t, int status)
 	spin_lock(&p->lock);
 	is_last = --p->num_threads == 0;
 	is_stop_complete = !is_last && p->is_stopped && !p->is_stop_told &&
-	    p->num_parked >= p->num_threads;
+	                   p->num_parked >= p->num_threads;
 	p->is_stop_told |= is_stop_complete;
 	if (t == p->leader && !p->is_exiting)
 		p->exit_status = status;
@@ -191,7 +194,8 @@ process_exit_thread(int status)
 	bool is_last;
 
 	if (p == init_process && p->num_threads == 1)
-		panic("init (PID 1) ended, status %x", p->is_exiting ? p->exit_status : status);
+		panic("init (PID 1) ended, status %x",
+		    p->is_exiting ? p->exit_status : status);
 	signal_thread_exit(t);
 	thread_release_user_memory(t);
 	thread_leave_aspace(t);

@@ -1,13 +1,14 @@
 /*
  * Descriptor tables: an array of file pointers with two bitmaps, open and close-on-exec.
  *
- * Changes hold the table's lock. Look-ups take none: a process with one thread that shares its
- * table with nobody just reads its array, as only it could change it; others read under RCU, take
- * a reference unless the count has dropped to 0, and look again whether the descriptor still
- * names that file. Arrays that grew and files are freed after a grace period, so both reads are safe.
+ * Changes hold the table's lock. Look-ups take none: a process with one thread that
+ * shares its table with nobody just reads its array, as only it could change it; others
+ * read under RCU, take a reference unless the count has dropped to 0, and look again
+ * whether the descriptor still names that file. Arrays that grew and files are freed
+ * after a grace period, so both reads are safe.
  *
- * The lowest free descriptor: next_free is a lower bound of it, and `full` has a bit for each word
- * of `open` that has no zero, so a search looks at one bit per 64 descriptors.
+ * The lowest free descriptor: next_free is a lower bound of it, and `full` has a bit for
+ * each word of `open` that has no zero, so a search looks at one bit per 64 descriptors.
  */
 #include "kernel/proc/fdtable.h"
 
@@ -26,10 +27,10 @@ struct fd_array {
 };
 
 struct fd_table {
-	uint32_t refs;		/* [a] processes that use it, and readers for /proc */
+	uint32_t refs; /* [a] processes that use it, and readers for /proc */
 	struct spinlock lock;
 	struct fd_array *array; /* [lock] changed; [R] read */
-	unsigned next_free;	/* [lock] no descriptor below is free */
+	unsigned next_free;     /* [lock] no descriptor below is free */
 };
 
 static struct fd_array *
@@ -417,8 +418,8 @@ file_get_unless_zero(struct file *f)
 	uint32_t refs = __atomic_load_n(&f->refs, __ATOMIC_RELAXED);
 
 	while (refs)
-		if (__atomic_compare_exchange_n(
-			&f->refs, &refs, refs + 1, true, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+		if (__atomic_compare_exchange_n(&f->refs, &refs, refs + 1, true,
+		        __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
 			return true;
 	return false;
 }
@@ -439,7 +440,8 @@ fd_get_shared(struct fd_table *t, unsigned fd)
 			continue;
 		if (f == rcu_dereference(rcu_dereference(t->array)->files[fd]))
 			break;
-		/* Closed meanwhile: we hold what may be the last reference, and cannot sleep here. */
+		/* Closed meanwhile: we hold what may be the last reference, and cannot
+		 * sleep here. */
 		rcu_read_unlock();
 		file_put(f);
 		rcu_read_lock();
@@ -455,7 +457,8 @@ fd_get(int fd)
 	struct fd_table *t = p->fds;
 	struct file *f;
 
-	if (unlikely(p->num_threads != 1 || __atomic_load_n(&t->refs, __ATOMIC_RELAXED) != 1))
+	if (unlikely(
+	        p->num_threads != 1 || __atomic_load_n(&t->refs, __ATOMIC_RELAXED) != 1))
 		return fd_get_shared(t, (unsigned)fd);
 	if ((unsigned)fd >= t->array->capacity)
 		return NULL;

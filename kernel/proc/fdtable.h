@@ -3,12 +3,13 @@
 
 #include "kernel/file.h"
 
-/* The free descriptor >= min_fd and below RLIMIT_NOFILE that is lowest gets `f`; as fd_install. */
+/* The free descriptor >= min_fd and below RLIMIT_NOFILE that is lowest gets `f`; as
+ * fd_install. */
 int fd_table_install(struct fd_table *t, struct file *f, unsigned min_fd, bool cloexec);
 
 /*
- * Puts a reference of its own to `f` at exactly `fd`; what was there is closed. ERR_BADF: beyond the
- * limit. ERR_NOMEM.
+ * Puts a reference of its own to `f` at exactly `fd`; what was there is closed. ERR_BADF:
+ * beyond the limit. ERR_NOMEM.
  */
 enum err fd_table_replace(struct fd_table *t, struct file *f, unsigned fd, bool cloexec);
 
@@ -16,7 +17,8 @@ enum err fd_table_replace(struct fd_table *t, struct file *f, unsigned fd, bool 
 int fd_table_cloexec(struct fd_table *t, unsigned fd, int want);
 
 /* Closes, or marks close-on-exec, all of [first, last]. */
-void fd_table_close_range(struct fd_table *t, unsigned first, unsigned last, bool only_mark);
+void fd_table_close_range(
+    struct fd_table *t, unsigned first, unsigned last, bool only_mark);
 
 /* The current process gets a table of its own if it shares one. */
 enum err fd_table_unshare(void);

@@ -1,6 +1,6 @@
 /*
- * fork, vfork, clone, clone3: one path. Everything the child needs is made first, which may fail and
- * changes nothing; then it is entered into the tables and started.
+ * fork, vfork, clone, clone3: one path. Everything the child needs is made first, which
+ * may fail and changes nothing; then it is entered into the tables and started.
  */
 #include "kernel/file.h"
 #include "kernel/proc/proc_priv.h"
@@ -13,18 +13,31 @@
 #include "syscalls.h"
 
 enum {
-	CSIGNAL = 0xff, CLONE_VM = 0x100, CLONE_FS = 0x200, CLONE_FILES = 0x400,
-	CLONE_SIGHAND = 0x800, CLONE_PIDFD = 0x1000, CLONE_PTRACE = 0x2000, CLONE_VFORK = 0x4000,
-	CLONE_PARENT = 0x8000, CLONE_THREAD = 0x10000, CLONE_SYSVSEM = 0x40000,
-	CLONE_SETTLS = 0x80000, CLONE_PARENT_SETTID = 0x100000, CLONE_CHILD_CLEARTID = 0x200000,
-	CLONE_DETACHED = 0x400000, CLONE_UNTRACED = 0x800000, CLONE_CHILD_SETTID = 0x1000000,
+	CSIGNAL = 0xff,
+	CLONE_VM = 0x100,
+	CLONE_FS = 0x200,
+	CLONE_FILES = 0x400,
+	CLONE_SIGHAND = 0x800,
+	CLONE_PIDFD = 0x1000,
+	CLONE_PTRACE = 0x2000,
+	CLONE_VFORK = 0x4000,
+	CLONE_PARENT = 0x8000,
+	CLONE_THREAD = 0x10000,
+	CLONE_SYSVSEM = 0x40000,
+	CLONE_SETTLS = 0x80000,
+	CLONE_PARENT_SETTID = 0x100000,
+	CLONE_CHILD_CLEARTID = 0x200000,
+	CLONE_DETACHED = 0x400000,
+	CLONE_UNTRACED = 0x800000,
+	CLONE_CHILD_SETTID = 0x1000000,
 	CLONE_IO = 0x80000000,
 };
 #define CLONE_CLEAR_SIGHAND 0x100000000ull
 #define CLONE_SUPPORTED \
-	((uint64_t)(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_VFORK | CLONE_PARENT | \
-	     CLONE_THREAD | CLONE_SYSVSEM | CLONE_SETTLS | CLONE_PARENT_SETTID | \
-	     CLONE_CHILD_CLEARTID | CLONE_DETACHED | CLONE_UNTRACED | CLONE_CHILD_SETTID) | \
+	((uint64_t)(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_VFORK | \
+	            CLONE_PARENT | CLONE_THREAD | CLONE_SYSVSEM | CLONE_SETTLS | \
+	            CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID | CLONE_DETACHED | \
+	            CLONE_UNTRACED | CLONE_CHILD_SETTID) | \
 	    CLONE_IO | CLONE_CLEAR_SIGHAND)
 
 /* What is asked for, in one form for all the calls. */
@@ -49,7 +62,8 @@ clone_check(const struct clone_spec *c)
 		return ERR_INVAL;
 	if ((flags & CLONE_SIGHAND) && (flags & CLONE_CLEAR_SIGHAND))
 		return ERR_INVAL;
-	/* A process has one file table and one place in the file system, not one a thread. */
+	/* A process has one file table and one place in the file system, not one a
+	 * thread. */
 	if ((flags & CLONE_THREAD) && (~flags & (CLONE_FILES | CLONE_FS)))
 		return ERR_INVAL;
 	if ((flags & CLONE_PARENT) && current_process() == init_process)
@@ -60,9 +74,11 @@ clone_check(const struct clone_spec *c)
 }
 
 static void
-process_copy_attributes(struct process *p, struct process *parent, const struct clone_spec *c)
+process_copy_attributes(
+    struct process *p, struct process *parent, const struct clone_spec *c)
 {
-	p->exit_signal = c->flags & CLONE_PARENT ? parent->exit_signal : (uint8_t)c->exit_signal;
+	p->exit_signal =
+	    c->flags & CLONE_PARENT ? parent->exit_signal : (uint8_t)c->exit_signal;
 	p->personality = parent->personality;
 	p->is_dumpable = parent->is_dumpable;
 	p->no_new_privs = parent->no_new_privs;
@@ -72,19 +88,23 @@ process_copy_attributes(struct process *p, struct process *parent, const struct 
 	spin_unlock(&parent->lock);
 }
 
-/* The parts that are shared or copied; what was made is the process's, for process_put to drop. */
+/* The parts that are shared or copied; what was made is the process's, for process_put to
+ * drop. */
 static enum err
 process_copy_parts(struct process *p, struct process *parent, uint64_t flags)
 {
-	p->fs = flags & CLONE_FS ? fs_context_get(parent->fs) : fs_context_copy(parent->fs);
-	p->fds = flags & CLONE_FILES ? fd_table_get(parent->fds) : fd_table_copy(parent->fds);
+	p->fs =
+	    flags & CLONE_FS ? fs_context_get(parent->fs) : fs_context_copy(parent->fs);
+	p->fds =
+	    flags & CLONE_FILES ? fd_table_get(parent->fds) : fd_table_copy(parent->fds);
 	p->sigactions = flags & CLONE_SIGHAND ? signal_actions_get(parent->sigactions)
-					      : signal_actions_copy(parent->sigactions);
+	                                      : signal_actions_copy(parent->sigactions);
 	if (!p->fs || !p->fds || !p->sigactions)
 		return ERR_NOMEM;
 	if (flags & CLONE_CLEAR_SIGHAND)
 		signal_actions_reset(p->sigactions);
-	p->aspace = flags & CLONE_VM ? aspace_get(parent->aspace) : aspace_fork(parent->aspace);
+	p->aspace =
+	    flags & CLONE_VM ? aspace_get(parent->aspace) : aspace_fork(parent->aspace);
 	return p->aspace ? OK : ERR_NOMEM;
 }
 
@@ -114,7 +134,8 @@ clone_thread(struct process *p, const struct clone_spec *c)
 	if (c->flags & CLONE_CHILD_CLEARTID)
 		t->clear_child_tid = c->child_tid;
 	if (c->flags & CLONE_CHILD_SETTID) {
-		/* Written by the thread itself, in its own address space: signal_deliver. */
+		/* Written by the thread itself, in its own address space: signal_deliver.
+		 */
 		t->set_child_tid = c->child_tid;
 		__atomic_fetch_or(&t->flags, THREAD_NEED_SIGNAL, __ATOMIC_RELAXED);
 	}
@@ -125,7 +146,8 @@ static void
 clone_tell_parent(const struct clone_spec *c, uint32_t tid)
 {
 	if (c->flags & CLONE_PARENT_SETTID)
-		(void)put_user(tid, c->parent_tid); /* too late to fail: Linux ignores it too */
+		(void)put_user(
+		    tid, c->parent_tid); /* too late to fail: Linux ignores it too */
 }
 
 static long
@@ -151,16 +173,19 @@ clone_new_thread(const struct clone_spec *c)
 static enum err
 nproc_check(const struct process *parent)
 {
-	/* RLIMIT_NPROC counts a user's processes; only a limit of our own number is cheap to keep. */
-	return parent->rlimits[RLIMIT_NPROC].cur == 0 && !capable(CAP_SYS_RESOURCE) ? ERR_AGAIN
-										     : OK;
+	/* RLIMIT_NPROC counts a user's processes; only a limit of our own number is cheap
+	 * to keep. */
+	return parent->rlimits[RLIMIT_NPROC].cur == 0 && !capable(CAP_SYS_RESOURCE)
+	           ? ERR_AGAIN
+	           : OK;
 }
 
 static void
 vfork_wait(struct process *child)
 {
-	(void)wait_event(&child->vfork_wait, !__atomic_load_n(&child->is_vfork_child, __ATOMIC_ACQUIRE),
-	    WAIT_KILLABLE, NO_TIMEOUT); /* killed: the caller dies on its way out */
+	(void)wait_event(&child->vfork_wait,
+	    !__atomic_load_n(&child->is_vfork_child, __ATOMIC_ACQUIRE), WAIT_KILLABLE,
+	    NO_TIMEOUT); /* killed: the caller dies on its way out */
 }
 
 static long
@@ -216,7 +241,8 @@ clone_do(const struct clone_spec *c)
 
 	if (err != OK)
 		return err;
-	/* A signal that is already there is taken by the parent alone, before there are two. */
+	/* A signal that is already there is taken by the parent alone, before there are
+	 * two. */
 	if (signal_is_pending(current_thread()))
 		return ERR_RESTARTNOINTR;
 	return c->flags & CLONE_THREAD ? clone_new_thread(c) : clone_new_process(c);
@@ -225,7 +251,7 @@ clone_do(const struct clone_spec *c)
 long
 sys_fork(void)
 {
-	const struct clone_spec c = { .exit_signal = SIGCHLD };
+	const struct clone_spec c = {.exit_signal = SIGCHLD};
 
 	return clone_do(&c);
 }
@@ -233,22 +259,23 @@ sys_fork(void)
 long
 sys_vfork(void)
 {
-	const struct clone_spec c = { .flags = CLONE_VM | CLONE_VFORK, .exit_signal = SIGCHLD };
+	const struct clone_spec c = {
+	    .flags = CLONE_VM | CLONE_VFORK, .exit_signal = SIGCHLD};
 
 	return clone_do(&c);
 }
 
 long
-sys_clone(uint64_t flags, vaddr_t stack, uint32_t USER *parent_tid, uint32_t USER *child_tid,
-    uint64_t tls)
+sys_clone(uint64_t flags, vaddr_t stack, uint32_t USER *parent_tid,
+    uint32_t USER *child_tid, uint64_t tls)
 {
 	const struct clone_spec c = {
-		.flags = flags & 0xffffffff & ~(uint64_t)CSIGNAL,
-		.exit_signal = (int)(flags & CSIGNAL),
-		.stack = stack,
-		.tls = tls,
-		.parent_tid = parent_tid,
-		.child_tid = child_tid,
+	    .flags = flags & 0xffffffff & ~(uint64_t)CSIGNAL,
+	    .exit_signal = (int)(flags & CSIGNAL),
+	    .stack = stack,
+	    .tls = tls,
+	    .parent_tid = parent_tid,
+	    .child_tid = child_tid,
 	};
 
 	return clone_do(&c);
@@ -265,7 +292,7 @@ enum { CLONE_ARGS_SIZE_VER0 = 64 };
 long
 sys_clone3(const struct clone_args USER *uargs, size_t size)
 {
-	struct clone_args a = { 0 };
+	struct clone_args a = {0};
 	struct clone_spec c;
 
 	if (size < CLONE_ARGS_SIZE_VER0)
@@ -279,13 +306,13 @@ sys_clone3(const struct clone_args USER *uargs, size_t size)
 		return ERR_INVAL;
 	if ((a.flags & (CLONE_THREAD | CLONE_PARENT)) && a.exit_signal)
 		return ERR_INVAL;
-	c = (struct clone_spec) {
-		.flags = a.flags,
-		.exit_signal = (int)a.exit_signal,
-		.stack = a.stack + a.stack_size,
-		.tls = a.tls,
-		.parent_tid = (uint32_t USER *)a.parent_tid,
-		.child_tid = (uint32_t USER *)a.child_tid,
+	c = (struct clone_spec){
+	    .flags = a.flags,
+	    .exit_signal = (int)a.exit_signal,
+	    .stack = a.stack + a.stack_size,
+	    .tls = a.tls,
+	    .parent_tid = (uint32_t USER *)a.parent_tid,
+	    .child_tid = (uint32_t USER *)a.child_tid,
 	};
 	return clone_do(&c);
 }

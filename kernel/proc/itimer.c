@@ -1,8 +1,8 @@
 /*
- * Interval timers of a process: real time, its own CPU time, and CPU time with what the kernel spends
- * for it. The CPU-time ones need no accounting hook: a timer is set for the moment at which
- * the process could at the earliest have used up its time, with all its threads running; if it has
- * not by then, it is set again for the rest.
+ * Interval timers of a process: real time, its own CPU time, and CPU time with what the
+ * kernel spends for it. The CPU-time ones need no accounting hook: a timer is set for the
+ * moment at which the process could at the earliest have used up its time, with all its
+ * threads running; if it has not by then, it is set again for the rest.
  */
 #include "kernel/proc/itimers.h"
 
@@ -15,7 +15,9 @@
 enum { CPU_TIMER_GRAIN_NS = 1000000 };
 
 static const uint8_t itimer_signals[ITIMERS] = {
-	[ITIMER_REAL] = SIGALRM, [ITIMER_VIRTUAL] = SIGVTALRM, [ITIMER_PROF] = SIGPROF,
+    [ITIMER_REAL] = SIGALRM,
+    [ITIMER_VIRTUAL] = SIGVTALRM,
+    [ITIMER_PROF] = SIGPROF,
 };
 
 nsec_t
@@ -38,8 +40,9 @@ cpu_timer_wait_ns(const struct process *p, nsec_t left_ns)
 static nsec_t
 itimer_now(const struct itimer *it)
 {
-	return it->which == ITIMER_REAL ? clock_now_ns()
-					: process_cpu_time(it->process, it->which == ITIMER_VIRTUAL);
+	return it->which == ITIMER_REAL
+	           ? clock_now_ns()
+	           : process_cpu_time(it->process, it->which == ITIMER_VIRTUAL);
 }
 
 /* Lock held; `now` on the timer's clock. */
@@ -51,7 +54,8 @@ itimer_arm_locked(struct itimer *it, nsec_t now)
 	if (it->which == ITIMER_REAL)
 		timer_arm(&it->timer, it->expires_ns);
 	else
-		timer_arm(&it->timer, clock_now_ns() + cpu_timer_wait_ns(it->process, left));
+		timer_arm(
+		    &it->timer, clock_now_ns() + cpu_timer_wait_ns(it->process, left));
 }
 
 static void
@@ -66,8 +70,8 @@ itimer_expired(struct timer *timer)
 	if (it->expires_ns) {
 		is_due = now >= it->expires_ns;
 		if (is_due && it->interval_ns)
-			it->expires_ns +=
-			    ((now - it->expires_ns) / it->interval_ns + 1) * it->interval_ns;
+			it->expires_ns += ((now - it->expires_ns) / it->interval_ns + 1) *
+			                  it->interval_ns;
 		else if (is_due)
 			it->expires_ns = 0;
 		if (it->expires_ns)
@@ -93,7 +97,8 @@ itimers_stop(struct process *p)
 {
 	for (unsigned i = 0; i < ITIMERS; i++) {
 		spin_lock(&p->lock);
-		p->itimers[i].expires_ns = 0; /* a running function does not arm it again */
+		p->itimers[i].expires_ns =
+		    0; /* a running function does not arm it again */
 		spin_unlock(&p->lock);
 		timer_cancel(&p->itimers[i].timer);
 	}
@@ -108,7 +113,8 @@ itimer_get_locked(const struct itimer *it, nsec_t now, nsec_t *left, nsec_t *int
 }
 
 static void
-itimer_set(struct itimer *it, nsec_t value, nsec_t interval, nsec_t *old, nsec_t *old_interval)
+itimer_set(
+    struct itimer *it, nsec_t value, nsec_t interval, nsec_t *old, nsec_t *old_interval)
 {
 	struct process *p = it->process;
 	nsec_t now = itimer_now(it);
@@ -137,7 +143,7 @@ itimer_timeval(nsec_t ns)
 long
 sys_setitimer(int which, const struct itimerval USER *value, struct itimerval USER *old)
 {
-	struct itimerval v = { 0 }, o;
+	struct itimerval v = {0}, o;
 	nsec_t left, interval;
 
 	if (which < 0 || which >= ITIMERS)
@@ -150,7 +156,7 @@ sys_setitimer(int which, const struct itimerval USER *value, struct itimerval US
 	    timeval_to_ns(&v.interval), &left, &interval);
 	if (!old)
 		return 0;
-	o = (struct itimerval) { itimer_timeval(interval), itimer_timeval(left) };
+	o = (struct itimerval){itimer_timeval(interval), itimer_timeval(left)};
 	return put_user(o, old);
 }
 
@@ -167,7 +173,7 @@ sys_getitimer(int which, struct itimerval USER *value)
 	spin_lock(&p->lock);
 	itimer_get_locked(&p->itimers[which], now, &left, &interval);
 	spin_unlock(&p->lock);
-	v = (struct itimerval) { itimer_timeval(interval), itimer_timeval(left) };
+	v = (struct itimerval){itimer_timeval(interval), itimer_timeval(left)};
 	return put_user(v, value);
 }
 
@@ -176,8 +182,8 @@ sys_alarm(unsigned seconds)
 {
 	nsec_t left, interval;
 
-	itimer_set(&current_process()->itimers[ITIMER_REAL], seconds * NSEC_PER_SEC, 0, &left,
-	    &interval);
+	itimer_set(&current_process()->itimers[ITIMER_REAL], seconds * NSEC_PER_SEC, 0,
+	    &left, &interval);
 	/* To the nearest second, but a pending alarm is never 0. */
 	return left ? (long)MAX((left + NSEC_PER_SEC / 2) / NSEC_PER_SEC, 1ull) : 0;
 }

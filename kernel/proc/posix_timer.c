@@ -1,10 +1,10 @@
 /*
- * timer_create and its like: a process's numbered timers, each on a clock, sending a signal when it
- * expires. When several periods have passed by the time it runs, one signal stands for all and the
- * rest are overruns, told by timer_getoverrun.
+ * timer_create and its like: a process's numbered timers, each on a clock, sending a
+ * signal when it expires. When several periods have passed by the time it runs, one
+ * signal stands for all and the rest are overruns, told by timer_getoverrun.
  *
- * A timer's function runs in interrupt context under nothing but p->lock; deletion takes the timer
- * out of the table, disarms it and frees it.
+ * A timer's function runs in interrupt context under nothing but p->lock; deletion takes
+ * the timer out of the table, disarms it and frees it.
  */
 #include "kernel/proc/itimers.h"
 #include "kernel/proc/proc_priv.h"
@@ -31,10 +31,11 @@ struct posix_timer {
 	struct timer timer;
 	struct process *process;
 	int clock, id;
-	int signo;	   /* 0: none */
-	uint32_t tid;	   /* who gets it; 0: the process */
+	int signo;    /* 0: none */
+	uint32_t tid; /* who gets it; 0: the process */
 	uint64_t value;
-	nsec_t expires_ns; /* [p->lock] on its clock (wall times as monotonic); 0: disarmed */
+	nsec_t expires_ns;  /* [p->lock] on its clock (wall times as monotonic); 0:
+	                       disarmed */
 	nsec_t interval_ns; /* [p->lock] */
 	uint32_t overruns;  /* [p->lock] since the last signal was sent */
 };
@@ -52,7 +53,8 @@ clock_is_cpu(int clock)
 static nsec_t
 posix_timer_now(const struct posix_timer *t)
 {
-	return clock_is_cpu(t->clock) ? process_cpu_time(t->process, false) : clock_now_ns();
+	return clock_is_cpu(t->clock) ? process_cpu_time(t->process, false)
+	                              : clock_now_ns();
 }
 
 static void
@@ -68,14 +70,18 @@ posix_timer_arm_locked(struct posix_timer *t, nsec_t now)
 static void
 posix_timer_signal(const struct posix_timer *t)
 {
-	struct siginfo info = { .signo = t->signo, .code = SI_TIMER, .pid = (uint32_t)t->id,
-		.uid = t->overruns, .value = t->value };
+	struct siginfo info = {.signo = t->signo,
+	    .code = SI_TIMER,
+	    .pid = (uint32_t)t->id,
+	    .uid = t->overruns,
+	    .value = t->value};
 	struct thread *target;
 
 	if (!t->signo)
 		return;
 	if (!t->tid) {
-		(void)signal_send_process(t->process, t->signo, &info); /* no room: lost, as on Linux */
+		(void)signal_send_process(
+		    t->process, t->signo, &info); /* no room: lost, as on Linux */
 		return;
 	}
 	target = thread_find(t->tid);
@@ -143,7 +149,8 @@ posix_timers_free(struct process *p)
 	kfree(all);
 }
 
-/* Puts it into the table, which is made if there is none; its number or ERR_AGAIN, ERR_NOMEM. */
+/* Puts it into the table, which is made if there is none; its number or ERR_AGAIN,
+ * ERR_NOMEM. */
 static int
 posix_timer_add(struct process *p, struct posix_timer *t)
 {
@@ -188,7 +195,8 @@ sigevent_check(const struct sigevent *ev)
 
 	if (ev->notify == SIGEV_NONE)
 		return OK;
-	if ((ev->notify & ~SIGEV_THREAD_ID) != SIGEV_SIGNAL || ev->signo < 1 || ev->signo > NSIG)
+	if ((ev->notify & ~SIGEV_THREAD_ID) != SIGEV_SIGNAL || ev->signo < 1 ||
+	    ev->signo > NSIG)
 		return ERR_INVAL;
 	if (!(ev->notify & SIGEV_THREAD_ID))
 		return OK;
@@ -202,13 +210,13 @@ sigevent_check(const struct sigevent *ev)
 long
 sys_timer_create(int clock, const struct sigevent USER *uev, int USER *uid)
 {
-	struct sigevent ev = { .signo = SIGALRM, .notify = SIGEV_SIGNAL };
+	struct sigevent ev = {.signo = SIGALRM, .notify = SIGEV_SIGNAL};
 	struct posix_timer *t;
 	enum err err;
 	int id;
 
-	if (clock != CLOCK_REALTIME && clock != CLOCK_MONOTONIC && clock != CLOCK_BOOTTIME &&
-	    clock != CLOCK_TAI && !clock_is_cpu(clock))
+	if (clock != CLOCK_REALTIME && clock != CLOCK_MONOTONIC &&
+	    clock != CLOCK_BOOTTIME && clock != CLOCK_TAI && !clock_is_cpu(clock))
 		return ERR_INVAL;
 	if (uev && get_user(ev, uev) != OK)
 		return ERR_FAULT;
@@ -311,7 +319,7 @@ sys_timer_gettime(int id, struct itimerspec USER *value)
 {
 	struct process *p = current_process();
 	nsec_t process_now = process_cpu_time(p, false);
-	struct itimerspec now = { 0 };
+	struct itimerspec now = {0};
 	struct posix_timer *t;
 
 	spin_lock(&p->lock);

@@ -7,21 +7,27 @@ struct rusage;
 struct trap_frame;
 
 /* process.c */
-struct process *process_create(void); /* one reference, nothing filled in; NULL: no memory */
-void process_publish(struct process *p, struct process *parent); /* pid, leader, group from parent */
-void process_unpublish_locked(struct process *p); /* tree lock: a reaped zombie leaves the tables */
+struct process *process_create(
+    void); /* one reference, nothing filled in; NULL: no memory */
+void process_publish(
+    struct process *p, struct process *parent); /* pid, leader, group from parent */
+void process_unpublish_locked(
+    struct process *p); /* tree lock: a reaped zombie leaves the tables */
 void process_add_thread(struct process *p, struct thread *t);
-void process_remove_thread(struct process *p, struct thread *t); /* of the tables; keeps its times */
+void process_remove_thread(
+    struct process *p, struct thread *t);    /* of the tables; keeps its times */
 void process_drop_leader(struct process *p); /* a reaped process: no lock held */
-void process_rename_thread(struct thread *t, uint32_t tid);	 /* exec by another than the leader */
-void process_set_cred(struct process *p, struct cred *new);	 /* takes the reference */
+void process_rename_thread(
+    struct thread *t, uint32_t tid); /* exec by another than the leader */
+void process_set_cred(struct process *p, struct cred *new); /* takes the reference */
 
 /* session.c; all with the tree lock held. */
 void session_init(void);
 void pgroup_join_locked(struct process *p, struct pgroup *g);
 void pgroup_leave_locked(struct process *p);
 struct pgroup *pgroup_find_locked(uint32_t pgid);
-enum err session_start_first(struct process *p); /* init: session and group of its own; no lock */
+enum err session_start_first(
+    struct process *p); /* init: session and group of its own; no lock */
 bool pgroup_is_orphaned_locked(const struct pgroup *g, const struct process *except);
 /* `p` exits: groups it orphans that have stopped members get SIGHUP, SIGCONT. */
 void pgroup_check_orphans_locked(struct process *p);
@@ -31,12 +37,13 @@ void session_leader_exit(struct process *p);
 void pid_release_locked(uint32_t pid);
 
 /* exit.c */
-NORETURN void process_exit_thread(int status); /* the current one, and the process with the last */
+NORETURN void process_exit_thread(
+    int status); /* the current one, and the process with the last */
 void process_release_vfork(struct process *p);
 /* exit, exec: tells futex waiters that this thread is leaving its address space. */
 void thread_release_user_memory(struct thread *t);
 
 /* itimer.c, posix_timer.c */
 void itimers_init(struct process *p);
-void itimers_stop(struct process *p);	   /* exit */
+void itimers_stop(struct process *p);      /* exit */
 void posix_timers_free(struct process *p); /* exit and exec */

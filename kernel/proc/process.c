@@ -1,7 +1,8 @@
 /*
- * The tables of processes and user threads. Both hashes and the list in pid order are changed
- * under proc_tree_lock and read under RCU; objects are freed after a grace period, so a reader may
- * take a reference to what it finds if the count has not dropped to 0.
+ * The tables of processes and user threads. Both hashes and the list in pid order are
+ * changed under proc_tree_lock and read under RCU; objects are freed after a grace
+ * period, so a reader may take a reference to what it finds if the count has not dropped
+ * to 0.
  */
 #include "kernel/proc/process.h"
 
@@ -13,13 +14,15 @@
 #include "mm/aspace.h"
 #include "mm/slab.h"
 
-enum { HASH_SIZE = 1024 }; /* power of two; pids are handed out in order, so they spread evenly */
+enum {
+	HASH_SIZE = 1024
+}; /* power of two; pids are handed out in order, so they spread evenly */
 
 struct spinlock proc_tree_lock = SPINLOCK_INIT("process tree", RANK_PROC_TREE);
 struct process *init_process;
 
-static struct list process_hash[HASH_SIZE]; /* [tree, R] */
-static struct list thread_hash[HASH_SIZE];  /* [tree, R] */
+static struct list process_hash[HASH_SIZE];                /* [tree, R] */
+static struct list thread_hash[HASH_SIZE];                 /* [tree, R] */
 static struct list process_list = LIST_INIT(process_list); /* [tree, R] rising pids */
 static struct slab_cache *process_cache;
 
@@ -104,7 +107,7 @@ ref_get_unless_zero(uint32_t *refs)
 
 	while (n)
 		if (__atomic_compare_exchange_n(
-			refs, &n, n + 1, true, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+		        refs, &n, n + 1, true, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
 			return true;
 	return false;
 }
@@ -115,7 +118,8 @@ process_find(uint32_t pid)
 	struct process *p;
 
 	rcu_read_lock();
-	rcu_list_for_each(p, &process_hash[pid % HASH_SIZE], hash_link) {
+	rcu_list_for_each(p, &process_hash[pid % HASH_SIZE], hash_link)
+	{
 		if (p->pid == pid && ref_get_unless_zero(&p->refs)) {
 			rcu_read_unlock();
 			return p;
@@ -131,7 +135,8 @@ thread_find(uint32_t tid)
 	struct thread *t;
 
 	rcu_read_lock();
-	rcu_list_for_each(t, &thread_hash[tid % HASH_SIZE], tid_link) {
+	rcu_list_for_each(t, &thread_hash[tid % HASH_SIZE], tid_link)
+	{
 		if (t->tid == tid && ref_get_unless_zero(&t->refs)) {
 			rcu_read_unlock();
 			return t;
@@ -147,9 +152,7 @@ process_for_each(bool (*fn)(struct process *, void *), void *arg)
 	struct process *p;
 
 	rcu_read_lock();
-	rcu_list_for_each(p, &process_list, all_link)
-		if (!fn(p, arg))
-			break;
+	rcu_list_for_each(p, &process_list, all_link) if (!fn(p, arg)) break;
 	rcu_read_unlock();
 }
 
@@ -159,7 +162,8 @@ process_list_insert_locked(struct process *p)
 {
 	struct list *where = process_list.prev;
 
-	while (where != &process_list && list_entry(where, struct process, all_link)->pid > p->pid)
+	while (where != &process_list &&
+	       list_entry(where, struct process, all_link)->pid > p->pid)
 		where = where->prev;
 	rcu_list_insert_after(where, &p->all_link);
 }
@@ -197,7 +201,8 @@ process_rename_thread(struct thread *t, uint32_t tid)
 	spin_lock(&proc_tree_lock);
 	rcu_list_remove(&t->tid_link);
 	spin_unlock(&proc_tree_lock);
-	rcu_synchronize(); /* a reader may stand on the link that moves to another chain */
+	rcu_synchronize(); /* a reader may stand on the link that moves to another chain
+	                    */
 	spin_lock(&proc_tree_lock);
 	t->tid = tid;
 	rcu_list_push_front(&thread_hash[tid % HASH_SIZE], &t->tid_link);

@@ -1,9 +1,11 @@
 /*
- * A process: what its threads share. The thread group's leader has tid == pid. Lookups by pid
- * are RCU reads of a hash table; the family tree, groups and sessions are under proc_tree_lock.
+ * A process: what its threads share. The thread group's leader has tid == pid. Lookups by
+ * pid are RCU reads of a hash table; the family tree, groups and sessions are under
+ * proc_tree_lock.
  *
- * Life: process_create, threads join by process_add_thread, process_publish makes it findable; the
- * last thread to exit makes it a zombie (exit.c), wait.c reaps it, the last reference frees it.
+ * Life: process_create, threads join by process_add_thread, process_publish makes it
+ * findable; the last thread to exit makes it a zombie (exit.c), wait.c reaps it, the last
+ * reference frees it.
  */
 #pragma once
 
@@ -21,9 +23,22 @@ struct tty;
 
 /* Linux's resource numbers. */
 enum {
-	RLIMIT_CPU, RLIMIT_FSIZE, RLIMIT_DATA, RLIMIT_STACK, RLIMIT_CORE, RLIMIT_RSS,
-	RLIMIT_NPROC, RLIMIT_NOFILE, RLIMIT_MEMLOCK, RLIMIT_AS, RLIMIT_LOCKS,
-	RLIMIT_SIGPENDING, RLIMIT_MSGQUEUE, RLIMIT_NICE, RLIMIT_RTPRIO, RLIMIT_RTTIME,
+	RLIMIT_CPU,
+	RLIMIT_FSIZE,
+	RLIMIT_DATA,
+	RLIMIT_STACK,
+	RLIMIT_CORE,
+	RLIMIT_RSS,
+	RLIMIT_NPROC,
+	RLIMIT_NOFILE,
+	RLIMIT_MEMLOCK,
+	RLIMIT_AS,
+	RLIMIT_LOCKS,
+	RLIMIT_SIGPENDING,
+	RLIMIT_MSGQUEUE,
+	RLIMIT_NICE,
+	RLIMIT_RTPRIO,
+	RLIMIT_RTTIME,
 	RLIMITS,
 };
 #define RLIM_INFINITY UINT64_MAX
@@ -34,17 +49,17 @@ struct rlimit {
 
 /* Lives while it has groups. */
 struct session {
-	uint32_t sid;	     /* [I] */
+	uint32_t sid;        /* [I] */
 	uint32_t num_groups; /* [tree] */
 	struct tty *tty;     /* [tree] controlling terminal or NULL: drivers/char/tty.h */
 };
 
 /* Lives while it has members. */
 struct pgroup {
-	uint32_t pgid;		 /* [I] */
+	uint32_t pgid;           /* [I] */
 	struct session *session; /* [I] */
-	struct list members;	 /* [tree] processes, zombies included */
-	struct list hash_link;	 /* [tree] */
+	struct list members;     /* [tree] processes, zombies included */
+	struct list hash_link;   /* [tree] */
 };
 
 /* setitimer's three, by Linux's numbers. */
@@ -54,7 +69,8 @@ struct itimer {
 	struct timer timer;
 	struct process *process;
 	uint32_t which;
-	nsec_t expires_ns;  /* [lock] on its clock: monotonic, or CPU time used; 0: disarmed */
+	nsec_t expires_ns;  /* [lock] on its clock: monotonic, or CPU time used; 0:
+	                       disarmed */
 	nsec_t interval_ns; /* [lock] */
 };
 
@@ -66,43 +82,47 @@ struct process {
 	struct list all_link;  /* [tree, R] all processes in pid order */
 	struct spinlock lock;
 
-	struct process *parent;	  /* [tree] who waits for it */
-	struct list children;	  /* [tree] */
+	struct process *parent;   /* [tree] who waits for it */
+	struct list children;     /* [tree] */
 	struct list sibling_link; /* [tree] */
-	struct pgroup *pgroup;	  /* [tree] */
+	struct pgroup *pgroup;    /* [tree] */
 	struct list pgroup_link;  /* [tree] */
-	bool is_zombie;		  /* [tree] */
-	bool has_stop_news;	  /* [tree] stopped, and no wait has told it yet */
-	bool has_continue_news;	  /* [tree] */
-	bool has_execed;	  /* [tree] setpgid by the parent is refused */
-	bool is_subreaper;	  /* [tree] */
+	bool is_zombie;           /* [tree] */
+	bool has_stop_news;       /* [tree] stopped, and no wait has told it yet */
+	bool has_continue_news;   /* [tree] */
+	bool has_execed;          /* [tree] setpgid by the parent is refused */
+	bool is_subreaper;        /* [tree] */
 
-	struct list threads;	   /* [lock] */
-	uint32_t num_threads;	   /* [lock] those not yet gone; read without */
-	struct thread *leader;	   /* [lock] a reference, until it is reaped: process_leader */
+	struct list threads;  /* [lock] */
+	uint32_t num_threads; /* [lock] those not yet gone; read without */
+	struct thread
+	    *leader; /* [lock] a reference, until it is reaped: process_leader */
 	struct thread *exec_thread; /* [lock] this one execs, the others must go */
-	bool is_exiting;	   /* [lock] exit_group or a fatal signal: every thread must go */
-	bool is_stopped;	   /* [lock] by a job-control signal; threads park at stop_wait */
-	bool is_stop_taken;	   /* [lock] a thread is about to stop the process; SIGCONT clears it */
-	bool is_stop_told, is_continue_due; /* [lock] the parent has been, is to be told */
+	bool is_exiting; /* [lock] exit_group or a fatal signal: every thread must go */
+	bool is_stopped; /* [lock] by a job-control signal; threads park at stop_wait */
+	bool is_stop_taken; /* [lock] a thread is about to stop the process; SIGCONT
+	                       clears it */
+	bool is_stop_told,
+	    is_continue_due; /* [lock] the parent has been, is to be told */
 	bool is_dumpable;
 	bool no_new_privs;
-	uint8_t stop_signal;	   /* [lock] */
-	uint8_t exit_signal;	   /* sent to the parent, SIGCHLD as a rule, 0: none */
-	uint32_t num_parked;	   /* [lock] threads at stop_wait */
-	int exit_status;	   /* [lock] as wait4 gives it */
-	struct wait_queue stop_wait; /* stopped threads, until SIGCONT */
-	struct wait_queue exec_wait; /* an exec waits for the other threads */
+	uint8_t stop_signal;          /* [lock] */
+	uint8_t exit_signal;          /* sent to the parent, SIGCHLD as a rule, 0: none */
+	uint32_t num_parked;          /* [lock] threads at stop_wait */
+	int exit_status;              /* [lock] as wait4 gives it */
+	struct wait_queue stop_wait;  /* stopped threads, until SIGCONT */
+	struct wait_queue exec_wait;  /* an exec waits for the other threads */
 	struct wait_queue child_wait; /* [tree conditions] wait4 sleeps here */
 
-	struct aspace *aspace;	   /* [lock] NULL once it exits; a reference for others: process_aspace */
-	struct fd_table *fds;	   /* [lock] the same */
-	struct fs_context *fs;	   /* [lock] the same */
-	struct cred *cred;	   /* [R] replaced whole */
+	struct aspace *aspace; /* [lock] NULL once it exits; a reference for others:
+	                          process_aspace */
+	struct fd_table *fds;  /* [lock] the same */
+	struct fs_context *fs; /* [lock] the same */
+	struct cred *cred;     /* [R] replaced whole */
 	struct signal_actions *sigactions;  /* shared by CLONE_SIGHAND */
 	struct signal_queue shared_pending; /* [lock] */
 	struct wait_queue signalfd_wait;    /* woken for each signal that comes */
-	uint32_t num_queued_signals;	    /* [a] against RLIMIT_SIGPENDING */
+	uint32_t num_queued_signals;        /* [a] against RLIMIT_SIGPENDING */
 
 	struct rlimit rlimits[RLIMITS]; /* [lock] written; words read without */
 	struct itimer itimers[ITIMERS];
@@ -115,7 +135,7 @@ struct process {
 	uint64_t max_resident, child_max_resident; /* pages */
 	nsec_t start_ns;
 
-	bool is_vfork_child;		/* [lock] the parent waits at vfork_wait for exec or exit */
+	bool is_vfork_child; /* [lock] the parent waits at vfork_wait for exec or exit */
 	struct wait_queue vfork_wait;
 	uint32_t personality;
 	char *exe_path; /* [lock] */
@@ -135,7 +155,8 @@ struct process *process_get(struct process *);
 void process_put(struct process *);
 struct thread *thread_find(uint32_t tid); /* a reference, or NULL; user threads only */
 
-/* References to what another process has, or NULL when it has exited (the leader: been reaped). */
+/* References to what another process has, or NULL when it has exited (the leader: been
+ * reaped). */
 struct thread *process_leader(struct process *);
 struct aspace *process_aspace(struct process *);
 struct fd_table *process_fds(struct process *);
@@ -160,7 +181,8 @@ char process_state_letter(struct process *);
 void process_init(void);
 
 /* PID 1 from the kernel's own thread: starts `path` with argv/envp on the console. */
-enum err process_start_init(const char *path, const char *const argv[], const char *const envp[]);
+enum err process_start_init(
+    const char *path, const char *const argv[], const char *const envp[]);
 
 /* Ends every thread of the current process; status as wait4 encodes it. */
 NORETURN void process_exit_group(int status);

@@ -1,7 +1,7 @@
 /*
- * Process groups and sessions, and what terminals need of them. All under proc_tree_lock: a group
- * lives while it has members (zombies count), a session while it has groups. A pid is free again when
- * no process, group or session has the number.
+ * Process groups and sessions, and what terminals need of them. All under proc_tree_lock:
+ * a group lives while it has members (zombies count), a session while it has groups. A
+ * pid is free again when no process, group or session has the number.
  */
 #include "kernel/proc/session.h"
 
@@ -58,7 +58,8 @@ process_find_locked(uint32_t pid)
 void
 pid_release_locked(uint32_t pid)
 {
-	if (!process_find_locked(pid) && !pgroup_find_locked(pid) && !session_find_locked(pid))
+	if (!process_find_locked(pid) && !pgroup_find_locked(pid) &&
+	    !session_find_locked(pid))
 		tid_free(pid);
 }
 
@@ -105,7 +106,7 @@ pgroup_leave_locked(struct process *p)
 static void
 session_start_locked(struct process *p, struct pgroup *g, struct session *s)
 {
-	*s = (struct session) { .sid = p->pid };
+	*s = (struct session){.sid = p->pid};
 	pgroup_start_locked(g, p->pid, s);
 	if (p->pgroup)
 		pgroup_leave_locked(p);
@@ -129,16 +130,19 @@ session_start_first(struct process *p)
 	return OK;
 }
 
-/* ---- Orphans and hang-up --------------------------------------------------------------- */
+/* ---- Orphans and hang-up
+ * --------------------------------------------------------------- */
 
-/* No member but `except` has a parent in another group of the same session (POSIX XBD 3.265). */
+/* No member but `except` has a parent in another group of the same session (POSIX
+ * XBD 3.265). */
 bool
 pgroup_is_orphaned_locked(const struct pgroup *g, const struct process *except)
 {
 	struct process *p;
 
 	list_for_each(p, &g->members, pgroup_link) {
-		if (p == except || p->is_zombie || !p->parent || p->parent == init_process)
+		if (p == except || p->is_zombie || !p->parent ||
+		    p->parent == init_process)
 			continue;
 		if (p->parent->pgroup != g && p->parent->pgroup->session == g->session)
 			return false;
@@ -172,7 +176,8 @@ pgroup_check_orphans_locked(struct process *p)
 	list_for_each(child, &p->children, sibling_link) {
 		struct pgroup *g = child->pgroup;
 
-		/* Its parent is p until now: not orphaned by that alone; it will be by another. */
+		/* Its parent is p until now: not orphaned by that alone; it will be by
+		 * another. */
 		if (g != p->pgroup && g->session == p->pgroup->session &&
 		    pgroup_is_orphaned_locked(g, child))
 			pgroup_hangup_if_stopped_locked(g);
@@ -193,7 +198,8 @@ session_leader_exit(struct process *p)
 		session_leader_exited(tty);
 }
 
-/* ---- For terminals --------------------------------------------------------------------- */
+/* ---- For terminals
+ * --------------------------------------------------------------------- */
 
 uint32_t
 session_current_sid(void)
@@ -287,21 +293,11 @@ session_check_access(uint32_t sid, uint32_t fg_pgid, int sig)
 	return err;
 }
 
-void
-session_hangup(uint32_t sid)
-{
-	struct process *leader = process_find(sid);
+/* ---- System calls
+ * ---------------------------------------------------------------------- */
 
-	if (!leader)
-		return;
-	(void)signal_send_process(leader, SIGHUP, NULL);
-	(void)signal_send_process(leader, SIGCONT, NULL);
-	process_put(leader);
-}
-
-/* ---- System calls ---------------------------------------------------------------------- */
-
-/* Why `p` may not be moved to group `pgid`: POSIX setpgid's errors, in its order. Lock held. */
+/* Why `p` may not be moved to group `pgid`: POSIX setpgid's errors, in its order. Lock
+ * held. */
 static enum err
 setpgid_check_locked(struct process *p, uint32_t pgid)
 {
@@ -312,7 +308,8 @@ setpgid_check_locked(struct process *p, uint32_t pgid)
 		return ERR_SRCH;
 	if (p != me && p->has_execed)
 		return ERR_ACCES;
-	if (p->pgroup->session != me->pgroup->session || p->pgroup->session->sid == p->pid)
+	if (p->pgroup->session != me->pgroup->session ||
+	    p->pgroup->session->sid == p->pid)
 		return ERR_PERM;
 	g = pgroup_find_locked(pgid);
 	if (pgid != p->pid && (!g || g->session != me->pgroup->session))
@@ -340,8 +337,9 @@ sys_setpgid(int pid, int pgid)
 		return ERR_NOMEM;
 	}
 	spin_lock(&proc_tree_lock);
-	err = p->is_zombie && p != me && p->parent != me ? ERR_SRCH :
-							    setpgid_check_locked(p, (uint32_t)pgid);
+	err = p->is_zombie && p != me && p->parent != me
+	          ? ERR_SRCH
+	          : setpgid_check_locked(p, (uint32_t)pgid);
 	g = pgroup_find_locked((uint32_t)pgid);
 	if (err == OK && !g) {
 		g = fresh;
@@ -387,7 +385,8 @@ sys_setsid(void)
 static long
 process_number(int pid, uint32_t (*get)(struct process *))
 {
-	struct process *p = pid ? process_find((uint32_t)pid) : process_get(current_process());
+	struct process *p =
+	    pid ? process_find((uint32_t)pid) : process_get(current_process());
 	long n;
 
 	if (!p)

@@ -1,7 +1,7 @@
 /*
- * Job control as terminals see it (POSIX XBD 11.1). A terminal driver keeps, under its own lock, the
- * session it controls and its foreground group as plain numbers; these calls do the rest.
- * All may be called with no spinlock held above RANK_PROC_TREE.
+ * Job control as terminals see it (POSIX XBD 11.1). A terminal driver keeps, under its
+ * own lock, the session it controls and its foreground group as plain numbers; these
+ * calls do the rest. All may be called with no spinlock held above RANK_PROC_TREE.
  */
 #pragma once
 
@@ -19,9 +19,10 @@ bool session_current_is_leader(void);
 struct tty *session_current_tty(void);
 
 /*
- * Makes `tty` the controlling terminal of the current session: TIOCSCTTY, or the leader's first open
- * without O_NOCTTY. ERR_PERM: not the leader or it has a terminal already. The caller has checked that
- * no other session has the terminal, and then sets its session and foreground group to the caller's.
+ * Makes `tty` the controlling terminal of the current session: TIOCSCTTY, or the leader's
+ * first open without O_NOCTTY. ERR_PERM: not the leader or it has a terminal already. The
+ * caller has checked that no other session has the terminal, and then sets its session
+ * and foreground group to the caller's.
  */
 enum err session_attach_tty(struct tty *tty);
 
@@ -32,18 +33,16 @@ void session_detach_tty(uint32_t sid);
 bool session_has_pgroup(uint32_t sid, uint32_t pgid);
 
 /*
- * Asked before a process reads from (sig SIGTTIN) or changes (SIGTTOU) its controlling terminal,
- * whose session is `sid` and foreground group `fg_pgid`. OK: go on. Else the result of the call: the
- * signal was sent and the call is to be restarted, or ERR_IO (orphaned group; SIGTTIN blocked or ignored).
+ * Asked before a process reads from (sig SIGTTIN) or changes (SIGTTOU) its controlling
+ * terminal, whose session is `sid` and foreground group `fg_pgid`. OK: go on. Else the
+ * result of the call: the signal was sent and the call is to be restarted, or ERR_IO
+ * (orphaned group; SIGTTIN blocked or ignored).
  */
 enum err session_check_access(uint32_t sid, uint32_t fg_pgid, int sig);
 
-/* SIGHUP and SIGCONT to the leader of `sid`: the line was lost. */
-void session_hangup(uint32_t sid);
-
 /*
- * Set by the terminal driver: called when the leader of the session that `tty` controls exits, after
- * the session gave it up. The driver clears its session and signals its foreground group by
- * signal_send_pgroup(fg, SIGHUP) and SIGCONT.
+ * Set by the terminal driver: called when the leader of the session that `tty` controls
+ * exits, after the session gave it up. The driver clears its session and signals its
+ * foreground group by signal_send_pgroup(fg, SIGHUP) and SIGCONT.
  */
 extern void (*session_leader_exited)(struct tty *tty);

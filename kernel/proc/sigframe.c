@@ -1,7 +1,8 @@
 /*
- * The frame a signal handler runs on, and rt_sigreturn, which undoes it: Linux's rt_sigframe of
- * x86-64 to the byte (System V ABI, and the kernel's ucontext.h): return address, ucontext with the
- * registers, siginfo; above them, 64-byte aligned, the FPU and vector state in XSAVE form.
+ * The frame a signal handler runs on, and rt_sigreturn, which undoes it: Linux's
+ * rt_sigframe of x86-64 to the byte (System V ABI, and the kernel's ucontext.h): return
+ * address, ucontext with the registers, siginfo; above them, 64-byte aligned, the FPU and
+ * vector state in XSAVE form.
  */
 #include "kernel/proc/signal.h"
 
@@ -50,25 +51,44 @@ enum { RFLAGS_USER = 0x50dd5, RFLAGS_CLEARED_FOR_HANDLER = 0x10500 /* RF DF TF *
 static void
 sigcontext_save(struct sigcontext *sc, const struct trap_frame *f, uint64_t fault_addr)
 {
-	*sc = (struct sigcontext) {
-		.r8 = f->r8, .r9 = f->r9, .r10 = f->r10, .r11 = f->r11, .r12 = f->r12,
-		.r13 = f->r13, .r14 = f->r14, .r15 = f->r15, .rdi = f->rdi, .rsi = f->rsi,
-		.rbp = f->rbp, .rbx = f->rbx, .rdx = f->rdx, .rax = f->rax, .rcx = f->rcx,
-		.rsp = f->rsp, .rip = f->rip, .rflags = f->rflags, .cs = USER_CS, .ss = USER_SS,
-		.error = f->vector < TRAP_VECTORS ? f->error : 0,
-		.trapno = f->vector < TRAP_VECTORS ? f->vector : 0,
-		.old_mask = current_thread()->sig_blocked, .cr2 = fault_addr,
+	*sc = (struct sigcontext){
+	    .r8 = f->r8,
+	    .r9 = f->r9,
+	    .r10 = f->r10,
+	    .r11 = f->r11,
+	    .r12 = f->r12,
+	    .r13 = f->r13,
+	    .r14 = f->r14,
+	    .r15 = f->r15,
+	    .rdi = f->rdi,
+	    .rsi = f->rsi,
+	    .rbp = f->rbp,
+	    .rbx = f->rbx,
+	    .rdx = f->rdx,
+	    .rax = f->rax,
+	    .rcx = f->rcx,
+	    .rsp = f->rsp,
+	    .rip = f->rip,
+	    .rflags = f->rflags,
+	    .cs = USER_CS,
+	    .ss = USER_SS,
+	    .error = f->vector < TRAP_VECTORS ? f->error : 0,
+	    .trapno = f->vector < TRAP_VECTORS ? f->vector : 0,
+	    .old_mask = current_thread()->sig_blocked,
+	    .cr2 = fault_addr,
 	};
 }
 
 /*
- * Nothing that a program writes here may give it more rights: segments are fixed, flags masked. A
- * `rip` outside user space would fault in the kernel's own return, so it becomes SIGSEGV here.
+ * Nothing that a program writes here may give it more rights: segments are fixed, flags
+ * masked. A `rip` outside user space would fault in the kernel's own return, so it
+ * becomes SIGSEGV here.
  */
 static bool
 sigcontext_restore(struct trap_frame *f, const struct sigcontext *sc)
 {
-	f->r8 = sc->r8, f->r9 = sc->r9, f->r10 = sc->r10, f->r11 = sc->r11, f->r12 = sc->r12;
+	f->r8 = sc->r8, f->r9 = sc->r9, f->r10 = sc->r10, f->r11 = sc->r11,
+	f->r12 = sc->r12;
 	f->r13 = sc->r13, f->r14 = sc->r14, f->r15 = sc->r15, f->rdi = sc->rdi;
 	f->rsi = sc->rsi, f->rbp = sc->rbp, f->rbx = sc->rbx, f->rdx = sc->rdx;
 	f->rax = sc->rax, f->rcx = sc->rcx, f->rsp = sc->rsp;
@@ -86,14 +106,16 @@ static bool
 is_on_altstack(const struct thread *t, uint64_t sp)
 {
 	return t->sig_altstack_size && sp > t->sig_altstack_sp &&
-	    sp - t->sig_altstack_sp <= t->sig_altstack_size;
+	       sp - t->sig_altstack_sp <= t->sig_altstack_size;
 }
 
 /* Where frames begin, growing down. */
 static uint64_t
-sigframe_top(const struct thread *t, const struct trap_frame *f, const struct sigaction *action)
+sigframe_top(
+    const struct thread *t, const struct trap_frame *f, const struct sigaction *action)
 {
-	if ((action->flags & SA_ONSTACK) && t->sig_altstack_size && !is_on_altstack(t, f->rsp))
+	if ((action->flags & SA_ONSTACK) && t->sig_altstack_size &&
+	    !is_on_altstack(t, f->rsp))
 		return t->sig_altstack_sp + t->sig_altstack_size;
 	return f->rsp - RED_ZONE;
 }
@@ -101,12 +123,12 @@ sigframe_top(const struct thread *t, const struct trap_frame *f, const struct si
 static struct stack
 altstack_get(const struct thread *t, uint64_t sp)
 {
-	return (struct stack) {
-		.sp = t->sig_altstack_sp,
-		.flags = !t->sig_altstack_size ? SS_DISABLE :
-		    is_on_altstack(t, sp)      ? SS_ONSTACK :
-						 t->sig_altstack_flags,
-		.size = t->sig_altstack_size,
+	return (struct stack){
+	    .sp = t->sig_altstack_sp,
+	    .flags = !t->sig_altstack_size   ? SS_DISABLE
+	             : is_on_altstack(t, sp) ? SS_ONSTACK
+	                                     : t->sig_altstack_flags,
+	    .size = t->sig_altstack_size,
 	};
 }
 
@@ -149,21 +171,27 @@ siginfo_from_user(struct siginfo *to, const struct user_siginfo USER *from)
 	enum err err = get_user(u, from);
 
 	if (err == OK)
-		*to = (struct siginfo) { .signo = u.signo, .errno_ = u.errno_, .code = u.code,
-			.pid = u.rt.pid, .uid = u.rt.uid, .value = u.rt.value };
+		*to = (struct siginfo){.signo = u.signo,
+		    .errno_ = u.errno_,
+		    .code = u.code,
+		    .pid = u.rt.pid,
+		    .uid = u.rt.uid,
+		    .value = u.rt.value};
 	return err;
 }
 
 bool
-sigframe_push(struct trap_frame *f, const struct sigaction *action, const struct siginfo *info)
+sigframe_push(
+    struct trap_frame *f, const struct sigaction *action, const struct siginfo *info)
 {
 	struct thread *t = current_thread();
-	struct rt_sigframe frame = { .restorer = action->restorer };
+	struct rt_sigframe frame = {.restorer = action->restorer};
 	uint64_t top = sigframe_top(t, f, action);
 	uint64_t fpstate = ALIGN_DOWN(top - fpu_signal_size(), (uint64_t)64);
 	uint64_t at = ALIGN_DOWN(fpstate - sizeof(frame), (uint64_t)16) - 8;
 
-	/* The x86-64 ABI has no return without a restorer; one that overflows its stack is lost. */
+	/* The x86-64 ABI has no return without a restorer; one that overflows its stack
+	 * is lost. */
 	if (!(action->flags & SA_RESTORER) || at > top)
 		return false;
 	if (top == t->sig_altstack_sp + t->sig_altstack_size && at < t->sig_altstack_sp)
@@ -172,7 +200,8 @@ sigframe_push(struct trap_frame *f, const struct sigaction *action, const struct
 	frame.uc.regs.fpstate = fpstate;
 	frame.uc.flags = UC_FP_XSTATE | UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS;
 	frame.uc.stack = altstack_get(t, f->rsp);
-	frame.uc.mask = t->flags & THREAD_RESTORE_MASK ? t->sig_saved_mask : t->sig_blocked;
+	frame.uc.mask =
+	    t->flags & THREAD_RESTORE_MASK ? t->sig_saved_mask : t->sig_blocked;
 	siginfo_layout(&frame.info, info);
 	if (fpu_signal_save((void USER *)fpstate) != OK ||
 	    copy_to_user((void USER *)at, &frame, sizeof(frame)) != OK)
@@ -187,7 +216,8 @@ sigframe_push(struct trap_frame *f, const struct sigaction *action, const struct
 	f->rsp = at;
 	f->rip = action->handler;
 	f->rflags &= ~(uint64_t)RFLAGS_CLEARED_FOR_HANDLER;
-	if (f->rip >= USER_SPACE_END) { /* a fault at the handler's address, as if it had jumped */
+	if (f->rip >=
+	    USER_SPACE_END) { /* a fault at the handler's address, as if it had jumped */
 		f->rip = 0;
 		signal_fault(SIGSEGV, SI_KERNEL, 0);
 	}
@@ -250,7 +280,8 @@ sys_rt_sigreturn(void)
 		goto bad;
 	if (fpu_signal_restore((const void USER *)frame.uc.regs.fpstate) != OK)
 		goto bad;
-	(void)altstack_set(t, &frame.uc.stack); /* nonsense there leaves the old one, as on Linux */
+	(void)altstack_set(
+	    t, &frame.uc.stack); /* nonsense there leaves the old one, as on Linux */
 	return (long)f->rax;
 bad:
 	signal_fault(SIGSEGV, SI_KERNEL, 0);

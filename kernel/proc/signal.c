@@ -1,11 +1,13 @@
 /*
- * Sending signals and what waits to be delivered. A process has a queue its threads share, and each
- * thread one of its own; both, the masks and the stop state are under the process's lock. A signal
- * that a thread must look at sets THREAD_NEED_SIGNAL, which entry code checks on the way to user mode
- * and sleeping calls check before they sleep: the flag alone is "a signal is pending".
+ * Sending signals and what waits to be delivered. A process has a queue its threads
+ * share, and each thread one of its own; both, the masks and the stop state are under the
+ * process's lock. A signal that a thread must look at sets THREAD_NEED_SIGNAL, which
+ * entry code checks on the way to user mode and sleeping calls check before they sleep:
+ * the flag alone is "a signal is pending".
  *
- * Standard signals are queued once, real-time ones (32..64) each time, in order, with their
- * siginfo. Signals whose action is to ignore them are dropped at once unless blocked.
+ * Standard signals are queued once, real-time ones (32..64) each time, in order, with
+ * their siginfo. Signals whose action is to ignore them are dropped at once unless
+ * blocked.
  */
 #include "kernel/proc/signal.h"
 
@@ -83,7 +85,7 @@ signal_actions_reset(struct signal_actions *a)
 	for (unsigned i = 0; i < NSIG; i++) {
 		uint64_t handler = a->actions[i].handler == SIG_IGN ? SIG_IGN : SIG_DFL;
 
-		a->actions[i] = (struct sigaction) { .handler = handler };
+		a->actions[i] = (struct sigaction){.handler = handler};
 	}
 }
 
@@ -102,7 +104,8 @@ signal_action_of(const struct process *p, int sig)
 static uint64_t
 signal_handler_of(const struct process *p, int sig)
 {
-	return __atomic_load_n(&p->sigactions->actions[sig - 1].handler, __ATOMIC_RELAXED);
+	return __atomic_load_n(
+	    &p->sigactions->actions[sig - 1].handler, __ATOMIC_RELAXED);
 }
 
 /* ---- Queues ------------------------------------------------------------------------ */
@@ -114,14 +117,16 @@ queued_free(struct process *p, struct queued_signal *q)
 	slab_free(queued_cache, q);
 }
 
-/* Room for one more, within RLIMIT_SIGPENDING; NULL: the signal goes without its siginfo. */
+/* Room for one more, within RLIMIT_SIGPENDING; NULL: the signal goes without its siginfo.
+ */
 static struct queued_signal *
 queued_alloc(struct process *p, bool is_privileged)
 {
 	struct queued_signal *q;
 
 	if (__atomic_add_fetch(&p->num_queued_signals, 1, __ATOMIC_RELAXED) >
-		p->rlimits[RLIMIT_SIGPENDING].cur && !is_privileged)
+	        p->rlimits[RLIMIT_SIGPENDING].cur &&
+	    !is_privileged)
 		q = NULL;
 	else
 		q = slab_alloc(queued_cache);
@@ -154,7 +159,8 @@ signal_queue_flush(struct process *p, struct signal_queue *q)
 
 /* Takes `sig` with the oldest siginfo there is for it; more of it may stay queued. */
 static void
-queue_take_locked(struct process *p, uint64_t *pending, struct list *infos, struct siginfo *info)
+queue_take_locked(
+    struct process *p, uint64_t *pending, struct list *infos, struct siginfo *info)
 {
 	int sig = info->signo;
 	struct queued_signal *q, *first = NULL;
@@ -183,7 +189,8 @@ signal_dequeue_locked(struct thread *t, uint64_t blocked, struct siginfo *info)
 {
 	struct process *p = t->process;
 	struct signal_queue *shared = &p->shared_pending;
-	uint64_t own = t->sig_pending & ~blocked, all = own | (shared->pending & ~blocked);
+	uint64_t own = t->sig_pending & ~blocked,
+	         all = own | (shared->pending & ~blocked);
 	int sig;
 
 	if (!all)
@@ -191,7 +198,7 @@ signal_dequeue_locked(struct thread *t, uint64_t blocked, struct siginfo *info)
 	if (own & SIGNALS_SYNCHRONOUS)
 		own &= SIGNALS_SYNCHRONOUS;
 	sig = (int)bit_first(own ? own : all) + 1;
-	*info = (struct siginfo) { .signo = sig, .code = SI_USER };
+	*info = (struct siginfo){.signo = sig, .code = SI_USER};
 	if (own)
 		queue_take_locked(p, &t->sig_pending, &t->sig_queue, info);
 	else
@@ -209,7 +216,8 @@ signal_recalc_locked(struct thread *t)
 	    (p->exec_thread && p->exec_thread != t))
 		__atomic_fetch_or(&t->flags, THREAD_NEED_SIGNAL, __ATOMIC_RELAXED);
 	else
-		__atomic_fetch_and(&t->flags, ~(uint32_t)THREAD_NEED_SIGNAL, __ATOMIC_RELAXED);
+		__atomic_fetch_and(
+		    &t->flags, ~(uint32_t)THREAD_NEED_SIGNAL, __ATOMIC_RELAXED);
 }
 
 /* ---- Waking ------------------------------------------------------------------------ */
@@ -224,7 +232,8 @@ signal_kick_locked(struct thread *t, bool kill)
 		thread_wake_killable(t);
 	else
 		thread_wake_interruptible(t);
-	/* In user mode on another CPU: an interrupt brings it into the kernel and out again. */
+	/* In user mode on another CPU: an interrupt brings it into the kernel and out
+	 * again. */
 	if (t->sched.is_running && t->sched.cpu != this_cpu())
 		ipi_reschedule(t->sched.cpu);
 }
@@ -247,7 +256,8 @@ thread_wants(const struct thread *t, int sig)
 	return !(t->sig_blocked & SIGMASK(sig)) || (t->sig_waited & SIGMASK(sig));
 }
 
-/* The thread that gets a signal to the process: the current one, else the first that wants it. */
+/* The thread that gets a signal to the process: the current one, else the first that
+ * wants it. */
 static struct thread *
 signal_choose_thread_locked(struct process *p, int sig)
 {
@@ -263,7 +273,8 @@ signal_choose_thread_locked(struct process *p, int sig)
 
 /* ---- Sending ----------------------------------------------------------------------- */
 
-/* A stop signal takes back a SIGCONT that waits, and the other way round (POSIX 2.4.3). */
+/* A stop signal takes back a SIGCONT that waits, and the other way round (POSIX 2.4.3).
+ */
 static void
 signal_cancel_opposites_locked(struct process *p, int sig)
 {
@@ -303,7 +314,8 @@ signal_is_ignored(const struct process *p, const struct thread *target, int sig)
 	if (handler == SIG_IGN)
 		return true;
 	/* PID 1 gets only what it has a handler for. */
-	return handler == SIG_DFL && ((SIGMASK(sig) & SIGNALS_IGNORE) || p == init_process);
+	return handler == SIG_DFL &&
+	       ((SIGMASK(sig) & SIGNALS_IGNORE) || p == init_process);
 }
 
 static bool
@@ -311,8 +323,9 @@ signal_kills_at_once(const struct process *p, int sig)
 {
 	uint64_t bit = SIGMASK(sig);
 
-	return sig == SIGKILL || (signal_handler_of(p, sig) == SIG_DFL &&
-				     !(bit & (SIGNALS_STOP | SIGNALS_IGNORE | SIGNALS_CORE)));
+	return sig == SIGKILL ||
+	       (signal_handler_of(p, sig) == SIG_DFL &&
+	           !(bit & (SIGNALS_STOP | SIGNALS_IGNORE | SIGNALS_CORE)));
 }
 
 /* The pending signal is in its queue: lets somebody look at it. */
@@ -327,7 +340,8 @@ signal_announce_locked(struct process *p, struct thread *target, int sig)
 		t = signal_choose_thread_locked(p, sig);
 	if (!t)
 		return;
-	if (signal_kills_at_once(p, sig) && !(t->sig_waited & SIGMASK(sig)) && !p->is_exiting) {
+	if (signal_kills_at_once(p, sig) && !(t->sig_waited & SIGMASK(sig)) &&
+	    !p->is_exiting) {
 		p->is_exiting = true;
 		p->exit_status = sig;
 		signal_kick_all_locked(p, NULL, true);
@@ -337,10 +351,11 @@ signal_announce_locked(struct process *p, struct thread *target, int sig)
 	}
 }
 
-/* Puts it on the queue: true if it is new there. `q` is used, and set to NULL, or left. */
+/* Puts it on the queue: true if it is new there. `q` is used, and set to NULL, or left.
+ */
 static bool
-signal_enqueue_locked(
-    struct process *p, struct thread *target, const struct siginfo *info, struct queued_signal **q)
+signal_enqueue_locked(struct process *p, struct thread *target,
+    const struct siginfo *info, struct queued_signal **q)
 {
 	int sig = info->signo;
 	uint64_t *pending = target ? &target->sig_pending : &p->shared_pending.pending;
@@ -360,9 +375,10 @@ signal_enqueue_locked(
 }
 
 static enum err
-signal_send(struct process *p, struct thread *target, int sig, const struct siginfo *given)
+signal_send(
+    struct process *p, struct thread *target, int sig, const struct siginfo *given)
 {
-	struct siginfo info = given ? *given : (struct siginfo) { .code = SI_KERNEL };
+	struct siginfo info = given ? *given : (struct siginfo){.code = SI_KERNEL};
 	struct queued_signal *q;
 
 	if (sig == 0)
@@ -433,7 +449,7 @@ signal_fault(int sig, int code, vaddr_t addr)
 {
 	struct thread *t = current_thread();
 	struct process *p = t->process;
-	struct siginfo info = { .signo = sig, .code = code, .addr = addr };
+	struct siginfo info = {.signo = sig, .code = code, .addr = addr};
 	struct queued_signal *q = queued_alloc(p, true);
 	struct sigaction *action;
 
@@ -467,7 +483,8 @@ signal_is_fatal_pending(const struct thread *t)
 	return p && (p->is_exiting || (p->exec_thread && p->exec_thread != t));
 }
 
-/* Shared signals of `set` that this thread will no longer take: another is to look at them. */
+/* Shared signals of `set` that this thread will no longer take: another is to look at
+ * them. */
 static void
 signal_hand_over_locked(struct process *p, const struct thread *from, uint64_t set)
 {

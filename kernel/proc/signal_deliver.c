@@ -1,6 +1,6 @@
 /*
- * Signals on the way back to user mode: takes them off the queues one by one, does what their
- * action says, and settles what becomes of an interrupted system call.
+ * Signals on the way back to user mode: takes them off the queues one by one, does what
+ * their action says, and settles what becomes of an interrupted system call.
  */
 #include "kernel/proc/signal.h"
 
@@ -22,7 +22,8 @@ struct delivery {
 
 /* ---- Stopping ---------------------------------------------------------------------- */
 
-/* The thread stays here while its process is stopped. Called and returns with p->lock held. */
+/* The thread stays here while its process is stopped. Called and returns with p->lock
+ * held. */
 static void
 signal_park_locked(struct process *p, struct thread *t) NO_THREAD_SAFETY_ANALYSIS
 {
@@ -40,9 +41,9 @@ signal_park_locked(struct process *p, struct thread *t) NO_THREAD_SAFETY_ANALYSI
 }
 
 /*
- * A stop signal was taken. SIGSTOP stops always; the others only when somebody could continue the
- * process (POSIX XSH 2.4.4). The look at the group needs the lock released: a SIGCONT that comes then
- * wins. Called and returns with p->lock held.
+ * A stop signal was taken. SIGSTOP stops always; the others only when somebody could
+ * continue the process (POSIX XSH 2.4.4). The look at the group needs the lock released:
+ * a SIGCONT that comes then wins. Called and returns with p->lock held.
  */
 static void
 signal_stop_locked(struct process *p, struct thread *t, int sig) NO_THREAD_SAFETY_ANALYSIS
@@ -75,14 +76,16 @@ signal_kill_process(const struct trap_frame *frame, const struct siginfo *info)
 {
 	const struct thread *t = current_thread();
 
-	if (SIGMASK(info->signo) & SIGNALS_CORE && info->code > 0 && info->code != SI_KERNEL)
-		log_info("%s[%u]: signal %d code %d at address %lx, ip %lx sp %lx", t->name,
-		    t->tid, info->signo, info->code, (unsigned long)info->addr,
+	if (SIGMASK(info->signo) & SIGNALS_CORE && info->code > 0 &&
+	    info->code != SI_KERNEL)
+		log_info("%s[%u]: signal %d code %d at address %lx, ip %lx sp %lx",
+		    t->name, t->tid, info->signo, info->code, (unsigned long)info->addr,
 		    (unsigned long)frame->rip, (unsigned long)frame->rsp);
 	process_exit_group(info->signo);
 }
 
-/* The default action of a signal that does not kill. Lock held, as it returns. true: done. */
+/* The default action of a signal that does not kill. Lock held, as it returns. true:
+ * done. */
 static bool
 signal_default_locked(struct process *p, struct thread *t, const struct siginfo *info)
 {
@@ -114,7 +117,8 @@ signal_fetch_action_locked(struct process *p, int sig)
 	return action;
 }
 
-/* Finds the next signal with a handler; does what the others ask for. false: none is left. */
+/* Finds the next signal with a handler; does what the others ask for. false: none is
+ * left. */
 static bool
 signal_next(const struct trap_frame *frame, struct delivery *d) NO_THREAD_SAFETY_ANALYSIS
 {
@@ -157,7 +161,8 @@ signal_next(const struct trap_frame *frame, struct delivery *d) NO_THREAD_SAFETY
 	return false;
 }
 
-/* ---- System calls that were interrupted ---------------------------------------------- */
+/* ---- System calls that were interrupted ----------------------------------------------
+ */
 
 static void
 syscall_repeat(struct trap_frame *f, uint64_t number)
@@ -178,9 +183,7 @@ syscall_settle(struct trap_frame *f, const struct sigaction *action)
 		else
 			syscall_repeat(f, f->error);
 		break;
-	case ERR_RESTARTNOINTR:
-		syscall_repeat(f, f->error);
-		break;
+	case ERR_RESTARTNOINTR: syscall_repeat(f, f->error); break;
 	case ERR_RESTARTNOHAND:
 		if (action)
 			f->rax = (uint64_t)ERR_INTR;
@@ -193,10 +196,10 @@ syscall_settle(struct trap_frame *f, const struct sigaction *action)
 		else
 			syscall_repeat(f, NR_RESTART_SYSCALL);
 		break;
-	default:
-		return;
+	default: return;
 	}
-	f->error = (uint64_t)-1; /* settled: further signals of this round leave it alone */
+	f->error =
+	    (uint64_t)-1; /* settled: further signals of this round leave it alone */
 }
 
 /* The handler's frame is on the user's stack: its mask holds from here. */
@@ -222,7 +225,8 @@ signal_run_handlers(struct thread *t, struct trap_frame *frame)
 			signal_enter_handler(t, &d);
 			continue;
 		}
-		if (d.info.signo == SIGSEGV) { /* its own handler has no stack: it kills */
+		if (d.info.signo ==
+		    SIGSEGV) { /* its own handler has no stack: it kills */
 			d.info.code = SEGV_MAPERR;
 			signal_kill_process(frame, &d.info);
 		}
@@ -236,7 +240,8 @@ signal_deliver(struct trap_frame *frame)
 	struct thread *t = current_thread();
 
 	if (t->set_child_tid) {
-		(void)put_user(t->tid, t->set_child_tid); /* a bad address is the caller's loss */
+		(void)put_user(
+		    t->tid, t->set_child_tid); /* a bad address is the caller's loss */
 		t->set_child_tid = NULL;
 	}
 	do {

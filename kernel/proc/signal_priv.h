@@ -1,4 +1,5 @@
-/* Shared by signal.c (queues, sending), signal_deliver.c and sigframe.c (the way to handlers). */
+/* Shared by signal.c (queues, sending), signal_deliver.c and sigframe.c (the way to
+ * handlers). */
 #pragma once
 
 #include "kernel/proc/process.h"
@@ -9,7 +10,8 @@ struct signal_actions {
 	struct sigaction actions[NSIG]; /* [lock]; handlers are also read without */
 };
 
-#define SIGNALS_STOP (SIGMASK(SIGSTOP) | SIGMASK(SIGTSTP) | SIGMASK(SIGTTIN) | SIGMASK(SIGTTOU))
+#define SIGNALS_STOP \
+	(SIGMASK(SIGSTOP) | SIGMASK(SIGTSTP) | SIGMASK(SIGTTIN) | SIGMASK(SIGTTOU))
 #define SIGNALS_IGNORE \
 	(SIGMASK(SIGCHLD) | SIGMASK(SIGCONT) | SIGMASK(SIGURG) | SIGMASK(SIGWINCH))
 #define SIGNALS_CORE \
@@ -22,13 +24,15 @@ struct signal_actions {
 int signal_dequeue_locked(struct thread *t, uint64_t blocked, struct siginfo *info);
 /* p->lock held. THREAD_NEED_SIGNAL becomes what the queues and the mask say. */
 void signal_recalc_locked(struct thread *t);
-/* p->lock held. Makes the thread look at its signals soon, whatever it does; `kill`: also from D. */
+/* p->lock held. Makes the thread look at its signals soon, whatever it does; `kill`: also
+ * from D. */
 void signal_kick_locked(struct thread *t, bool kill);
 /* p->lock held. Every thread of `p` but `except` looks at its signals. */
 void signal_kick_all_locked(struct process *p, struct thread *except, bool kill);
 
 /*
- * Builds the frame on the user's stack and points `frame` at the handler. false: the stack
- * cannot be written.
+ * Builds the frame on the user's stack and points `frame` at the handler. false: the
+ * stack cannot be written.
  */
-bool sigframe_push(struct trap_frame *frame, const struct sigaction *action, const struct siginfo *info);
+bool sigframe_push(
+    struct trap_frame *frame, const struct sigaction *action, const struct siginfo *info);

@@ -20,7 +20,8 @@ sys_close_range(unsigned first, unsigned last, unsigned flags)
 {
 	enum err err = OK;
 
-	if ((flags & ~(unsigned)(CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC)) || first > last)
+	if ((flags & ~(unsigned)(CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC)) ||
+	    first > last)
 		return ERR_INVAL;
 	if (flags & CLOSE_RANGE_UNSHARE)
 		err = fd_table_unshare();
@@ -106,36 +107,29 @@ file_fcntl(struct file *f, unsigned cmd, uintptr_t arg)
 {
 	switch (cmd) {
 	case F_GETFL:
-		return f->flags & ~(uint32_t)(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC);
-	case F_SETFL:
-		return file_set_flags(f, (uint32_t)arg);
-	case F_SETOWN:
-		f->owner_pid = (uint32_t)arg;
-		return 0;
-	case F_GETOWN:
-		return (int32_t)f->owner_pid;
-	case F_GETSIG:
-		return 0;
+		return f->flags &
+		       ~(uint32_t)(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC);
+	case F_SETFL: return file_set_flags(f, (uint32_t)arg);
+	case F_SETOWN: f->owner_pid = (uint32_t)arg; return 0;
+	case F_GETOWN: return (int32_t)f->owner_pid;
+	case F_GETSIG: return 0;
 	case F_SETPIPE_SZ:
-	case F_GETPIPE_SZ:
-		return pipe_fcntl(f, cmd, arg);
+	case F_GETPIPE_SZ: return pipe_fcntl(f, cmd, arg);
 	case F_GETLK:
 	case F_SETLK:
 	case F_SETLKW:
 	case F_OFD_GETLK:
 	case F_OFD_SETLK:
-	case F_OFD_SETLKW:
-		return file_fcntl_lock(f, cmd, arg);
-	default:
-		return ERR_INVAL;
+	case F_OFD_SETLKW: return file_fcntl_lock(f, cmd, arg);
+	default: return ERR_INVAL;
 	}
 }
 
 static bool
 fcntl_works_on_path(unsigned cmd)
 {
-	return cmd == F_GETFL || cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC || cmd == F_GETFD ||
-	    cmd == F_SETFD;
+	return cmd == F_GETFL || cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC ||
+	       cmd == F_GETFD || cmd == F_SETFD;
 }
 
 static long
@@ -208,8 +202,9 @@ sys_ioctl(int fd, unsigned cmd, uintptr_t arg)
 	if (f->mode & FILE_PATH)
 		result = ERR_BADF;
 	else if (cmd == FIOCLEX || cmd == FIONCLEX)
-		result = MIN(
-		    fd_table_cloexec(current_process()->fds, (unsigned)fd, cmd == FIOCLEX), 0);
+		result = MIN(fd_table_cloexec(
+		                 current_process()->fds, (unsigned)fd, cmd == FIOCLEX),
+		    0);
 	else if (cmd == FIONBIO)
 		result = file_set_flag_by_user(f, O_NONBLOCK, arg);
 	else if (cmd == FIOASYNC)

@@ -45,11 +45,12 @@ sys_getegid(void)
 	return (long)current_cred()->egid;
 }
 
-/* ---- Changing ids ---------------------------------------------------------------------- */
+/* ---- Changing ids
+ * ---------------------------------------------------------------------- */
 
 /*
- * What root's capabilities do when ids change (capabilities(7)): with no id 0 left all go, with the
- * effective id going from or to 0 the effective ones go or come.
+ * What root's capabilities do when ids change (capabilities(7)): with no id 0 left all
+ * go, with the effective id going from or to 0 the effective ones go or come.
  */
 static void
 cred_adjust_caps(struct cred *c, const struct cred *old)
@@ -131,7 +132,7 @@ sys_setreuid(uint32_t ruid, uint32_t euid)
 	old_uid = c->uid;
 	if (!capable(CAP_SETUID) &&
 	    ((ruid != NO_ID && !is_one_of(ruid, c->uid, c->euid, c->euid)) ||
-		(euid != NO_ID && !is_one_of(euid, c->uid, c->euid, c->suid)))) {
+	        (euid != NO_ID && !is_one_of(euid, c->uid, c->euid, c->suid)))) {
 		cred_put(c);
 		return ERR_PERM;
 	}
@@ -156,7 +157,7 @@ sys_setregid(uint32_t rgid, uint32_t egid)
 	old_gid = c->gid;
 	if (!capable(CAP_SETGID) &&
 	    ((rgid != NO_ID && !is_one_of(rgid, c->gid, c->egid, c->egid)) ||
-		(egid != NO_ID && !is_one_of(egid, c->gid, c->egid, c->sgid)))) {
+	        (egid != NO_ID && !is_one_of(egid, c->gid, c->egid, c->sgid)))) {
 		cred_put(c);
 		return ERR_PERM;
 	}
@@ -183,7 +184,7 @@ may_take_ids(const uint32_t want[3], uint32_t a, uint32_t b, uint32_t c)
 long
 sys_setresuid(uint32_t ruid, uint32_t euid, uint32_t suid)
 {
-	const uint32_t want[3] = { ruid, euid, suid };
+	const uint32_t want[3] = {ruid, euid, suid};
 	struct cred *c = cred_copy(current_cred());
 
 	if (!c)
@@ -205,7 +206,7 @@ sys_setresuid(uint32_t ruid, uint32_t euid, uint32_t suid)
 long
 sys_setresgid(uint32_t rgid, uint32_t egid, uint32_t sgid)
 {
-	const uint32_t want[3] = { rgid, egid, sgid };
+	const uint32_t want[3] = {rgid, egid, sgid};
 	struct cred *c = cred_copy(current_cred());
 
 	if (!c)
@@ -227,7 +228,8 @@ sys_setresgid(uint32_t rgid, uint32_t egid, uint32_t sgid)
 static long
 put_three(const uint32_t ids[3], uint32_t USER *a, uint32_t USER *b, uint32_t USER *c)
 {
-	if (put_user(ids[0], a) != OK || put_user(ids[1], b) != OK || put_user(ids[2], c) != OK)
+	if (put_user(ids[0], a) != OK || put_user(ids[1], b) != OK ||
+	    put_user(ids[2], c) != OK)
 		return ERR_FAULT;
 	return 0;
 }
@@ -236,7 +238,7 @@ long
 sys_getresuid(uint32_t USER *ruid, uint32_t USER *euid, uint32_t USER *suid)
 {
 	const struct cred *c = current_cred();
-	const uint32_t ids[3] = { c->uid, c->euid, c->suid };
+	const uint32_t ids[3] = {c->uid, c->euid, c->suid};
 
 	return put_three(ids, ruid, euid, suid);
 }
@@ -245,7 +247,7 @@ long
 sys_getresgid(uint32_t USER *rgid, uint32_t USER *egid, uint32_t USER *sgid)
 {
 	const struct cred *c = current_cred();
-	const uint32_t ids[3] = { c->gid, c->egid, c->sgid };
+	const uint32_t ids[3] = {c->gid, c->egid, c->sgid};
 
 	return put_three(ids, rgid, egid, sgid);
 }
@@ -259,7 +261,8 @@ sys_setfsuid(uint32_t uid)
 
 	if (!c)
 		return (long)old;
-	if (capable(CAP_SETUID) || uid == c->fsuid || is_one_of(uid, c->uid, c->euid, c->suid))
+	if (capable(CAP_SETUID) || uid == c->fsuid ||
+	    is_one_of(uid, c->uid, c->euid, c->suid))
 		c->fsuid = uid;
 	(void)cred_commit(c); /* always 0 */
 	return (long)old;
@@ -273,13 +276,15 @@ sys_setfsgid(uint32_t gid)
 
 	if (!c)
 		return (long)old;
-	if (capable(CAP_SETGID) || gid == c->fsgid || is_one_of(gid, c->gid, c->egid, c->sgid))
+	if (capable(CAP_SETGID) || gid == c->fsgid ||
+	    is_one_of(gid, c->gid, c->egid, c->sgid))
 		c->fsgid = gid;
 	(void)cred_commit(c); /* always 0 */
 	return (long)old;
 }
 
-/* ---- Supplementary groups ---------------------------------------------------------------- */
+/* ---- Supplementary groups
+ * ---------------------------------------------------------------- */
 
 long
 sys_getgroups(int size, uint32_t USER *list)
@@ -343,7 +348,8 @@ sys_setgroups(int size, const uint32_t USER *list)
 	return cred_commit(c);
 }
 
-/* ---- Capabilities -------------------------------------------------------------------------- */
+/* ---- Capabilities
+ * -------------------------------------------------------------------------- */
 
 struct cap_header {
 	uint32_t version;
@@ -355,9 +361,14 @@ struct cap_data {
 };
 
 /* Versions 2 and 3 have two words of each set, version 1 has one (linux/capability.h). */
-enum { CAP_VERSION_1 = 0x19980330, CAP_VERSION_2 = 0x20071026, CAP_VERSION_3 = 0x20080522 };
+enum {
+	CAP_VERSION_1 = 0x19980330,
+	CAP_VERSION_2 = 0x20071026,
+	CAP_VERSION_3 = 0x20080522
+};
 
-/* The header and how many words follow; an unknown version is answered with the newest. */
+/* The header and how many words follow; an unknown version is answered with the newest.
+ */
 static long
 cap_header_get(struct cap_header USER *uheader, struct cap_header *h)
 {
@@ -369,7 +380,8 @@ cap_header_get(struct cap_header USER *uheader, struct cap_header *h)
 		return 1;
 	if (h->version == CAP_VERSION_2 || h->version == CAP_VERSION_3)
 		return 2;
-	return copy_to_user(uheader, &newest, sizeof(newest)) == OK ? ERR_INVAL : ERR_FAULT;
+	return copy_to_user(uheader, &newest, sizeof(newest)) == OK ? ERR_INVAL
+	                                                            : ERR_FAULT;
 }
 
 long
@@ -391,9 +403,9 @@ sys_capget(struct cap_header USER *uheader, struct cap_data USER *data)
 	c = process_cred(p);
 	process_put(p);
 	for (unsigned i = 0; i < 2; i++)
-		d[i] = (struct cap_data) { (uint32_t)(c->cap_effective >> 32 * i),
-			(uint32_t)(c->cap_permitted >> 32 * i),
-			(uint32_t)(c->cap_inheritable >> 32 * i) };
+		d[i] = (struct cap_data){(uint32_t)(c->cap_effective >> 32 * i),
+		    (uint32_t)(c->cap_permitted >> 32 * i),
+		    (uint32_t)(c->cap_inheritable >> 32 * i)};
 	cred_put(c);
 	return copy_to_user(data, d, (size_t)words * sizeof(*d));
 }
@@ -402,7 +414,7 @@ long
 sys_capset(struct cap_header USER *uheader, const struct cap_data USER *data)
 {
 	struct cap_header h;
-	struct cap_data d[2] = { 0 };
+	struct cap_data d[2] = {0};
 	uint64_t effective, permitted, inheritable;
 	struct cred *c;
 	long words = cap_header_get(uheader, &h);
@@ -419,7 +431,8 @@ sys_capset(struct cap_header USER *uheader, const struct cap_data USER *data)
 	c = cred_copy(current_cred());
 	if (!c)
 		return ERR_NOMEM;
-	/* capset's rules, capabilities(7) "Programmatically adjusting capability sets". */
+	/* capset's rules, capabilities(7) "Programmatically adjusting capability sets".
+	 */
 	if ((permitted & ~c->cap_permitted) || (effective & ~permitted) ||
 	    (inheritable & ~(c->cap_inheritable | c->cap_permitted)) ||
 	    (inheritable & ~(c->cap_inheritable | c->cap_bounding))) {

@@ -9,7 +9,8 @@ enum { TICK_NS = 10000000 }; /* Linux's USER_HZ is 100 */
 
 /* Decoded and checked, then set: the old value always comes out. */
 static enum err
-rlimit_change(struct process *p, unsigned which, const struct rlimit *new, struct rlimit *old)
+rlimit_change(
+    struct process *p, unsigned which, const struct rlimit *new, struct rlimit *old)
 {
 	enum err err = OK;
 
@@ -40,7 +41,7 @@ may_change_limits(struct process *p)
 		return true;
 	it = process_cred(p);
 	ok = me->uid == it->euid && me->uid == it->suid && me->uid == it->uid &&
-	    me->gid == it->egid && me->gid == it->sgid && me->gid == it->gid;
+	     me->gid == it->egid && me->gid == it->sgid && me->gid == it->gid;
 	cred_put(it);
 	return ok;
 }
@@ -60,7 +61,8 @@ sys_prlimit64(
 	p = pid ? process_find((uint32_t)pid) : process_get(current_process());
 	if (!p)
 		return ERR_SRCH;
-	err = may_change_limits(p) ? rlimit_change(p, resource, lim ? &new : NULL, &old) : ERR_PERM;
+	err = may_change_limits(p) ? rlimit_change(p, resource, lim ? &new : NULL, &old)
+	                           : ERR_PERM;
 	process_put(p);
 	if (err == OK && uold)
 		err = put_user(old, uold);
@@ -91,8 +93,9 @@ sys_times(struct tms USER *buf)
 	struct tms t;
 
 	process_times(p, &utime, &stime);
-	t = (struct tms) { (int64_t)(utime / TICK_NS), (int64_t)(stime / TICK_NS),
-		(int64_t)(p->child_utime_ns / TICK_NS), (int64_t)(p->child_stime_ns / TICK_NS) };
+	t = (struct tms){(int64_t)(utime / TICK_NS), (int64_t)(stime / TICK_NS),
+	    (int64_t)(p->child_utime_ns / TICK_NS),
+	    (int64_t)(p->child_stime_ns / TICK_NS)};
 	if (buf && put_user(t, buf) != OK)
 		return ERR_FAULT;
 	return (long)(clock_now_ns() / TICK_NS);

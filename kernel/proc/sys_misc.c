@@ -1,4 +1,5 @@
-/* System calls that fit nowhere else: prctl, arch_prctl, uname, sysinfo, reboot and their like. */
+/* System calls that fit nowhere else: prctl, arch_prctl, uname, sysinfo, reboot and their
+ * like. */
 #include "syscalls.h"
 
 #include "kernel/log.h"
@@ -15,15 +16,16 @@
 #include "mm/page.h"
 #include "mm/usercopy.h"
 
-/* ---- Names ----------------------------------------------------------------------------- */
+/* ---- Names
+ * ----------------------------------------------------------------------------- */
 
 struct utsname kernel_utsname = {
-	.sysname = "Linux", /* programs ask for the ABI */
-	.nodename = "keel",
-	.release = "6.1.0-keel",
-	.version = "Keel " KEEL_VERSION,
-	.machine = "x86_64",
-	.domainname = "(none)",
+    .sysname = "Linux", /* programs ask for the ABI */
+    .nodename = "keel",
+    .release = "6.1.0-keel",
+    .version = "Keel " KEEL_VERSION,
+    .machine = "x86_64",
+    .domainname = "(none)",
 };
 
 static struct spinlock utsname_lock = SPINLOCK_INIT("utsname", RANK_OBJECT);
@@ -68,14 +70,26 @@ sys_setdomainname(const char USER *name, int len)
 	return utsname_set(kernel_utsname.domainname, name, len);
 }
 
-/* ---- prctl ----------------------------------------------------------------------------- */
+/* ---- prctl
+ * ----------------------------------------------------------------------------- */
 
 enum {
-	PR_SET_PDEATHSIG = 1, PR_GET_PDEATHSIG = 2, PR_GET_DUMPABLE = 3, PR_SET_DUMPABLE = 4,
-	PR_GET_KEEPCAPS = 7, PR_SET_NAME = 15, PR_GET_NAME = 16, PR_CAPBSET_READ = 23,
-	PR_CAPBSET_DROP = 24, PR_GET_TIMERSLACK = 30, PR_SET_TIMERSLACK = 29,
-	PR_SET_CHILD_SUBREAPER = 36, PR_GET_CHILD_SUBREAPER = 37, PR_SET_NO_NEW_PRIVS = 38,
-	PR_GET_NO_NEW_PRIVS = 39, PR_CAP_AMBIENT = 47,
+	PR_SET_PDEATHSIG = 1,
+	PR_GET_PDEATHSIG = 2,
+	PR_GET_DUMPABLE = 3,
+	PR_SET_DUMPABLE = 4,
+	PR_GET_KEEPCAPS = 7,
+	PR_SET_NAME = 15,
+	PR_GET_NAME = 16,
+	PR_CAPBSET_READ = 23,
+	PR_CAPBSET_DROP = 24,
+	PR_GET_TIMERSLACK = 30,
+	PR_SET_TIMERSLACK = 29,
+	PR_SET_CHILD_SUBREAPER = 36,
+	PR_GET_CHILD_SUBREAPER = 37,
+	PR_SET_NO_NEW_PRIVS = 38,
+	PR_GET_NO_NEW_PRIVS = 39,
+	PR_CAP_AMBIENT = 47,
 	DEFAULT_TIMER_SLACK_NS = 50000,
 };
 
@@ -134,38 +148,29 @@ sys_prctl(int option, uint64_t arg2, uint64_t arg3, uint64_t arg4, uint64_t arg5
 			return ERR_INVAL;
 		t->pdeath_signal = (uint8_t)arg2;
 		return 0;
-	case PR_GET_PDEATHSIG:
-		return prctl_put_int(t->pdeath_signal, arg2);
+	case PR_GET_PDEATHSIG: return prctl_put_int(t->pdeath_signal, arg2);
 	case PR_SET_DUMPABLE:
 		return arg2 > 1 ? ERR_INVAL : prctl_flag(&p->is_dumpable, arg2);
-	case PR_GET_DUMPABLE:
-		return p->is_dumpable;
-	case PR_GET_KEEPCAPS:
-		return 0;
-	case PR_SET_NAME:
-		return prctl_set_name((const char USER *)arg2);
+	case PR_GET_DUMPABLE: return p->is_dumpable;
+	case PR_GET_KEEPCAPS: return 0;
+	case PR_SET_NAME: return prctl_set_name((const char USER *)arg2);
 	case PR_GET_NAME:
 		return copy_to_user((char USER *)arg2, t->name, THREAD_NAME_LEN);
 	case PR_CAPBSET_READ:
-		return arg2 > CAP_LAST ? ERR_INVAL : (long)(p->cred->cap_bounding >> arg2 & 1);
-	case PR_CAPBSET_DROP:
-		return prctl_drop_bounding(arg2);
-	case PR_SET_CHILD_SUBREAPER:
-		return prctl_flag(&p->is_subreaper, arg2);
-	case PR_GET_CHILD_SUBREAPER:
-		return prctl_put_int(p->is_subreaper, arg2);
+		return arg2 > CAP_LAST ? ERR_INVAL
+		                       : (long)(p->cred->cap_bounding >> arg2 & 1);
+	case PR_CAPBSET_DROP: return prctl_drop_bounding(arg2);
+	case PR_SET_CHILD_SUBREAPER: return prctl_flag(&p->is_subreaper, arg2);
+	case PR_GET_CHILD_SUBREAPER: return prctl_put_int(p->is_subreaper, arg2);
 	case PR_SET_NO_NEW_PRIVS:
 		if (arg2 != 1 || arg3 || arg4 || arg5)
 			return ERR_INVAL;
 		return prctl_flag(&p->no_new_privs, 1);
-	case PR_GET_NO_NEW_PRIVS:
-		return p->no_new_privs;
+	case PR_GET_NO_NEW_PRIVS: return p->no_new_privs;
 	case PR_SET_TIMERSLACK:
 		return 0; /* timers are exact: there is no slack to choose */
-	case PR_GET_TIMERSLACK:
-		return DEFAULT_TIMER_SLACK_NS;
-	default:
-		return ERR_INVAL;
+	case PR_GET_TIMERSLACK: return DEFAULT_TIMER_SLACK_NS;
+	default: return ERR_INVAL;
 	}
 }
 
@@ -190,8 +195,7 @@ sys_arch_prctl(int code, uint64_t addr)
 	case ARCH_GET_GS:
 		value = code == ARCH_GET_FS ? arch_get_fs_base() : arch_get_gs_base();
 		return put_user(value, (uint64_t USER *)addr);
-	default:
-		return ERR_INVAL;
+	default: return ERR_INVAL;
 	}
 }
 
@@ -208,7 +212,8 @@ sys_personality(unsigned persona)
 	return (long)old;
 }
 
-/* ---- The machine ------------------------------------------------------------------------- */
+/* ---- The machine
+ * ------------------------------------------------------------------------- */
 
 struct sysinfo {
 	int64_t uptime;
@@ -224,7 +229,8 @@ static_assert(sizeof(struct sysinfo) == 112, "Linux's struct sysinfo");
 long
 sys_sysinfo(struct sysinfo USER *info)
 {
-	struct sysinfo si = { .uptime = (int64_t)(clock_now_ns() / NSEC_PER_SEC), .mem_unit = 1 };
+	struct sysinfo si = {
+	    .uptime = (int64_t)(clock_now_ns() / NSEC_PER_SEC), .mem_unit = 1};
 	struct mem_stats mem;
 	struct sched_stats sched;
 
@@ -275,8 +281,11 @@ sys_getcpu(unsigned USER *cpu, unsigned USER *node, void USER *unused)
 }
 
 enum {
-	MEMBARRIER_QUERY = 0, MEMBARRIER_GLOBAL = 1, MEMBARRIER_GLOBAL_EXPEDITED = 2,
-	MEMBARRIER_REGISTER_GLOBAL_EXPEDITED = 4, MEMBARRIER_PRIVATE_EXPEDITED = 8,
+	MEMBARRIER_QUERY = 0,
+	MEMBARRIER_GLOBAL = 1,
+	MEMBARRIER_GLOBAL_EXPEDITED = 2,
+	MEMBARRIER_REGISTER_GLOBAL_EXPEDITED = 4,
+	MEMBARRIER_PRIVATE_EXPEDITED = 8,
 	MEMBARRIER_REGISTER_PRIVATE_EXPEDITED = 16,
 	MEMBARRIER_ALL = 31,
 };
@@ -287,7 +296,8 @@ membarrier_here(void *unused)
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
-/* An interrupt on every CPU orders its memory accesses: all commands may use that one means. */
+/* An interrupt on every CPU orders its memory accesses: all commands may use that one
+ * means. */
 long
 sys_membarrier(int cmd, unsigned flags, int cpu)
 {
@@ -296,33 +306,34 @@ sys_membarrier(int cmd, unsigned flags, int cpu)
 	if (flags)
 		return ERR_INVAL;
 	switch (cmd) {
-	case MEMBARRIER_QUERY:
-		return MEMBARRIER_ALL;
+	case MEMBARRIER_QUERY: return MEMBARRIER_ALL;
 	case MEMBARRIER_GLOBAL:
 	case MEMBARRIER_GLOBAL_EXPEDITED:
 	case MEMBARRIER_PRIVATE_EXPEDITED:
 		ipi_call(&all, membarrier_here, NULL);
 		return 0;
 	case MEMBARRIER_REGISTER_GLOBAL_EXPEDITED:
-	case MEMBARRIER_REGISTER_PRIVATE_EXPEDITED:
-		return 0;
-	default:
-		return ERR_INVAL;
+	case MEMBARRIER_REGISTER_PRIVATE_EXPEDITED: return 0;
+	default: return ERR_INVAL;
 	}
 }
 
-/* ---- The end ----------------------------------------------------------------------------- */
+/* ---- The end
+ * ----------------------------------------------------------------------------- */
 
 enum {
-	REBOOT_MAGIC1 = (int)0xfee1dead, REBOOT_MAGIC2 = 672274793,
-	REBOOT_MAGIC2A = 85072278, REBOOT_MAGIC2B = 369367448, REBOOT_MAGIC2C = 537993216,
+	REBOOT_MAGIC1 = (int)0xfee1dead,
+	REBOOT_MAGIC2 = 672274793,
+	REBOOT_MAGIC2A = 85072278,
+	REBOOT_MAGIC2B = 369367448,
+	REBOOT_MAGIC2C = 537993216,
 };
-#define REBOOT_CMD_RESTART 0x01234567u
-#define REBOOT_CMD_HALT 0xcdef0123u
+#define REBOOT_CMD_RESTART   0x01234567u
+#define REBOOT_CMD_HALT      0xcdef0123u
 #define REBOOT_CMD_POWER_OFF 0x4321fedcu
-#define REBOOT_CMD_RESTART2 0xa1b2c3d4u
-#define REBOOT_CMD_CAD_ON 0x89abcdefu
-#define REBOOT_CMD_CAD_OFF 0u
+#define REBOOT_CMD_RESTART2  0xa1b2c3d4u
+#define REBOOT_CMD_CAD_ON    0x89abcdefu
+#define REBOOT_CMD_CAD_OFF   0u
 
 long
 sys_reboot(int magic1, int magic2, unsigned cmd, void USER *arg)
@@ -330,8 +341,8 @@ sys_reboot(int magic1, int magic2, unsigned cmd, void USER *arg)
 	if (!capable(CAP_SYS_BOOT))
 		return ERR_PERM;
 	if (magic1 != REBOOT_MAGIC1 ||
-	    (magic2 != REBOOT_MAGIC2 && magic2 != REBOOT_MAGIC2A && magic2 != REBOOT_MAGIC2B &&
-		magic2 != REBOOT_MAGIC2C))
+	    (magic2 != REBOOT_MAGIC2 && magic2 != REBOOT_MAGIC2A &&
+	        magic2 != REBOOT_MAGIC2B && magic2 != REBOOT_MAGIC2C))
 		return ERR_INVAL;
 	if (cmd != REBOOT_CMD_CAD_ON && cmd != REBOOT_CMD_CAD_OFF)
 		power_quiesce();
@@ -340,16 +351,10 @@ sys_reboot(int magic1, int magic2, unsigned cmd, void USER *arg)
 	case REBOOT_CMD_RESTART2:
 		log_notice("reboot: restarting the system");
 		power_restart();
-	case REBOOT_CMD_HALT:
-		log_notice("reboot: system halted");
-		power_halt();
-	case REBOOT_CMD_POWER_OFF:
-		log_notice("reboot: power down");
-		power_off();
+	case REBOOT_CMD_HALT: log_notice("reboot: system halted"); power_halt();
+	case REBOOT_CMD_POWER_OFF: log_notice("reboot: power down"); power_off();
 	case REBOOT_CMD_CAD_ON:
-	case REBOOT_CMD_CAD_OFF:
-		return 0; /* Ctrl-Alt-Del is just a key */
-	default:
-		return ERR_INVAL;
+	case REBOOT_CMD_CAD_OFF: return 0; /* Ctrl-Alt-Del is just a key */
+	default: return ERR_INVAL;
 	}
 }

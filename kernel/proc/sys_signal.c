@@ -16,7 +16,8 @@ signal_number_ok(int sig)
 	return sig >= 1 && sig <= NSIG;
 }
 
-/* ---- Actions and masks --------------------------------------------------------------- */
+/* ---- Actions and masks ---------------------------------------------------------------
+ */
 
 /* A signal that becomes ignored is no longer pending either (POSIX sigaction). */
 static void
@@ -25,7 +26,8 @@ signal_drop_ignored(struct process *p, int sig, uint64_t handler)
 	struct siginfo info;
 	struct thread *t;
 
-	if (handler != SIG_IGN && !(handler == SIG_DFL && (SIGMASK(sig) & SIGNALS_IGNORE)))
+	if (handler != SIG_IGN &&
+	    !(handler == SIG_DFL && (SIGMASK(sig) & SIGNALS_IGNORE)))
 		return;
 	spin_lock(&p->lock);
 	list_for_each(t, &p->threads, process_link)
@@ -86,7 +88,8 @@ long
 sys_rt_sigpending(uint64_t USER *set, size_t setsize)
 {
 	struct thread *t = current_thread();
-	uint64_t pending = (t->sig_pending | t->process->shared_pending.pending) & t->sig_blocked;
+	uint64_t pending =
+	    (t->sig_pending | t->process->shared_pending.pending) & t->sig_blocked;
 
 	if (setsize > sizeof(uint64_t))
 		return ERR_INVAL;
@@ -159,7 +162,7 @@ sys_rt_sigtimedwait(const uint64_t USER *set, struct user_siginfo USER *info,
 {
 	struct thread *t = current_thread();
 	nsec_t deadline = NO_TIMEOUT;
-	struct timespec ts = { 1, 0 };
+	struct timespec ts = {1, 0};
 	struct siginfo taken;
 	uint64_t wanted;
 	enum err err;
@@ -189,16 +192,20 @@ sys_rt_sigtimedwait(const uint64_t USER *set, struct user_siginfo USER *info,
 	return err == OK ? sig : err;
 }
 
-/* ---- Sending ------------------------------------------------------------------------- */
+/* ---- Sending -------------------------------------------------------------------------
+ */
 
 static struct siginfo
 siginfo_from_caller(int sig, int code)
 {
-	return (struct siginfo) { .signo = sig, .code = code, .pid = current_process()->pid,
-		.uid = current_cred()->uid };
+	return (struct siginfo){.signo = sig,
+	    .code = code,
+	    .pid = current_process()->pid,
+	    .uid = current_cred()->uid};
 }
 
-/* kill's rule (POSIX kill): one of our two ids is one of its two, or SIGCONT in our session. */
+/* kill's rule (POSIX kill): one of our two ids is one of its two, or SIGCONT in our
+ * session. */
 static bool
 may_signal(struct process *p, int sig)
 {
@@ -210,9 +217,10 @@ may_signal(struct process *p, int sig)
 	rcu_read_lock();
 	it = rcu_dereference(p->cred);
 	ok = me->euid == it->suid || me->euid == it->uid || me->uid == it->suid ||
-	    me->uid == it->uid;
+	     me->uid == it->uid;
 	rcu_read_unlock();
-	return ok || (sig == SIGCONT && p->pgroup->session == current_process()->pgroup->session);
+	return ok || (sig == SIGCONT &&
+	                 p->pgroup->session == current_process()->pgroup->session);
 }
 
 static enum err
@@ -280,7 +288,7 @@ long
 sys_kill(int pid, int sig)
 {
 	struct siginfo info = siginfo_from_caller(sig, SI_USER);
-	struct kill_all all = { &info, ERR_SRCH };
+	struct kill_all all = {&info, ERR_SRCH};
 
 	if (sig < 0 || sig > NSIG)
 		return ERR_INVAL;
@@ -332,11 +340,13 @@ sys_tgkill(int pid, int tid, int sig)
 	return kill_thread(pid, tid, sig, &info);
 }
 
-/* Only the kernel and kill() may say what they say: codes >= 0 and SI_TKILL, except to oneself. */
+/* Only the kernel and kill() may say what they say: codes >= 0 and SI_TKILL, except to
+ * oneself. */
 static enum err
 siginfo_check_queue(const struct siginfo *info, int pid)
 {
-	if ((info->code >= 0 || info->code == SI_TKILL) && (uint32_t)pid != current_process()->pid)
+	if ((info->code >= 0 || info->code == SI_TKILL) &&
+	    (uint32_t)pid != current_process()->pid)
 		return ERR_PERM;
 	return OK;
 }

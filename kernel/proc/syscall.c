@@ -14,7 +14,8 @@
 static_assert(SYSCALL_COUNT == 451, "kernel/x86/syscall.asm");
 
 uint8_t syscall_is_traced; /* [I] after syscall_init; read by entry code */
-static uint32_t num_unknown[SYSCALL_COUNT + 1]; /* [a] the last: numbers beyond the table */
+static uint32_t
+    num_unknown[SYSCALL_COUNT + 1]; /* [a] the last: numbers beyond the table */
 
 static const char *
 syscall_name(uint64_t nr)
@@ -38,9 +39,9 @@ syscall_trace_enter(const struct trap_frame *f)
 {
 	const struct thread *t = current_thread();
 
-	log_debug("%u %s: %s(%lx, %lx, %lx, %lx)", t->tid, t->name, syscall_name(f->error),
-	    (unsigned long)f->rdi, (unsigned long)f->rsi, (unsigned long)f->rdx,
-	    (unsigned long)f->r10);
+	log_debug("%u %s: %s(%lx, %lx, %lx, %lx)", t->tid, t->name,
+	    syscall_name(f->error), (unsigned long)f->rdi, (unsigned long)f->rsi,
+	    (unsigned long)f->rdx, (unsigned long)f->r10);
 }
 
 static COLD void

@@ -1,8 +1,8 @@
 /*
- * System call dispatch. syscall.asm saves the user's registers in a trap_frame, with the call's
- * number in `error` (orig_rax), and calls the handler from syscall_table, which is generated
- * from kernel/syscalls.def. The result goes to frame->rax; an internal restart code
- * (lib/err.h) is replaced by signal_deliver before user mode sees it.
+ * System call dispatch. syscall.asm saves the user's registers in a trap_frame, with the
+ * call's number in `error` (orig_rax), and calls the handler from syscall_table, which is
+ * generated from kernel/syscalls.def. The result goes to frame->rax; an internal restart
+ * code (lib/err.h) is replaced by signal_deliver before user mode sees it.
  */
 #pragma once
 
@@ -17,9 +17,9 @@ extern const syscall_fn syscall_table[SYSCALL_COUNT]; /* NULL: not implemented *
 extern const char *const syscall_names[SYSCALL_COUNT];
 
 /*
- * The long way: calls without a handler, and all of them while they are traced. Entry code
- * (syscall.asm) calls the others straight from the table. Interrupts on, on the calling thread's
- * kernel stack; the result goes to the frame's rax.
+ * The long way: calls without a handler, and all of them while they are traced. Entry
+ * code (syscall.asm) calls the others straight from the table. Interrupts on, on the
+ * calling thread's kernel stack; the result goes to the frame's rax.
  */
 long syscall_dispatch(const struct trap_frame *frame);
 

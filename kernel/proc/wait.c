@@ -1,6 +1,7 @@
 /*
- * Waiting for children: wait4 and waitid. A parent sleeps on its own child_wait; children wake it when
- * they exit, stop or continue. What they have to tell is flags under the tree lock.
+ * Waiting for children: wait4 and waitid. A parent sleeps on its own child_wait; children
+ * wake it when they exit, stop or continue. What they have to tell is flags under the
+ * tree lock.
  */
 #include "kernel/proc/wait.h"
 
@@ -10,8 +11,14 @@
 #include "syscalls.h"
 
 enum {
-	WNOHANG = 1, WUNTRACED = 2, WSTOPPED = 2, WEXITED = 4, WCONTINUED = 8, WNOWAIT = 0x01000000,
-	WNOTHREAD = 0x20000000, WALL = 0x40000000,
+	WNOHANG = 1,
+	WUNTRACED = 2,
+	WSTOPPED = 2,
+	WEXITED = 4,
+	WCONTINUED = 8,
+	WNOWAIT = 0x01000000,
+	WNOTHREAD = 0x20000000,
+	WALL = 0x40000000,
 };
 #define WCLONE 0x80000000u
 
@@ -25,16 +32,18 @@ struct waiting {
 	int which, id; /* P_* */
 	uint32_t options;
 	struct process *found; /* a reference, or NULL */
-	bool is_reaped;	       /* found is a zombie no longer: the tables' reference is ours too */
+	bool is_reaped; /* found is a zombie no longer: the tables' reference is ours too
+	                 */
 	uint32_t pid, uid;
-	int code, status;      /* CLD_*, as wait4 gives it */
+	int code, status; /* CLD_*, as wait4 gives it */
 	struct rusage ru;
 };
 
 static void
 rusage_fill(struct rusage *ru, nsec_t utime, nsec_t stime)
 {
-	*ru = (struct rusage) { .utime = timeval_from_ns(utime), .stime = timeval_from_ns(stime) };
+	*ru = (struct rusage){
+	    .utime = timeval_from_ns(utime), .stime = timeval_from_ns(stime)};
 }
 
 void
@@ -85,10 +94,13 @@ status_for_siginfo(int code, int status)
 struct siginfo
 process_child_info_locked(struct process *p, int code, int status)
 {
-	return (struct siginfo) { .signo = SIGCHLD, .code = code, .pid = p->pid,
-		.uid = p->cred->uid, .status = status_for_siginfo(code, status),
-		.utime = (int64_t)(p->utime_ns / NSEC_PER_TICK),
-		.stime = (int64_t)(p->stime_ns / NSEC_PER_TICK) };
+	return (struct siginfo){.signo = SIGCHLD,
+	    .code = code,
+	    .pid = p->pid,
+	    .uid = p->cred->uid,
+	    .status = status_for_siginfo(code, status),
+	    .utime = (int64_t)(p->utime_ns / NSEC_PER_TICK),
+	    .stime = (int64_t)(p->stime_ns / NSEC_PER_TICK)};
 }
 
 void
@@ -133,7 +145,8 @@ process_reap_locked(struct process *p)
 	pid_release_locked(p->pid);
 }
 
-/* ---- Looking ------------------------------------------------------------------------- */
+/* ---- Looking -------------------------------------------------------------------------
+ */
 
 static bool
 wait_matches(const struct waiting *w, const struct process *child)
@@ -167,9 +180,9 @@ wait_check_locked(struct waiting *w, struct process *child)
 		int status = child->exit_status;
 
 		wait_found_locked(w, child,
-		    status & 0x80   ? CLD_DUMPED :
-		    status & 0x7f ? CLD_KILLED :
-				    CLD_EXITED,
+		    status & 0x80   ? CLD_DUMPED
+		    : status & 0x7f ? CLD_KILLED
+		                    : CLD_EXITED,
 		    status);
 		process_rusage(child, &w->ru);
 		if (!keep)
@@ -191,7 +204,8 @@ wait_check_locked(struct waiting *w, struct process *child)
 	return false;
 }
 
-/* One look at the children: OK (found), ERR_AGAIN (none yet) or ERR_CHILD (none will ever be). */
+/* One look at the children: OK (found), ERR_AGAIN (none yet) or ERR_CHILD (none will ever
+ * be). */
 static enum err
 wait_look(struct waiting *w)
 {
@@ -233,7 +247,7 @@ wait_for_child(struct waiting *w)
 long
 sys_wait4(int pid, int USER *status, int options, struct rusage USER *ru)
 {
-	struct waiting w = { .which = P_ALL, .options = (uint32_t)options | WEXITED };
+	struct waiting w = {.which = P_ALL, .options = (uint32_t)options | WEXITED};
 	enum err err;
 
 	if ((uint32_t)options &
@@ -244,7 +258,8 @@ sys_wait4(int pid, int USER *status, int options, struct rusage USER *ru)
 	if (pid > 0)
 		w.which = P_PID, w.id = pid;
 	else if (pid != -1)
-		w.which = P_PGID, w.id = pid ? -pid : (int)process_pgid(current_process());
+		w.which = P_PGID,
+		w.id = pid ? -pid : (int)process_pgid(current_process());
 
 	err = wait_for_child(&w);
 	if (err == ERR_AGAIN)
@@ -259,14 +274,15 @@ sys_wait4(int pid, int USER *status, int options, struct rusage USER *ru)
 }
 
 long
-sys_waitid(int which, int id, struct user_siginfo USER *info, int options, struct rusage USER *ru)
+sys_waitid(int which, int id, struct user_siginfo USER *info, int options,
+    struct rusage USER *ru)
 {
-	struct waiting w = { .which = which, .id = id, .options = (uint32_t)options };
-	struct siginfo si = { 0 };
+	struct waiting w = {.which = which, .id = id, .options = (uint32_t)options};
+	struct siginfo si = {0};
 	enum err err;
 
-	if ((uint32_t)options & ~(uint32_t)(WNOHANG | WSTOPPED | WEXITED | WCONTINUED | WNOWAIT |
-				    WNOTHREAD | WALL | WCLONE))
+	if ((uint32_t)options & ~(uint32_t)(WNOHANG | WSTOPPED | WEXITED | WCONTINUED |
+	                                    WNOWAIT | WNOTHREAD | WALL | WCLONE))
 		return ERR_INVAL;
 	if (!(options & (WEXITED | WSTOPPED | WCONTINUED)))
 		return ERR_INVAL;
@@ -280,8 +296,11 @@ sys_waitid(int which, int id, struct user_siginfo USER *info, int options, struc
 	if (err != OK && err != ERR_AGAIN)
 		return err;
 	if (err == OK)
-		si = (struct siginfo) { .signo = SIGCHLD, .code = w.code, .pid = w.pid,
-			.uid = w.uid, .status = status_for_siginfo(w.code, w.status) };
+		si = (struct siginfo){.signo = SIGCHLD,
+		    .code = w.code,
+		    .pid = w.pid,
+		    .uid = w.uid,
+		    .status = status_for_siginfo(w.code, w.status)};
 	if (info && siginfo_to_user(info, &si) != OK)
 		return ERR_FAULT;
 	if (ru && err == OK && put_user(w.ru, ru) != OK)
@@ -298,19 +317,14 @@ sys_getrusage(int who, struct rusage USER *out)
 	struct rusage ru;
 
 	switch (who) {
-	case RUSAGE_SELF:
-		process_rusage(t->process, &ru);
-		break;
-	case RUSAGE_CHILDREN:
-		process_rusage_children(t->process, &ru);
-		break;
+	case RUSAGE_SELF: process_rusage(t->process, &ru); break;
+	case RUSAGE_CHILDREN: process_rusage_children(t->process, &ru); break;
 	case RUSAGE_THREAD:
 		rusage_fill(&ru, t->utime_ns, t->stime_ns);
 		ru.nvcsw = (int64_t)t->nvcsw;
 		ru.nivcsw = (int64_t)t->nivcsw;
 		break;
-	default:
-		return ERR_INVAL;
+	default: return ERR_INVAL;
 	}
 	return put_user(ru, out);
 }

@@ -1,4 +1,5 @@
-/* What a process tells its parent, and what resources it used: exit.c, signal_deliver.c, wait.c. */
+/* What a process tells its parent, and what resources it used: exit.c, signal_deliver.c,
+ * wait.c. */
 #pragma once
 
 #include "kernel/time/timespec.h"
@@ -14,8 +15,8 @@ struct rusage {
 };
 
 /*
- * Tells the parent that `p` stopped or continued (CLD_*): SIGCHLD unless it has SA_NOCLDSTOP,
- * and wakes its wait calls. No lock held.
+ * Tells the parent that `p` stopped or continued (CLD_*): SIGCHLD unless it has
+ * SA_NOCLDSTOP, and wakes its wait calls. No lock held.
  */
 void process_report(struct process *p, int code);
 
@@ -23,8 +24,9 @@ void process_report(struct process *p, int code);
 struct siginfo process_child_info_locked(struct process *p, int code, int status);
 
 /*
- * Takes a zombie out of the world: its times go to the parent, its pid may be used again. Tree lock
- * held; without it, the caller then calls process_drop_leader and puts the reference the tables had.
+ * Takes a zombie out of the world: its times go to the parent, its pid may be used again.
+ * Tree lock held; without it, the caller then calls process_drop_leader and puts the
+ * reference the tables had.
  */
 void process_reap_locked(struct process *p);
 

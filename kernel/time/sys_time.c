@@ -11,15 +11,15 @@
 enum { TIMER_ABSTIME = 1, COARSE_RES_NS = 4000000 };
 
 /*
- * CPU-time clocks of other processes and threads have negative numbers: ~pid << 3, bit 2 for a
- * thread, the low bits which time (pthread_getcpuclockid, clock_getcpuclockid).
+ * CPU-time clocks of other processes and threads have negative numbers: ~pid << 3, bit 2
+ * for a thread, the low bits which time (pthread_getcpuclockid, clock_getcpuclockid).
  */
 enum { CPUCLOCK_PER_THREAD = 4, CPUCLOCK_VIRT = 1 };
 
 static enum err
 clock_read_cpu(int clock, nsec_t *ns)
 {
-	uint32_t id = (uint32_t)~(clock >> 3);
+	uint32_t id = (uint32_t) ~(clock >> 3);
 	bool only_user = (clock & 3) == CPUCLOCK_VIRT;
 	nsec_t utime = 0, stime = 0;
 
@@ -32,7 +32,8 @@ clock_read_cpu(int clock, nsec_t *ns)
 		*ns = only_user ? utime : utime + stime;
 		thread_put(t);
 	} else {
-		struct process *p = id ? process_find(id) : process_get(current_process());
+		struct process *p =
+		    id ? process_find(id) : process_get(current_process());
 
 		if (!p)
 			return ERR_INVAL;
@@ -51,16 +52,12 @@ clock_read(int clock, nsec_t *ns)
 	case CLOCK_REALTIME:
 	case CLOCK_REALTIME_COARSE:
 	case CLOCK_REALTIME_ALARM:
-	case CLOCK_TAI:
-		*ns = (nsec_t)clock_wall_ns();
-		return OK;
+	case CLOCK_TAI: *ns = (nsec_t)clock_wall_ns(); return OK;
 	case CLOCK_MONOTONIC:
 	case CLOCK_MONOTONIC_RAW:
 	case CLOCK_MONOTONIC_COARSE:
 	case CLOCK_BOOTTIME:
-	case CLOCK_BOOTTIME_ALARM:
-		*ns = clock_now_ns();
-		return OK;
+	case CLOCK_BOOTTIME_ALARM: *ns = clock_now_ns(); return OK;
 	case CLOCK_PROCESS_CPUTIME_ID:
 		*ns = process_cpu_time(current_process(), false);
 		return OK;
@@ -68,8 +65,7 @@ clock_read(int clock, nsec_t *ns)
 		thread_times(current_thread(), &utime, &stime);
 		*ns = utime + stime;
 		return OK;
-	default:
-		return clock < 0 ? clock_read_cpu(clock, ns) : ERR_INVAL;
+	default: return clock < 0 ? clock_read_cpu(clock, ns) : ERR_INVAL;
 	}
 }
 
@@ -89,7 +85,7 @@ sys_clock_gettime(int clock, struct timespec USER *uts)
 long
 sys_clock_getres(int clock, struct timespec USER *uts)
 {
-	struct timespec ts = { 0, 1 };
+	struct timespec ts = {0, 1};
 	nsec_t ns;
 	enum err err = clock_read(clock, &ns);
 
@@ -146,7 +142,7 @@ sys_settimeofday(const struct timeval USER *utv, const struct timezone USER *utz
 		return ERR_FAULT;
 	if (!timeval_is_valid(&tv))
 		return ERR_INVAL;
-	ts = (struct timespec) { tv.sec, tv.usec * (int64_t)NSEC_PER_USEC };
+	ts = (struct timespec){tv.sec, tv.usec * (int64_t)NSEC_PER_USEC};
 	return wall_clock_set(&ts);
 }
 
@@ -160,7 +156,8 @@ sys_time(int64_t USER *t)
 	return now;
 }
 
-/* ---- Sleeping -------------------------------------------------------------------------- */
+/* ---- Sleeping
+ * -------------------------------------------------------------------------- */
 
 /* Sleeps until `deadline` on the monotonic clock: OK, or ERR_RESTARTSYS. */
 static enum err
@@ -174,7 +171,8 @@ sleep_until(nsec_t deadline)
 	return err == ERR_TIMEDOUT ? OK : err;
 }
 
-/* A relative sleep was interrupted: tells what is left; restart goes on to the same deadline. */
+/* A relative sleep was interrupted: tells what is left; restart goes on to the same
+ * deadline. */
 static long
 sleep_restart(struct thread *t)
 {
@@ -186,7 +184,8 @@ sleep_restart(struct thread *t)
 		return 0;
 	now = clock_now_ns();
 	if (rem) {
-		struct timespec left = timespec_from_ns(deadline > now ? deadline - now : 0);
+		struct timespec left =
+		    timespec_from_ns(deadline > now ? deadline - now : 0);
 
 		if (put_user(left, rem) != OK)
 			return ERR_FAULT;
@@ -245,7 +244,8 @@ sleep_until_wall(int64_t end)
 static bool
 clock_is_wall(int clock)
 {
-	return clock == CLOCK_REALTIME || clock == CLOCK_TAI || clock == CLOCK_REALTIME_ALARM;
+	return clock == CLOCK_REALTIME || clock == CLOCK_TAI ||
+	       clock == CLOCK_REALTIME_ALARM;
 }
 
 static long

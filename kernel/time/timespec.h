@@ -1,4 +1,5 @@
-/* Linux's time structures as system calls pass them (64-bit), and conversions to nanoseconds. */
+/* Linux's time structures as system calls pass them (64-bit), and conversions to
+ * nanoseconds. */
 #pragma once
 
 #include "lib/types.h"
@@ -56,7 +57,8 @@ timespec_to_ns(const struct timespec *ts)
 static inline struct timespec
 timespec_from_ns(nsec_t ns)
 {
-	return (struct timespec) { (int64_t)(ns / NSEC_PER_SEC), (int64_t)(ns % NSEC_PER_SEC) };
+	return (struct timespec){
+	    (int64_t)(ns / NSEC_PER_SEC), (int64_t)(ns % NSEC_PER_SEC)};
 }
 
 static inline bool
@@ -68,7 +70,7 @@ timeval_is_valid(const struct timeval *tv)
 static inline nsec_t
 timeval_to_ns(const struct timeval *tv)
 {
-	const struct timespec ts = { tv->sec, tv->usec * (int64_t)NSEC_PER_USEC };
+	const struct timespec ts = {tv->sec, tv->usec * (int64_t)NSEC_PER_USEC};
 
 	return timespec_to_ns(&ts);
 }
@@ -76,6 +78,6 @@ timeval_to_ns(const struct timeval *tv)
 static inline struct timeval
 timeval_from_ns(nsec_t ns)
 {
-	return (struct timeval) { (int64_t)(ns / NSEC_PER_SEC),
-		(int64_t)(ns % NSEC_PER_SEC / NSEC_PER_USEC) };
+	return (struct timeval){
+	    (int64_t)(ns / NSEC_PER_SEC), (int64_t)(ns % NSEC_PER_SEC / NSEC_PER_USEC)};
 }

@@ -1,7 +1,8 @@
 /*
- * Tests that run inside: programs of the plain Linux ABI, so the same binary says on Linux what is
- * right. Each test prints "T name", then "OK" or "FAIL file:line expression"; the exit status is the
- * number of failed tests. A test runs in a child of its own, so it may crash or change anything.
+ * Tests that run inside: programs of the plain Linux ABI, so the same binary says on
+ * Linux what is right. Each test prints "T name", then "OK" or "FAIL file:line
+ * expression"; the exit status is the number of failed tests. A test runs in a child of
+ * its own, so it may crash or change anything.
  */
 #pragma once
 
@@ -19,7 +20,8 @@
 #define CHECK(x) \
 	do { \
 		if (!(x)) { \
-			printf("FAIL %s:%d %s (errno %d)\n", __FILE__, __LINE__, #x, errno); \
+			printf("FAIL %s:%d %s (errno %d)\n", __FILE__, __LINE__, #x, \
+			    errno); \
 			fflush(stdout); \
 			_exit(1); \
 		} \
@@ -29,8 +31,8 @@
 	do { \
 		long a_ = (long)(a), b_ = (long)(b); \
 		if (a_ != b_) { \
-			printf("FAIL %s:%d %s is %ld, not %s (%ld) (errno %d)\n", __FILE__, \
-			    __LINE__, #a, a_, #b, b_, errno); \
+			printf("FAIL %s:%d %s is %ld, not %s (%ld) (errno %d)\n", \
+			    __FILE__, __LINE__, #a, a_, #b, b_, errno); \
 			fflush(stdout); \
 			_exit(1); \
 		} \
@@ -49,7 +51,10 @@ struct test {
 	void (*fn)(void);
 };
 
-#define TEST(name) { #name, name }
+#define TEST(name) \
+	{ \
+#name, name \
+	}
 
 static inline int
 run_test(const struct test *t)
@@ -94,7 +99,7 @@ run_test(const struct test *t)
 static inline void
 sleep_ms(int ms)
 {
-	struct timespec ts = { ms / 1000, ms % 1000 * 1000000L };
+	struct timespec ts = {ms / 1000, ms % 1000 * 1000000L};
 
 	while (nanosleep(&ts, &ts) && errno == EINTR)
 		;

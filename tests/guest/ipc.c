@@ -132,13 +132,13 @@ poll_tells_what_is_ready(void)
 	struct timespec a, b;
 
 	pipe(fds);
-	p[0] = (struct pollfd) { fds[0], POLLIN, 0 };
-	p[1] = (struct pollfd) { fds[1], POLLOUT, 0 };
-	p[2] = (struct pollfd) { -1, POLLIN, 0 };
-	p[3] = (struct pollfd) { 99, POLLIN, 0 };
+	p[0] = (struct pollfd){fds[0], POLLIN, 0};
+	p[1] = (struct pollfd){fds[1], POLLOUT, 0};
+	p[2] = (struct pollfd){-1, POLLIN, 0};
+	p[3] = (struct pollfd){99, POLLIN, 0};
 	CHECK_EQ(poll(p, 4, -1), 2);
 	CHECK(p[0].revents == 0 && p[1].revents == POLLOUT && p[2].revents == 0 &&
-	    p[3].revents == POLLNVAL);
+	      p[3].revents == POLLNVAL);
 	write(fds[1], "x", 1);
 	CHECK_EQ(poll(p, 1, -1), 1);
 	CHECK_EQ(p[0].revents, POLLIN);
@@ -159,7 +159,7 @@ poll_wakes(void)
 
 	for (int i = 0; i < 20; i++) {
 		pipe(fds[i]);
-		p[i] = (struct pollfd) { fds[i][0], POLLIN, 0 };
+		p[i] = (struct pollfd){fds[i][0], POLLIN, 0};
 	}
 	if (!fork()) {
 		sleep_ms(30);
@@ -175,7 +175,7 @@ select_sets(void)
 {
 	int fds[2];
 	fd_set r, w;
-	struct timeval tv = { 0, 20000 };
+	struct timeval tv = {0, 20000};
 
 	pipe(fds);
 	FD_ZERO(&r);
@@ -194,7 +194,7 @@ select_sets(void)
 static void
 epoll_level_edge_oneshot(void)
 {
-	struct epoll_event ev = { .events = EPOLLIN, .data.u64 = 7 }, out[4];
+	struct epoll_event ev = {.events = EPOLLIN, .data.u64 = 7}, out[4];
 	int ep = epoll_create1(0), fds[2];
 	char c;
 
@@ -232,7 +232,7 @@ epoll_level_edge_oneshot(void)
 static void
 epoll_wakes_and_forgets_closed(void)
 {
-	struct epoll_event ev = { .events = EPOLLIN }, out[4];
+	struct epoll_event ev = {.events = EPOLLIN}, out[4];
 	int ep = epoll_create1(0), fds[2], status;
 	pid_t pid;
 
@@ -253,9 +253,9 @@ epoll_wakes_and_forgets_closed(void)
 static void
 epoll_nests(void)
 {
-	struct epoll_event ev = { .events = EPOLLIN }, out[4];
+	struct epoll_event ev = {.events = EPOLLIN}, out[4];
 	int inner = epoll_create1(0), outer = epoll_create1(0), fds[2];
-	struct pollfd p = { outer, POLLIN, 0 };
+	struct pollfd p = {outer, POLLIN, 0};
 
 	pipe(fds);
 	CHECK_EQ(epoll_ctl(inner, EPOLL_CTL_ADD, fds[0], &ev), 0);
@@ -298,9 +298,9 @@ eventfd_counts(void)
 static void
 timerfd_ticks(void)
 {
-	struct itimerspec its = { { 0, 10000000 }, { 0, 20000000 } }, now;
+	struct itimerspec its = {{0, 10000000}, {0, 20000000}}, now;
 	int fd = timerfd_create(CLOCK_MONOTONIC, 0);
-	struct pollfd p = { fd, POLLIN, 0 };
+	struct pollfd p = {fd, POLLIN, 0};
 	uint64_t v = 0;
 
 	CHECK(fd >= 0);
@@ -321,7 +321,8 @@ timerfd_ticks(void)
 enum { FUTEX_WAIT = 0, FUTEX_WAKE = 1 };
 
 static long
-futex(uint32_t *addr, int op, uint32_t val, const void *timeout, uint32_t *addr2, uint32_t val3)
+futex(uint32_t *addr, int op, uint32_t val, const void *timeout, uint32_t *addr2,
+    uint32_t val3)
 {
 	return syscall(SYS_futex, addr, op, val, timeout, addr2, val3);
 }
@@ -330,12 +331,13 @@ static void
 futex_basics(void)
 {
 	uint32_t word = 5;
-	struct timespec ts = { 0, 20000000 };
+	struct timespec ts = {0, 20000000};
 
 	CHECK_ERR(futex(&word, FUTEX_WAIT, 4, NULL, NULL, 0), EAGAIN);
 	CHECK_ERR(futex(&word, FUTEX_WAIT, 5, &ts, NULL, 0), ETIMEDOUT);
 	CHECK_EQ(futex(&word, FUTEX_WAKE, 1, NULL, NULL, 0), 0);
-	CHECK_ERR(futex((uint32_t *)((char *)&word + 1), FUTEX_WAIT, 5, NULL, NULL, 0), EINVAL);
+	CHECK_ERR(
+	    futex((uint32_t *)((char *)&word + 1), FUTEX_WAIT, 5, NULL, NULL, 0), EINVAL);
 	CHECK_ERR(futex((uint32_t *)4096, FUTEX_WAIT, 5, NULL, NULL, 0), EFAULT);
 	ts.tv_nsec = -1;
 	CHECK_ERR(futex(&word, FUTEX_WAIT, 5, &ts, NULL, 0), EINVAL);
@@ -345,8 +347,9 @@ futex_basics(void)
 static void
 futex_between_processes(void)
 {
-	uint32_t *word = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	struct timespec ts = { 5, 0 };
+	uint32_t *word =
+	    mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct timespec ts = {5, 0};
 	int status;
 	pid_t pid = fork();
 
@@ -463,7 +466,7 @@ exit_group_ends_threads(void)
 static void *
 exec_thread(void *arg)
 {
-	char *argv[] = { "ipc", "--pid-check", arg, NULL };
+	char *argv[] = {"ipc", "--pid-check", arg, NULL};
 
 	execv("/proc/self/exe", argv);
 	_exit(99);
@@ -538,14 +541,26 @@ stop_stops_all_threads(void)
 }
 
 static const struct test tests[] = {
-	TEST(pipe_carries_bytes_in_order), TEST(pipe_limits_and_errors),
-	TEST(pipe_without_reader_breaks), TEST(fifo_opens_meet), TEST(poll_tells_what_is_ready),
-	TEST(poll_wakes), TEST(select_sets), TEST(epoll_level_edge_oneshot),
-	TEST(epoll_wakes_and_forgets_closed), TEST(epoll_nests), TEST(eventfd_counts),
-	TEST(timerfd_ticks), TEST(futex_basics), TEST(futex_between_processes),
-	TEST(threads_and_mutexes), TEST(condition_variables), TEST(exit_group_ends_threads),
-	TEST(exec_from_a_thread_keeps_the_pid), TEST(leader_may_exit_first),
-	TEST(stop_stops_all_threads),
+    TEST(pipe_carries_bytes_in_order),
+    TEST(pipe_limits_and_errors),
+    TEST(pipe_without_reader_breaks),
+    TEST(fifo_opens_meet),
+    TEST(poll_tells_what_is_ready),
+    TEST(poll_wakes),
+    TEST(select_sets),
+    TEST(epoll_level_edge_oneshot),
+    TEST(epoll_wakes_and_forgets_closed),
+    TEST(epoll_nests),
+    TEST(eventfd_counts),
+    TEST(timerfd_ticks),
+    TEST(futex_basics),
+    TEST(futex_between_processes),
+    TEST(threads_and_mutexes),
+    TEST(condition_variables),
+    TEST(exit_group_ends_threads),
+    TEST(exec_from_a_thread_keeps_the_pid),
+    TEST(leader_may_exit_first),
+    TEST(stop_stops_all_threads),
 };
 
 int

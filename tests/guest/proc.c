@@ -190,8 +190,10 @@ exec_passes_arguments_and_closes(void)
 	char fd_text[16];
 	int fd = open("/", O_RDONLY | O_CLOEXEC), keep = open("/", O_RDONLY), status;
 	char keep_text[16];
-	char *argv[] = { "self", "--exec-check", "two words", "", fd_text, keep_text, NULL };
-	char *envp[] = { "A=1", "LONG=xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", NULL };
+	char *argv[] = {
+	    "self", "--exec-check", "two words", "", fd_text, keep_text, NULL};
+	char *envp[] = {
+	    "A=1", "LONG=xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", NULL};
 	pid_t pid;
 
 	snprintf(fd_text, sizeof(fd_text), "%d", fd);
@@ -211,7 +213,8 @@ exec_check(int argc, char **argv)
 {
 	char name[16];
 
-	if (argc != 6 || strcmp(argv[0], "self") || strcmp(argv[2], "two words") || *argv[3])
+	if (argc != 6 || strcmp(argv[0], "self") || strcmp(argv[2], "two words") ||
+	    *argv[3])
 		return 1;
 	if (!getenv("A") || strcmp(getenv("A"), "1") || strlen(getenv("LONG")) != 55)
 		return 2;
@@ -226,7 +229,7 @@ exec_check(int argc, char **argv)
 static void
 exec_errors(void)
 {
-	char *argv[] = { "x", NULL }, *envp[] = { NULL };
+	char *argv[] = {"x", NULL}, *envp[] = {NULL};
 	int fd;
 
 	CHECK_ERR(execve("/no/such/file", argv, envp), ENOENT);
@@ -248,9 +251,9 @@ static void
 exec_huge_arguments(void)
 {
 	static char big[200 << 10];
-	char *argv[] = { "x", big, NULL }, *envp[] = { NULL };
+	char *argv[] = {"x", big, NULL}, *envp[] = {NULL};
 	static char part[100 << 10];
-	char *many[64] = { "x" };
+	char *many[64] = {"x"};
 
 	memset(big, 'a', sizeof(big) - 1);
 	CHECK_ERR(execve("/proc/self/exe", argv, envp), E2BIG);
@@ -263,7 +266,7 @@ exec_huge_arguments(void)
 static void
 exec_runs_scripts(void)
 {
-	char *argv[] = { "name", "arg", NULL }, *envp[] = { NULL };
+	char *argv[] = {"name", "arg", NULL}, *envp[] = {NULL};
 	char self[256], text[300];
 	int fd, n, status;
 	pid_t pid;
@@ -293,7 +296,8 @@ exec_runs_scripts(void)
 static int
 script_check(int argc, char **argv)
 {
-	return !(argc == 4 && !strcmp(argv[2], "/tmp/keel-script") && !strcmp(argv[3], "arg"));
+	return !(
+	    argc == 4 && !strcmp(argv[2], "/tmp/keel-script") && !strcmp(argv[3], "arg"));
 }
 
 static void
@@ -356,7 +360,7 @@ ids_and_capabilities(void)
 	CHECK_EQ(getresuid(&r, &e, &s), 0);
 	CHECK(r == 1000 && e == 1000 && s == 0);
 	CHECK_EQ(seteuid(0), 0);
-	CHECK_EQ(setgroups(2, (gid_t[]) { 7, 3 }), 0);
+	CHECK_EQ(setgroups(2, (gid_t[]){7, 3}), 0);
 	CHECK_EQ(getgroups(0, NULL), 2);
 	CHECK_EQ(setuid(1000), 0);
 	CHECK_ERR(setuid(0), EPERM);
@@ -411,9 +415,11 @@ times_add_up(void)
 		_exit(0);
 	}
 	CHECK_EQ(wait4(pid, &status, 0, &ru), pid);
-	CHECK(ru.ru_utime.tv_sec * 1000000 + ru.ru_utime.tv_usec + ru.ru_stime.tv_usec >= 90000);
+	CHECK(ru.ru_utime.tv_sec * 1000000 + ru.ru_utime.tv_usec + ru.ru_stime.tv_usec >=
+	      90000);
 	CHECK_EQ(getrusage(RUSAGE_CHILDREN, &ru), 0);
-	CHECK(ru.ru_utime.tv_usec + ru.ru_stime.tv_usec + ru.ru_utime.tv_sec * 1000000 >= 90000);
+	CHECK(ru.ru_utime.tv_usec + ru.ru_stime.tv_usec + ru.ru_utime.tv_sec * 1000000 >=
+	      90000);
 }
 
 static void
@@ -490,15 +496,29 @@ unknown_call_is_enosys(void)
 }
 
 static const struct test tests[] = {
-	TEST(fork_gives_exit_status), TEST(fork_copies_memory), TEST(wait_sees_death_by_signal),
-	TEST(wait_nohang_and_nowait), TEST(stop_and_continue_are_reported),
-	TEST(killed_while_stopped), TEST(ignored_sigchld_leaves_no_zombie),
-	TEST(orphans_go_to_the_subreaper), TEST(vfork_shares_memory_until_exit),
-	TEST(exec_passes_arguments_and_closes), TEST(exec_errors), TEST(exec_huge_arguments),
-	TEST(exec_runs_scripts), TEST(groups_and_sessions), TEST(kill_a_group),
-	TEST(ids_and_capabilities), TEST(limits), TEST(names), TEST(times_add_up),
-	TEST(descriptors), TEST(clone_shares_what_it_says), TEST(many_children),
-	TEST(unknown_call_is_enosys),
+    TEST(fork_gives_exit_status),
+    TEST(fork_copies_memory),
+    TEST(wait_sees_death_by_signal),
+    TEST(wait_nohang_and_nowait),
+    TEST(stop_and_continue_are_reported),
+    TEST(killed_while_stopped),
+    TEST(ignored_sigchld_leaves_no_zombie),
+    TEST(orphans_go_to_the_subreaper),
+    TEST(vfork_shares_memory_until_exit),
+    TEST(exec_passes_arguments_and_closes),
+    TEST(exec_errors),
+    TEST(exec_huge_arguments),
+    TEST(exec_runs_scripts),
+    TEST(groups_and_sessions),
+    TEST(kill_a_group),
+    TEST(ids_and_capabilities),
+    TEST(limits),
+    TEST(names),
+    TEST(times_add_up),
+    TEST(descriptors),
+    TEST(clone_shares_what_it_says),
+    TEST(many_children),
+    TEST(unknown_call_is_enosys),
 };
 
 int

@@ -32,7 +32,7 @@ on_info(int sig, siginfo_t *si, void *uc)
 static void
 handle(int sig, void (*fn)(int), int flags)
 {
-	struct sigaction sa = { .sa_handler = fn, .sa_flags = flags };
+	struct sigaction sa = {.sa_handler = fn, .sa_flags = flags};
 
 	CHECK_EQ(sigaction(sig, &sa, NULL), 0);
 }
@@ -40,7 +40,7 @@ handle(int sig, void (*fn)(int), int flags)
 static void
 handle_info(int sig, int flags)
 {
-	struct sigaction sa = { .sa_sigaction = on_info, .sa_flags = SA_SIGINFO | flags };
+	struct sigaction sa = {.sa_sigaction = on_info, .sa_flags = SA_SIGINFO | flags};
 
 	CHECK_EQ(sigaction(sig, &sa, NULL), 0);
 }
@@ -75,16 +75,16 @@ registers_and_sse_survive(void)
 	double out;
 
 	handle(SIGUSR1, on_signal, 0);
-	__asm__ volatile("movsd %[x], %%xmm9\n\tmovsd %[y], %%xmm15\n\t"
-			 "mov %[a], %%r12\n\tmov %[b], %%r9\n\t"
-			 "mov $39, %%eax\n\tsyscall\n\tmov %%eax, %%edi\n\tmov $10, %%esi\n\t"
-			 "mov $62, %%eax\n\tsyscall\n\t"
-			 "addsd %%xmm15, %%xmm9\n\tmovsd %%xmm9, %[out]\n\t"
-			 "mov %%r12, %[oa]\n\tmov %%r9, %[ob]"
-			 : [out] "=m"(out), [oa] "=m"(out_a), [ob] "=m"(out_b)
-			 : [x] "m"(x), [y] "m"(y), [a] "m"(a), [b] "m"(b)
-			 : "rax", "rcx", "r11", "rdi", "rsi", "r12", "r9", "xmm9", "xmm15",
-			 "memory");
+	__asm__ volatile(
+	    "movsd %[x], %%xmm9\n\tmovsd %[y], %%xmm15\n\t"
+	    "mov %[a], %%r12\n\tmov %[b], %%r9\n\t"
+	    "mov $39, %%eax\n\tsyscall\n\tmov %%eax, %%edi\n\tmov $10, %%esi\n\t"
+	    "mov $62, %%eax\n\tsyscall\n\t"
+	    "addsd %%xmm15, %%xmm9\n\tmovsd %%xmm9, %[out]\n\t"
+	    "mov %%r12, %[oa]\n\tmov %%r9, %[ob]"
+	    : [out] "=m"(out), [oa] "=m"(out_a), [ob] "=m"(out_b)
+	    : [x] "m"(x), [y] "m"(y), [a] "m"(a), [b] "m"(b)
+	    : "rax", "rcx", "r11", "rdi", "rsi", "r12", "r9", "xmm9", "xmm15", "memory");
 	CHECK_EQ(count, 1);
 	CHECK(out == 3.75);
 	CHECK(out_a == a && out_b == b);
@@ -93,7 +93,8 @@ registers_and_sse_survive(void)
 static void
 clobber(int sig)
 {
-	__asm__ volatile("pxor %%xmm9, %%xmm9\n\tpxor %%xmm15, %%xmm15" ::: "xmm9", "xmm15");
+	__asm__ volatile("pxor %%xmm9, %%xmm9\n\tpxor %%xmm15, %%xmm15" ::
+	                     : "xmm9", "xmm15");
 	count++;
 }
 
@@ -103,12 +104,13 @@ handler_may_use_sse(void)
 	double x = 7.5, out;
 
 	handle(SIGUSR1, clobber, 0);
-	__asm__ volatile("movsd %[x], %%xmm9\n\t"
-			 "mov $39, %%eax\n\tsyscall\n\tmov %%eax, %%edi\n\tmov $10, %%esi\n\t"
-			 "mov $62, %%eax\n\tsyscall\n\tmovsd %%xmm9, %[out]"
-			 : [out] "=m"(out)
-			 : [x] "m"(x)
-			 : "rax", "rcx", "r11", "rdi", "rsi", "xmm9", "memory");
+	__asm__ volatile(
+	    "movsd %[x], %%xmm9\n\t"
+	    "mov $39, %%eax\n\tsyscall\n\tmov %%eax, %%edi\n\tmov $10, %%esi\n\t"
+	    "mov $62, %%eax\n\tsyscall\n\tmovsd %%xmm9, %[out]"
+	    : [out] "=m"(out)
+	    : [x] "m"(x)
+	    : "rax", "rcx", "r11", "rdi", "rsi", "xmm9", "memory");
 	CHECK(out == 7.5);
 }
 
@@ -127,7 +129,7 @@ change_context(int sig, siginfo_t *si, void *p)
 static void
 handler_may_change_the_context(void)
 {
-	struct sigaction sa = { .sa_sigaction = change_context, .sa_flags = SA_SIGINFO };
+	struct sigaction sa = {.sa_sigaction = change_context, .sa_flags = SA_SIGINFO};
 	long rax = 0;
 
 	CHECK_EQ(sigaction(SIGILL, &sa, NULL), 0);
@@ -149,7 +151,7 @@ on_fault(int sig, siginfo_t *si, void *uc)
 static void
 faults_tell_address_and_kind(void)
 {
-	struct sigaction sa = { .sa_sigaction = on_fault, .sa_flags = SA_SIGINFO };
+	struct sigaction sa = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO};
 	char *page = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	int zero = 0;
 
@@ -169,9 +171,9 @@ faults_tell_address_and_kind(void)
 	CHECK_EQ(seen.si_code, SEGV_ACCERR);
 	if (!sigsetjmp(jump, 1)) {
 		__asm__ volatile("xor %%edx, %%edx\n\tmov $1, %%eax\n\tidivl %0"
-				 :
-				 : "m"(zero)
-				 : "rax", "rdx");
+		                 :
+		                 : "m"(zero)
+		                 : "rax", "rdx");
 		CHECK(!"reached");
 	}
 	CHECK_EQ(seen.si_signo, SIGFPE);
@@ -203,9 +205,11 @@ realtime_signals_queue_in_order(void)
 	sigaddset(&s, SIGRTMIN + 2);
 	sigprocmask(SIG_BLOCK, &s, NULL);
 	for (int i = 0; i < 3; i++) {
-		CHECK_EQ(sigqueue(getpid(), SIGRTMIN + 2, (union sigval) { .sival_int = 10 + i }),
+		CHECK_EQ(
+		    sigqueue(getpid(), SIGRTMIN + 2, (union sigval){.sival_int = 10 + i}),
 		    0);
-		CHECK_EQ(sigqueue(getpid(), SIGRTMIN + 1, (union sigval) { .sival_int = i }), 0);
+		CHECK_EQ(
+		    sigqueue(getpid(), SIGRTMIN + 1, (union sigval){.sival_int = i}), 0);
 	}
 	for (int i = 0; i < 3; i++) {
 		CHECK_EQ(sigwaitinfo(&s, &si), SIGRTMIN + 1);
@@ -221,7 +225,7 @@ realtime_signals_queue_in_order(void)
 static void
 timedwait_times_out_and_waits(void)
 {
-	struct timespec zero = { 0, 0 }, some = { 0, 30000000 }, sec = { 5, 0 };
+	struct timespec zero = {0, 0}, some = {0, 30000000}, sec = {5, 0};
 	sigset_t s = set_of(SIGCHLD);
 	pid_t pid;
 
@@ -250,7 +254,7 @@ mask_during_handler(int sig)
 static void
 masks_during_handlers(void)
 {
-	struct sigaction sa = { .sa_handler = mask_during_handler };
+	struct sigaction sa = {.sa_handler = mask_during_handler};
 	sigset_t now;
 
 	sa.sa_mask = set_of(SIGUSR2);
@@ -293,7 +297,7 @@ on_alt(int sig)
 static void
 alternate_stack(void)
 {
-	stack_t ss = { .ss_size = 65536 }, old;
+	stack_t ss = {.ss_size = 65536}, old;
 
 	ss.ss_sp = alt_low = malloc(ss.ss_size);
 	alt_high = alt_low + ss.ss_size;
@@ -313,15 +317,18 @@ alternate_stack(void)
 static void
 overflow_is_caught_on_the_alternate_stack(void)
 {
-	stack_t ss = { .ss_size = 65536 };
-	struct sigaction sa = { .sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK };
+	stack_t ss = {.ss_size = 65536};
+	struct sigaction sa = {
+	    .sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK};
 
 	ss.ss_sp = malloc(ss.ss_size);
 	sigaltstack(&ss, NULL);
 	sigaction(SIGSEGV, &sa, NULL);
 	if (!sigsetjmp(jump, 1)) {
-		__asm__ volatile("mov %%rsp, %%r12\n\tmov $0x1000, %%rsp\n\tpush %%rax\n\t"
-				 "mov %%r12, %%rsp" ::: "r12", "memory");
+		__asm__ volatile(
+		    "mov %%rsp, %%r12\n\tmov $0x1000, %%rsp\n\tpush %%rax\n\t"
+		    "mov %%r12, %%rsp" ::
+		        : "r12", "memory");
 		CHECK(!"reached");
 	}
 	CHECK_EQ(seen.si_signo, SIGSEGV);
@@ -381,7 +388,7 @@ static void
 poll_is_never_restarted_after_a_handler(void)
 {
 	int fds[2];
-	struct pollfd p = { .events = POLLIN };
+	struct pollfd p = {.events = POLLIN};
 
 	CHECK_EQ(pipe(fds), 0);
 	p.fd = fds[0];
@@ -395,7 +402,7 @@ poll_is_never_restarted_after_a_handler(void)
 static void
 stop_restarts_sleeping_calls(void)
 {
-	struct timespec start, end, half = { 0, 300000000 };
+	struct timespec start, end, half = {0, 300000000};
 	int status, fds[2];
 	long ms;
 	pid_t pid;
@@ -403,13 +410,14 @@ stop_restarts_sleeping_calls(void)
 	CHECK_EQ(pipe(fds), 0);
 	pid = fork();
 	if (!pid) {
-		struct pollfd p = { fds[0], POLLIN, 0 };
+		struct pollfd p = {fds[0], POLLIN, 0};
 		int r;
 
 		clock_gettime(CLOCK_MONOTONIC, &start);
 		r = nanosleep(&half, NULL);
 		clock_gettime(CLOCK_MONOTONIC, &end);
-		ms = (end.tv_sec - start.tv_sec) * 1000 + (end.tv_nsec - start.tv_nsec) / 1000000;
+		ms = (end.tv_sec - start.tv_sec) * 1000 +
+		     (end.tv_nsec - start.tv_nsec) / 1000000;
 		CHECK_EQ(r, 0);
 		CHECK(ms >= 299 && ms < 2000);
 		CHECK_EQ(poll(&p, 1, 200), 0);
@@ -429,7 +437,7 @@ stop_restarts_sleeping_calls(void)
 static void
 nanosleep_tells_the_rest(void)
 {
-	struct timespec two = { 2, 0 }, rem = { 0, 0 };
+	struct timespec two = {2, 0}, rem = {0, 0};
 
 	handle(SIGALRM, on_signal, SA_RESTART);
 	ualarm(50000, 0);
@@ -463,7 +471,7 @@ static void
 ppoll_swaps_the_mask(void)
 {
 	sigset_t s = set_of(SIGUSR1), none;
-	struct timespec ts = { 1, 0 };
+	struct timespec ts = {1, 0};
 
 	sigemptyset(&none);
 	handle(SIGUSR1, on_signal, 0);
@@ -471,7 +479,7 @@ ppoll_swaps_the_mask(void)
 	raise(SIGUSR1);
 	CHECK_ERR(ppoll(NULL, 0, &ts, &none), EINTR);
 	CHECK_EQ(count, 1);
-	ts = (struct timespec) { 0, 1000000 };
+	ts = (struct timespec){0, 1000000};
 	CHECK_EQ(ppoll(NULL, 0, &ts, &none), 0);
 	sigprocmask(SIG_BLOCK, NULL, &none);
 	CHECK(sigismember(&none, SIGUSR1));
@@ -480,7 +488,7 @@ ppoll_swaps_the_mask(void)
 static void
 interval_timers(void)
 {
-	struct itimerval it = { { 0, 10000 }, { 0, 20000 } }, old;
+	struct itimerval it = {{0, 10000}, {0, 20000}}, old;
 
 	handle(SIGALRM, on_signal, 0);
 	CHECK_EQ(setitimer(ITIMER_REAL, &it, NULL), 0);
@@ -503,7 +511,7 @@ signals_by_descriptor(void)
 {
 	sigset_t s = set_of(SIGUSR1);
 	struct signalfd_siginfo si;
-	struct pollfd p = { .events = POLLIN };
+	struct pollfd p = {.events = POLLIN};
 
 	sigprocmask(SIG_BLOCK, &s, NULL);
 	p.fd = signalfd(-1, &s, SFD_NONBLOCK);
@@ -523,8 +531,8 @@ signals_by_descriptor(void)
 static void
 posix_timers(void)
 {
-	struct sigevent ev = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN + 3 };
-	struct itimerspec its = { { 0, 10000000 }, { 0, 20000000 } }, now;
+	struct sigevent ev = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN + 3};
+	struct itimerspec its = {{0, 10000000}, {0, 20000000}}, now;
 	timer_t id;
 
 	ev.sigev_value.sival_int = 77;
@@ -544,7 +552,7 @@ posix_timers(void)
 static void
 errors(void)
 {
-	struct sigaction sa = { .sa_handler = on_signal };
+	struct sigaction sa = {.sa_handler = on_signal};
 
 	CHECK_ERR(sigaction(SIGKILL, &sa, NULL), EINVAL);
 	CHECK_ERR(syscall(SYS_rt_sigaction, 65, &sa, NULL, 8), EINVAL);
@@ -563,7 +571,8 @@ bad_sigreturn_kills(void)
 	pid_t pid = fork();
 
 	if (!pid) {
-		__asm__ volatile("mov $0x1000, %%rsp\n\tmov $15, %%eax\n\tsyscall" ::: "memory");
+		__asm__ volatile("mov $0x1000, %%rsp\n\tmov $15, %%eax\n\tsyscall" ::
+		                     : "memory");
 		_exit(0);
 	}
 	CHECK_EQ(waitpid(pid, &status, 0), pid);
@@ -595,16 +604,31 @@ child_exit_sends_sigchld(void)
 }
 
 static const struct test tests[] = {
-	TEST(handler_runs_with_siginfo), TEST(registers_and_sse_survive), TEST(handler_may_use_sse),
-	TEST(handler_may_change_the_context), TEST(faults_tell_address_and_kind),
-	TEST(blocked_signals_wait), TEST(realtime_signals_queue_in_order),
-	TEST(timedwait_times_out_and_waits), TEST(masks_during_handlers), TEST(reset_hand_is_once),
-	TEST(alternate_stack), TEST(overflow_is_caught_on_the_alternate_stack),
-	TEST(segv_without_stack_kills), TEST(read_is_interrupted_or_restarted),
-	TEST(poll_is_never_restarted_after_a_handler), TEST(stop_restarts_sleeping_calls),
-	TEST(nanosleep_tells_the_rest), TEST(suspend_and_pause), TEST(ppoll_swaps_the_mask),
-	TEST(interval_timers), TEST(signals_by_descriptor), TEST(posix_timers), TEST(errors), TEST(bad_sigreturn_kills),
-	TEST(child_exit_sends_sigchld),
+    TEST(handler_runs_with_siginfo),
+    TEST(registers_and_sse_survive),
+    TEST(handler_may_use_sse),
+    TEST(handler_may_change_the_context),
+    TEST(faults_tell_address_and_kind),
+    TEST(blocked_signals_wait),
+    TEST(realtime_signals_queue_in_order),
+    TEST(timedwait_times_out_and_waits),
+    TEST(masks_during_handlers),
+    TEST(reset_hand_is_once),
+    TEST(alternate_stack),
+    TEST(overflow_is_caught_on_the_alternate_stack),
+    TEST(segv_without_stack_kills),
+    TEST(read_is_interrupted_or_restarted),
+    TEST(poll_is_never_restarted_after_a_handler),
+    TEST(stop_restarts_sleeping_calls),
+    TEST(nanosleep_tells_the_rest),
+    TEST(suspend_and_pause),
+    TEST(ppoll_swaps_the_mask),
+    TEST(interval_timers),
+    TEST(signals_by_descriptor),
+    TEST(posix_timers),
+    TEST(errors),
+    TEST(bad_sigreturn_kills),
+    TEST(child_exit_sends_sigchld),
 };
 
 RUN_TESTS(tests)
