@@ -1,11 +1,12 @@
 /*
- * Pipes and FIFOs. The data lies in a ring of slots, a page each; a write fills up the last page
- * before it takes another, a read gives back pages it has emptied (one is kept at hand). A mutex
- * covers the ring, so whatever fits is written in one piece; a write of up to PIPE_BUF bytes waits
- * until all of it fits.
+ * Pipes and FIFOs. The data lies in a ring of slots, a page each; a write fills up the
+ * last page before it takes another, a read gives back pages it has emptied (one is kept
+ * at hand). A mutex covers the ring, so whatever fits is written in one piece; a write of
+ * up to PIPE_BUF bytes waits until all of it fits.
  *
- * Readers and writers sleep on queues of their own, and are woken only when the pipe stops being
- * empty or full; once somebody polls it, readers at each write, as edge-triggered epoll expects.
+ * Readers and writers sleep on queues of their own, and are woken only when the pipe
+ * stops being empty or full; once somebody polls it, readers at each write, as
+ * edge-triggered epoll expects.
  */
 #include "kernel/ipc/pipe.h"
 
@@ -36,20 +37,22 @@ struct pipe_slot {
 struct pipe {
 	struct mutex lock;
 	struct pipe_slot *slots; /* [lock] */
-	uint32_t num_slots;	 /* [lock] power of two */
-	uint32_t head;		 /* [lock] the slot to read from */
-	uint32_t used;		 /* [lock] slots in use; read without */
-	size_t bytes;		 /* [lock] in all; read without */
-	struct page *spare;	 /* [lock] an empty page, or NULL */
+	uint32_t num_slots;      /* [lock] power of two */
+	uint32_t head;           /* [lock] the slot to read from */
+	uint32_t used;           /* [lock] slots in use; read without */
+	size_t bytes;            /* [lock] in all; read without */
+	struct page *spare;      /* [lock] an empty page, or NULL */
 	struct wait_queue readers_wait, writers_wait;
 	uint32_t readers, writers; /* [lock] ends open; read without */
-	uint32_t reader_opens, writer_opens; /* [lock] ever: an opener waits for a change */
-	bool is_watched; /* [lock] polled or in an epoll set: edge-triggered ones want each write */
+	uint32_t reader_opens,
+	    writer_opens; /* [lock] ever: an opener waits for a change */
+	bool is_watched;  /* [lock] polled or in an epoll set: edge-triggered ones want
+	                     each write */
 
-	uint32_t refs;		/* [a], of a FIFO [*slot_lock]: files that are open on it */
+	uint32_t refs; /* [a], of a FIFO [*slot_lock]: files that are open on it */
 
 	/* Of a FIFO. */
-	struct pipe **slot;	/* where the inode keeps it */
+	struct pipe **slot; /* where the inode keeps it */
 	struct spinlock *slot_lock;
 };
 
@@ -92,7 +95,8 @@ pipe_free(struct pipe *p)
 	kfree(p);
 }
 
-/* ---- Reading --------------------------------------------------------------------------- */
+/* ---- Reading
+ * --------------------------------------------------------------------------- */
 
 /* Lock held. The first slot is empty: gives its page back. */
 static void
@@ -108,7 +112,8 @@ pipe_drop_slot(struct pipe *p)
 	p->used--;
 }
 
-/* Lock held. As much as there is and is wanted; ERR_FAULT only when nothing could be copied. */
+/* Lock held. As much as there is and is wanted; ERR_FAULT only when nothing could be
+ * copied. */
 static ssize_t
 pipe_take(struct pipe *p, struct uio *u)
 {
@@ -117,7 +122,8 @@ pipe_take(struct pipe *p, struct uio *u)
 	while (p->used && u->resid) {
 		struct pipe_slot *s = pipe_slot_at(p, 0);
 		size_t want = MIN((size_t)s->len, u->resid);
-		size_t n = uio_copy_to(u, (char *)page_to_virt(s->page) + s->offset, want);
+		size_t n =
+		    uio_copy_to(u, (char *)page_to_virt(s->page) + s->offset, want);
 
 		s->offset += n;
 		s->len -= n;
@@ -135,7 +141,7 @@ static bool
 pipe_is_readable(const struct pipe *p)
 {
 	return __atomic_load_n(&p->used, __ATOMIC_RELAXED) ||
-	    !__atomic_load_n(&p->writers, __ATOMIC_RELAXED);
+	       !__atomic_load_n(&p->writers, __ATOMIC_RELAXED);
 }
 
 static ssize_t
@@ -157,21 +163,23 @@ pipe_read(struct file *f, struct uio *u, loff_t *pos)
 			was_full &= p->used < p->num_slots;
 			mutex_unlock(&p->lock);
 			if (was_full)
-				wait_queue_wake(&p->writers_wait, 1, POLLOUT | POLLWRNORM);
+				wait_queue_wake(
+				    &p->writers_wait, 1, POLLOUT | POLLWRNORM);
 			return n;
 		}
 		n = p->writers ? ERR_AGAIN : 0;
 		mutex_unlock(&p->lock);
 		if (n == 0 || (f->flags & O_NONBLOCK))
 			return n;
-		err = wait_event(
-		    &p->readers_wait, pipe_is_readable(p), WAIT_INTERRUPTIBLE, NO_TIMEOUT);
+		err = wait_event(&p->readers_wait, pipe_is_readable(p),
+		    WAIT_INTERRUPTIBLE, NO_TIMEOUT);
 		if (err != OK)
 			return err;
 	}
 }
 
-/* ---- Writing --------------------------------------------------------------------------- */
+/* ---- Writing
+ * --------------------------------------------------------------------------- */
 
 static size_t
 slot_room(const struct pipe_slot *s)
@@ -198,7 +206,7 @@ pipe_add_slot(struct pipe *p)
 	if (!page)
 		return NULL;
 	p->spare = NULL;
-	*s = (struct pipe_slot) { .page = page };
+	*s = (struct pipe_slot){.page = page};
 	p->used++;
 	return s;
 }
@@ -221,7 +229,8 @@ pipe_put(struct pipe *p, struct uio *u)
 				return done ? (ssize_t)done : ERR_NOMEM;
 		}
 		want = MIN(slot_room(s), u->resid);
-		n = uio_copy_from(u, (char *)page_to_virt(s->page) + s->offset + s->len, want);
+		n = uio_copy_from(
+		    u, (char *)page_to_virt(s->page) + s->offset + s->len, want);
 		s->len += n;
 		p->bytes += n;
 		done += n;
@@ -239,10 +248,11 @@ pipe_put(struct pipe *p, struct uio *u)
 static ssize_t
 pipe_broken(void)
 {
-	const struct siginfo info = { .code = SI_USER, .pid = current_process()->pid,
-		.uid = current_cred()->uid };
+	const struct siginfo info = {
+	    .code = SI_USER, .pid = current_process()->pid, .uid = current_cred()->uid};
 
-	(void)signal_send_thread(current_thread(), SIGPIPE, &info); /* the result says it too */
+	(void)signal_send_thread(
+	    current_thread(), SIGPIPE, &info); /* the result says it too */
 	return ERR_PIPE;
 }
 
@@ -257,7 +267,7 @@ static bool
 pipe_is_writable(const struct pipe *p)
 {
 	return __atomic_load_n(&p->used, __ATOMIC_RELAXED) < p->num_slots ||
-	    !__atomic_load_n(&p->readers, __ATOMIC_RELAXED);
+	       !__atomic_load_n(&p->readers, __ATOMIC_RELAXED);
 }
 
 /* Waits until more can be written: OK, or why not. */
@@ -266,7 +276,8 @@ pipe_wait_room(struct file *f, struct pipe *p)
 {
 	if (f->flags & O_NONBLOCK)
 		return ERR_AGAIN;
-	return wait_event(&p->writers_wait, pipe_is_writable(p), WAIT_INTERRUPTIBLE, NO_TIMEOUT);
+	return wait_event(
+	    &p->writers_wait, pipe_is_writable(p), WAIT_INTERRUPTIBLE, NO_TIMEOUT);
 }
 
 static ssize_t
@@ -306,7 +317,8 @@ pipe_write(struct file *f, struct uio *u, loff_t *pos)
 	}
 }
 
-/* ---- The other operations ---------------------------------------------------------------- */
+/* ---- The other operations
+ * ---------------------------------------------------------------- */
 
 static uint32_t
 pipe_poll(struct file *f, struct poll_table *pt)
@@ -348,7 +360,8 @@ pipe_ioctl(struct file *f, unsigned cmd, uintptr_t arg)
 	return put_user(n, (int32_t USER *)arg);
 }
 
-/* A file's reference goes; with the last one the pipe does, and the inode forgets a FIFO. */
+/* A file's reference goes; with the last one the pipe does, and the inode forgets a FIFO.
+ */
 static void
 pipe_unref(struct pipe *p)
 {
@@ -378,7 +391,8 @@ pipe_release(struct file *f)
 	if (f->mode & FILE_WRITE)
 		p->writers--;
 	mutex_unlock(&p->lock);
-	/* The reference lasts to the end: the other end may be closing at the same time. */
+	/* The reference lasts to the end: the other end may be closing at the same time.
+	 */
 	wait_queue_wake(&p->readers_wait, ~0u, POLLIN | POLLRDNORM | POLLHUP);
 	wait_queue_wake(&p->writers_wait, ~0u, POLLOUT | POLLWRNORM | POLLERR);
 	pipe_unref(p);
@@ -438,16 +452,17 @@ pipe_fcntl(struct file *f, unsigned cmd, uintptr_t arg)
 }
 
 static const struct file_ops pipe_ops = {
-	.read = pipe_read,
-	.write = pipe_write,
-	.poll = pipe_poll,
-	.ioctl = pipe_ioctl,
-	.release = pipe_release,
-	.anon_mode = PIPE_ANON_MODE,
-	.anon_name = "pipe",
+    .read = pipe_read,
+    .write = pipe_write,
+    .poll = pipe_poll,
+    .ioctl = pipe_ioctl,
+    .release = pipe_release,
+    .anon_mode = PIPE_ANON_MODE,
+    .anon_name = "pipe",
 };
 
-/* ---- Making pipes -------------------------------------------------------------------------- */
+/* ---- Making pipes
+ * -------------------------------------------------------------------------- */
 
 /* Two files on one new pipe. ERR_NOMEM leaves nothing. */
 static enum err
@@ -499,7 +514,8 @@ sys_pipe2(int USER *ufds, int flags)
 	}
 	err = copy_to_user(ufds, fds, sizeof(fds));
 	if (err != OK) {
-		(void)fd_close(fds[0]); /* nobody knows them: the numbers were never told */
+		(void)fd_close(
+		    fds[0]); /* nobody knows them: the numbers were never told */
 		(void)fd_close(fds[1]);
 	}
 	return err;
@@ -511,7 +527,8 @@ sys_pipe(int USER *fds)
 	return sys_pipe2(fds, 0);
 }
 
-/* ---- FIFOs ---------------------------------------------------------------------------------- */
+/* ---- FIFOs
+ * ---------------------------------------------------------------------------------- */
 
 /* The inode's pipe with a reference, made if there is none. NULL: no memory. */
 static struct pipe *
@@ -544,23 +561,24 @@ fifo_get(struct pipe **slot, struct spinlock *lock)
 }
 
 /*
- * Opening for reading waits for a writer, for writing for a reader; POSIX open, O_NONBLOCK. `opens`
- * is what the peers' count of opens was when this end became visible to them: one may come, and
- * go again, before we look.
+ * Opening for reading waits for a writer, for writing for a reader; POSIX open,
+ * O_NONBLOCK. `opens` is what the peers' count of opens was when this end became visible
+ * to them: one may come, and go again, before we look.
  */
 static enum err
 fifo_wait_peer(struct pipe *p, uint32_t flags, uint32_t opens)
 {
 	if ((flags & O_ACCMODE) == O_RDONLY)
-		return flags & O_NONBLOCK ? OK :
-		    wait_event(&p->readers_wait,
-			__atomic_load_n(&p->writer_opens, __ATOMIC_ACQUIRE) != opens,
-			WAIT_INTERRUPTIBLE, NO_TIMEOUT);
+		return flags & O_NONBLOCK ? OK
+		                          : wait_event(&p->readers_wait,
+		                                __atomic_load_n(&p->writer_opens,
+		                                    __ATOMIC_ACQUIRE) != opens,
+		                                WAIT_INTERRUPTIBLE, NO_TIMEOUT);
 	if (flags & O_NONBLOCK)
 		return ERR_NXIO;
 	return wait_event(&p->writers_wait,
-	    __atomic_load_n(&p->reader_opens, __ATOMIC_ACQUIRE) != opens, WAIT_INTERRUPTIBLE,
-	    NO_TIMEOUT);
+	    __atomic_load_n(&p->reader_opens, __ATOMIC_ACQUIRE) != opens,
+	    WAIT_INTERRUPTIBLE, NO_TIMEOUT);
 }
 
 enum err
@@ -584,7 +602,8 @@ fifo_open(struct file *f, struct pipe **slot, struct spinlock *lock)
 		p->writers++;
 		__atomic_fetch_add(&p->writer_opens, 1, __ATOMIC_RELEASE);
 	}
-	has_peer = f->mode & FILE_READ ? p->writers : p->readers; /* itself, with O_RDWR */
+	has_peer =
+	    f->mode & FILE_READ ? p->writers : p->readers; /* itself, with O_RDWR */
 	peer_opens = f->mode & FILE_READ ? p->writer_opens : p->reader_opens;
 	mutex_unlock(&p->lock);
 	if (f->mode & FILE_READ)
