@@ -298,22 +298,24 @@ check_rights(const struct renaming *r)
 	             *new_dir = r->to->cur.dentry->inode;
 	bool is_dir = s_isdir(r->old->inode->mode);
 	bool is_exchange = r->flags & RENAME_EXCHANGE;
+	const struct inode *replaced = r->new->inode;
+	bool replaces_dir = replaced && s_isdir(replaced->mode);
 	enum err err = may_delete(cred, old_dir, r->old, is_dir);
 
 	if (err)
 		return err;
-	if (!r->new->inode)
+	if (!replaced)
 		err = dir_may_create(cred, new_dir);
 	else
-		err = may_delete(cred, new_dir, r->new,
-		    is_exchange ? s_isdir(r->new->inode->mode) : is_dir);
+		err = may_delete(
+		    cred, new_dir, r->new, is_exchange ? replaces_dir : is_dir);
 	if (err || old_dir == new_dir)
 		return err;
 	/* ".." of a directory that moves is written. */
 	if (is_dir)
 		err = inode_permission(cred, r->old->inode, MAY_WRITE);
-	if (!err && is_exchange && s_isdir(r->new->inode->mode))
-		err = inode_permission(cred, r->new->inode, MAY_WRITE);
+	if (!err && is_exchange && replaces_dir)
+		err = inode_permission(cred, replaced, MAY_WRITE);
 	return err;
 }
 

@@ -119,7 +119,7 @@ begin_file(struct unpack *u, const struct cpio_entry *e)
 	enum err err;
 
 	u->pos = 0;
-	if (first && strcmp(first, e->name)) {
+	if (first && strcmp(first, e->name) != 0) {
 		(void)fs_unlink(
 		    AT_FDCWD, e->name, false, WALK_KERNEL); /* may not exist */
 		err = fs_link(AT_FDCWD, first, AT_FDCWD, e->name, WALK_KERNEL);

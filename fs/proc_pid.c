@@ -251,7 +251,7 @@ member_lookup(struct inode *dir, const struct name *name, struct inode **out)
 		enum err err;
 
 		if (strlen(m->name) != name->len ||
-		    memcmp(m->name, name->text, name->len))
+		    memcmp(m->name, name->text, name->len) != 0)
 			continue;
 		err = create(dir->super, m->ops, m->mode, INO_MEMBERS + i, id, &p);
 		if (err)

@@ -59,7 +59,7 @@ facts_get(struct facts *f, const struct proc_id *id)
 	signal_facts(f);
 	if (t) {
 		memcpy(f->name, t->name, sizeof(f->name));
-		f->nice = t->sched.nice;
+		f->nice = (int)t->sched.nice; /* -20 to 19 */
 		f->rt_priority = t->sched.rt_priority;
 		f->policy = t->sched.policy;
 		f->cpu = t->sched.cpu ? t->sched.cpu->id : 0;

@@ -64,24 +64,30 @@ seq_putc(struct seq *s, char c)
 	seq_write(s, &c, 1);
 }
 
+static size_t format(struct seq *s, const char *fmt, va_list args) PRINTF(2, 0);
+
+/* Formats into the room there is; returns what the whole text needs. */
+static size_t
+format(struct seq *s, const char *fmt, va_list args)
+{
+	return vsnprintf(s->buf + s->len, s->size - s->len, fmt, args);
+}
+
 void
 seq_printf(struct seq *s, const char *fmt, ...)
 {
-	va_list args;
-	size_t n;
+	size_t n = 64, room;
 
-	if (!grow(s, 64))
-		return;
-	va_start(args, fmt);
-	n = vsnprintf(s->buf + s->len, s->size - s->len, fmt, args);
-	va_end(args);
-	if (n >= s->size - s->len) {
+	do {
+		va_list args;
+
 		if (!grow(s, n + 1))
 			return;
+		room = s->size - s->len;
 		va_start(args, fmt);
-		vsnprintf(s->buf + s->len, s->size - s->len, fmt, args);
+		n = format(s, fmt, args);
 		va_end(args);
-	}
+	} while (n >= room);
 	s->len += n;
 }
 

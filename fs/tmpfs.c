@@ -723,7 +723,7 @@ parse_option(struct options *o, const char *text, uint64_t total_pages)
 	unsigned i = 0;
 	uint64_t v;
 
-	while (i < ARRAY_SIZE(names) && strncmp(text, names[i], strlen(names[i])))
+	while (i < ARRAY_SIZE(names) && strncmp(text, names[i], strlen(names[i])) != 0)
 		i++;
 	if (i == ARRAY_SIZE(names))
 		return false;

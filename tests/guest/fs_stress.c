@@ -115,7 +115,8 @@ remove_all(int fd)
 		CHECK_EQ(fstatat(fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW), 0);
 		if (S_ISDIR(st.st_mode))
 			remove_all(openat(fd, e->d_name, O_RDONLY | O_DIRECTORY));
-		CHECK_EQ(unlinkat(fd, e->d_name, S_ISDIR(st.st_mode) ? AT_REMOVEDIR : 0), 0);
+		CHECK_EQ(
+		    unlinkat(fd, e->d_name, S_ISDIR(st.st_mode) ? AT_REMOVEDIR : 0), 0);
 	}
 	closedir(d);
 }
