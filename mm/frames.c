@@ -12,8 +12,12 @@
  *
  * Per-CPU caches hold single frames of all zones but LOW and are touched with interrupts
  * off only. They are filled and drained in batches under the zone's lock. A cached frame
- * has PAGE_BUDDY set like every free one, but an order no block has, so it is never
- * merged.
+ * has an order no block has, so that freeing it again is noticed.
+ *
+ * A CPU that frees a block looks at the buddy's struct page, which may be in use or lie in
+ * another CPU's cache. So PAGE_BUDDY says one thing only: this block is in a free list of
+ * its zone. It changes under the zone's lock alone, and only with it set does the order
+ * mean anything to others.
  *
  * Each zone keeps a reserve that only ALLOC_ATOMIC may use. LOW serves ALLOC_LOW alone.
  *
@@ -37,6 +41,8 @@ enum {
 	RESERVE_MIN = 16,    /* within these bounds */
 	RESERVE_MAX = 1024,
 };
+
+enum { NEVER_GIVEN_OUT = PAGE_BUDDY | PAGE_RESERVED | PAGE_RAW }; /* flags */
 
 #define POISON 0xfbfbfbfbfbfbfbfbull
 
@@ -258,10 +264,8 @@ cache_alloc(unsigned flags)
 	c = this_cpu_ptr(&frame_cache);
 	if (unlikely(c->num == 0)) {
 		c->num = zones_alloc(0, flags, c->pages, CACHE_BATCH);
-		for (unsigned i = 0; i < c->num; i++) {
-			c->pages[i]->flags |= PAGE_BUDDY;
+		for (unsigned i = 0; i < c->num; i++)
 			c->pages[i]->order = ORDER_CACHED;
-		}
 	}
 	if (likely(c->num))
 		pg = c->pages[--c->num];
@@ -282,10 +286,8 @@ cache_drain(struct frame_cache *c, unsigned n)
 		for (unsigned i = 0; i < n; i++) {
 			struct page *pg = c->pages[i];
 
-			if (pg->zone != id)
-				continue;
-			pg->flags &= ~PAGE_BUDDY;
-			block_give_locked(z, pg, 0);
+			if (pg->zone == id)
+				block_give_locked(z, pg, 0);
 		}
 		spin_unlock(&z->lock);
 	}
@@ -299,7 +301,6 @@ cache_free(struct page *pg)
 	struct frame_cache *c;
 
 	pg->order = ORDER_CACHED;
-	pg->flags |= PAGE_BUDDY;
 	irq_disable_nested();
 	c = this_cpu_ptr(&frame_cache);
 	if (unlikely(c->num == CACHE_FRAMES))
@@ -356,6 +357,7 @@ page_alloc(unsigned order, unsigned flags)
 		if (!pg)
 			return NULL;
 	}
+	ASSERT(pg->refs == 0 && !(pg->flags & NEVER_GIVEN_OUT));
 	if (CONFIG_DEBUG)
 		poison_check(pg, order);
 	pg->refs = 1;
@@ -372,6 +374,7 @@ page_alloc(unsigned order, unsigned flags)
 static void
 block_free(struct page *pg, unsigned order)
 {
+	ASSERT(order <= MAX_ORDER && !(pg->flags & NEVER_GIVEN_OUT));
 	pg->flags = 0;
 	if (CONFIG_DEBUG)
 		poison_fill(pg, order);

@@ -39,7 +39,7 @@ struct page {
 static_assert(sizeof(struct page) == 64, "one cache line a frame");
 
 enum page_flags {
-	PAGE_BUDDY = 1 << 0, /* free: in the buddy system or in a per-CPU cache */
+	PAGE_BUDDY = 1 << 0, /* heads a block in a free list; [zone's lock] */
 	PAGE_SLAB = 1 << 1,
 	PAGE_RESERVED = 1 << 2, /* never allocated: firmware, kernel image */
 	PAGE_DIRTY = 1 << 3,

@@ -227,6 +227,36 @@ KTEST(frames_double_free_and_wrong_order_panic)
 	fake_ram_free();
 }
 
+/*
+ * Other CPUs take a frame with PAGE_BUDDY for a block in a free list, whose neighbour may
+ * merge with it. Frames in a per-CPU cache are in none, however they came there.
+ */
+KTEST(frames_in_a_cache_are_no_buddies)
+{
+	struct page *pg, *section;
+	unsigned cached = 0, in_lists = 0, reserved = 0;
+
+	fake_ram_init_simple(MIB(64));
+	pg = page_alloc(0, ALLOC_NORMAL); /* fills the cache */
+	section = page_array + ALIGN_DOWN(pg - page_array, (long)SECTION_FRAMES);
+	page_free(pg, 0); /* goes to the cache */
+	CHECK(!(pg->flags & PAGE_BUDDY));
+	for (unsigned i = 0; i < SECTION_FRAMES; i++) {
+		CHECK_EQ(section[i].refs, 0);
+		if (section[i].flags & PAGE_BUDDY) {
+			CHECK(section[i].order <= MAX_ORDER);
+			in_lists += 1u << section[i].order;
+		} else if (section[i].order > MAX_ORDER) {
+			cached++;
+		} else if (section[i].flags & PAGE_RESERVED) {
+			reserved++;
+		}
+	}
+	CHECK(cached > 1);
+	CHECK_EQ(cached + in_lists + reserved, SECTION_FRAMES);
+	fake_ram_free();
+}
+
 KTEST(frames_write_after_free_is_found)
 {
 	struct page *pg;
