@@ -62,12 +62,6 @@ held_pop(const void *lock, const char *name)
 		t->held_mutexes[i - 1] = t->held_mutexes[i];
 }
 
-bool
-held_has(const void *lock)
-{
-	return index_of(current_thread(), lock) != 0;
-}
-
 void
 mutex_print_held(const struct thread *t)
 {

@@ -11,4 +11,3 @@
 void held_push(const void *lock, const char *name, enum lock_rank rank,
     const void *caller, bool is_pair);
 void held_pop(const void *lock, const char *name); /* panics if it is not held */
-bool held_has(const void *lock);
