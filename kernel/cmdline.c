@@ -20,9 +20,33 @@ static unsigned first_init_word; /* index after "--", or num_words */
 
 /* Names the kernel acts on; any other word is passed to init, as Linux does. */
 static const char *const known[] = {
-	"acpi", "console", "earlycon", "hpet", "init", "initrd", "ip", "loglevel", "maxcpus",
-	"mem", "nokaslr", "noapic", "nosmp", "nox2apic", "panic", "quiet", "rdinit", "reboot",
-	"ro", "root", "rootfstype", "rw", "selftest", "debug", "BOOT_IMAGE", "strace", "test",
+    "acpi",
+    "console",
+    "earlycon",
+    "hpet",
+    "init",
+    "initrd",
+    "ip",
+    "loglevel",
+    "maxcpus",
+    "mem",
+    "nokaslr",
+    "noapic",
+    "nosmp",
+    "nox2apic",
+    "panic",
+    "quiet",
+    "rdinit",
+    "reboot",
+    "ro",
+    "root",
+    "rootfstype",
+    "rw",
+    "selftest",
+    "debug",
+    "BOOT_IMAGE",
+    "strace",
+    "test",
 };
 
 static bool
@@ -144,7 +168,8 @@ cmdline_init_args(const char **argv, unsigned max)
 
 	for (unsigned i = 0; i < num_words && n < max; i++) {
 		bool is_for_init = i >= first_init_word ||
-		    (!strchr(words[i], '=') && !strchr(words[i], '.') && !is_known(words[i]));
+		                   (!strchr(words[i], '=') && !strchr(words[i], '.') &&
+		                       !is_known(words[i]));
 
 		if (is_for_init)
 			argv[n++] = words[i];
@@ -158,7 +183,8 @@ cmdline_init_env(const char **envp, unsigned max)
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < first_init_word && n < max; i++)
-		if (strchr(words[i], '=') && !strchr(words[i], '.') && !is_known(words[i]))
+		if (strchr(words[i], '=') && !strchr(words[i], '.') &&
+		    !is_known(words[i]))
 			envp[n++] = words[i];
 	return n;
 }

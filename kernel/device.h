@@ -1,5 +1,5 @@
 /*
- * Device nodes. A driver registers a name and file operations; fs/devfs.c implements this
+ * Device nodes. A driver registers a name and file operations; fs/device.c implements this
  * and shows the node in /dev. Any node of that type and number (mknod elsewhere too)
  * opens it.
  */

@@ -34,7 +34,11 @@ void
 first_process_start(void)
 {
 	static const char *const standard[] = {
-		"/init", "/sbin/init", "/etc/init", "/bin/init", "/bin/sh",
+	    "/init",
+	    "/sbin/init",
+	    "/etc/init",
+	    "/bin/init",
+	    "/bin/sh",
 	};
 	const char *named = cmdline_get("rdinit", 0);
 
@@ -49,7 +53,8 @@ first_process_start(void)
 	for (unsigned i = 0; !named && i < ARRAY_SIZE(standard); i++)
 		if (try_init(standard[i], LOG_INFO))
 			return;
-	log_printf(LOG_EMERG, "No program to run as process 1: is there an initial file system, "
-			      "and does it hold /init? init= names another.");
+	log_printf(LOG_EMERG,
+	    "No program to run as process 1: is there an initial file system, "
+	    "and does it hold /init? init= names another.");
 	panic_end();
 }

@@ -19,8 +19,8 @@
 
 enum {
 	RING_SIZE = 256 * 1024,
-	MAX_TEXT = 800,  /* a longer line is cut, as in Linux */
-	FILLER = ~0u,	 /* level of a filler record */
+	MAX_TEXT = 800, /* a longer line is cut, as in Linux */
+	FILLER = ~0u,   /* level of a filler record */
 };
 
 struct record_head {
@@ -86,17 +86,17 @@ append(enum log_level level, nsec_t now, const char *text, size_t len)
 
 	if (need > to_end) {
 		make_room(to_end);
-		*record_at(head_pos) = (struct record_head) {
-			.len = (uint32_t)(to_end - sizeof(struct record_head)),
-			.level = FILLER,
+		*record_at(head_pos) = (struct record_head){
+		    .len = (uint32_t)(to_end - sizeof(struct record_head)),
+		    .level = FILLER,
 		};
 		head_pos += to_end;
 	}
 	make_room(need);
-	*record_at(head_pos) = (struct record_head) {
-		.time_ns = now,
-		.len = (uint32_t)len,
-		.level = level,
+	*record_at(head_pos) = (struct record_head){
+	    .time_ns = now,
+	    .len = (uint32_t)len,
+	    .level = level,
 	};
 	memcpy(record_at(head_pos) + 1, text, len);
 	head_pos += need;
@@ -148,8 +148,8 @@ log_vprintf(enum log_level level, const char *fmt, va_list args)
 			break;
 		p = nl + 1;
 	}
-	if (!is_panicking && this_cpu()->preempt_count == 0 && this_cpu()->irq_off_depth == 0 &&
-	    !list_is_empty(&log_readers.waiters))
+	if (!is_panicking && this_cpu()->preempt_count == 0 &&
+	    this_cpu()->irq_off_depth == 0 && !list_is_empty(&log_readers.waiters))
 		wait_queue_wake_all(&log_readers);
 }
 
@@ -197,8 +197,11 @@ log_read(uint64_t *seq, struct log_record *rec, char *text, size_t size)
 	}
 	pos = find_record(*seq);
 	r = record_at(pos);
-	*rec = (struct log_record) {
-		.seq = *seq, .time_ns = r->time_ns, .level = r->level, .len = r->len,
+	*rec = (struct log_record){
+	    .seq = *seq,
+	    .time_ns = r->time_ns,
+	    .level = r->level,
+	    .len = r->len,
 	};
 	n = MIN(size, r->len);
 	memcpy(text, r + 1, n);

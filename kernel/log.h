@@ -29,11 +29,11 @@ void log_vprintf(enum log_level level, const char *fmt, va_list args) PRINTF(2, 
 #define LOG_PREFIX ""
 #endif
 
-#define log_err(fmt, ...) log_printf(LOG_ERR, LOG_PREFIX fmt, ##__VA_ARGS__)
-#define log_warn(fmt, ...) log_printf(LOG_WARNING, LOG_PREFIX fmt, ##__VA_ARGS__)
+#define log_err(fmt, ...)    log_printf(LOG_ERR, LOG_PREFIX fmt, ##__VA_ARGS__)
+#define log_warn(fmt, ...)   log_printf(LOG_WARNING, LOG_PREFIX fmt, ##__VA_ARGS__)
 #define log_notice(fmt, ...) log_printf(LOG_NOTICE, LOG_PREFIX fmt, ##__VA_ARGS__)
-#define log_info(fmt, ...) log_printf(LOG_INFO, LOG_PREFIX fmt, ##__VA_ARGS__)
-#define log_debug(fmt, ...) log_printf(LOG_DEBUG, LOG_PREFIX fmt, ##__VA_ARGS__)
+#define log_info(fmt, ...)   log_printf(LOG_INFO, LOG_PREFIX fmt, ##__VA_ARGS__)
+#define log_debug(fmt, ...)  log_printf(LOG_DEBUG, LOG_PREFIX fmt, ##__VA_ARGS__)
 
 /* Logs at most once per place in the code. */
 #define log_once(level, fmt, ...) \

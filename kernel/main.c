@@ -45,12 +45,13 @@ static const char *
 boot_path_name(const struct boot_info *boot)
 {
 	static const char *const names[] = {
-		[BOOT_PATH_EFI] = "EFI",
-		[BOOT_PATH_MULTIBOOT2] = "Multiboot2",
-		[BOOT_PATH_PVH] = "PVH",
+	    [BOOT_PATH_EFI] = "EFI",
+	    [BOOT_PATH_MULTIBOOT2] = "Multiboot2",
+	    [BOOT_PATH_PVH] = "PVH",
 	};
 
-	return boot->path < ARRAY_SIZE(names) && names[boot->path] ? names[boot->path] : "?";
+	return boot->path < ARRAY_SIZE(names) && names[boot->path] ? names[boot->path]
+	                                                           : "?";
 }
 
 /* The first output: the time stamp that benchmarks look for, then who we are. */
@@ -61,8 +62,8 @@ say_hello(const struct boot_info *boot)
 	int n = scnprintf(line, sizeof(line), "KENTRY tsc=%lu\n", kernel_entry_tsc);
 
 	serial_early_write(line, (size_t)n);
-	log_notice("Keel %s, started through %s by %s", KEEL_VERSION, boot_path_name(boot),
-	    boot->loader_name);
+	log_notice("Keel %s, started through %s by %s", KEEL_VERSION,
+	    boot_path_name(boot), boot->loader_name);
 }
 
 /* Entered by _start (kernel/x86/entry.asm) on a boot stack; see kernel/boot.h. */
@@ -72,8 +73,8 @@ kernel_main(const struct boot_info *boot)
 	const char *cmdline =
 	    boot->cmdline ? (const char *)(boot->direct_map_base + boot->cmdline) : "";
 
-	cpu_init_boot();     /* per-CPU data, exceptions are reported */
-	serial_early_init(); /* from here on there is output */
+	cpu_init_boot();       /* per-CPU data, exceptions are reported */
+	serial_early_init();   /* from here on there is output */
 	boot_info_check(boot); /* was it our loader? */
 	cmdline_init(cmdline);
 	log_init();
@@ -86,29 +87,29 @@ kernel_main(const struct boot_info *boot)
 	aspace_init(); /* programs' memory */
 	cpu_guard_boot_stack();
 	acpi_describe(boot, &platform); /* what machine this is */
-	power_init();			/* from here on it can be switched off */
-	irq_init();			/* interrupt controllers, all lines masked */
+	power_init();                   /* from here on it can be switched off */
+	irq_init();                     /* interrupt controllers, all lines masked */
 	vdso_init();
-	clock_init(boot);		/* time runs */
-	sched_init();			/* threads: this is one; interrupts are on */
-	clock_refine_later();		/* measures the TSC again, longer */
+	clock_init(boot);     /* time runs */
+	sched_init();         /* threads: this is one; interrupts are on */
+	clock_refine_later(); /* measures the TSC again, longer */
 	random_init(boot);
 	process_init(); /* the tables of processes, files, futexes */
 	file_init();
 	futex_init();
 	syscall_init();
-	smp_start();			/* the other processors */
-	fs_init();			/* the root file system, empty */
-	mem_proc_init();		/* files in /proc */
+	smp_start();     /* the other processors */
+	fs_init();       /* the root file system, empty */
+	mem_proc_init(); /* files in /proc */
 	irq_proc_init();
-	tty_init();			/* terminals, and which is the console */
+	tty_init(); /* terminals, and which is the console */
 	console_init();
 	serial_init();
 	fbcon_init(&boot->fb);
 	keyboard_init(fbcon_tty());
-	initramfs_unpack(boot);		/* the initial file system */
-	fs_mount_standard();		/* /dev, /proc, /sys */
-	frames_free_boot_memory();	/* *boot is gone from here on */
+	initramfs_unpack(boot);    /* the initial file system */
+	fs_mount_standard();       /* /dev, /proc, /sys */
+	frames_free_boot_memory(); /* *boot is gone from here on */
 	if (CONFIG_DEBUG)
 		selftest_run(); /* selftest=NAME: tests inside the kernel */
 	first_process_start();

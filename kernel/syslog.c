@@ -15,20 +15,29 @@
 #include "syscalls.h"
 
 enum syslog_action {
-	SYSLOG_CLOSE, SYSLOG_OPEN, SYSLOG_READ, SYSLOG_READ_ALL, SYSLOG_READ_CLEAR, SYSLOG_CLEAR,
-	SYSLOG_CONSOLE_OFF, SYSLOG_CONSOLE_ON, SYSLOG_CONSOLE_LEVEL, SYSLOG_SIZE_UNREAD,
+	SYSLOG_CLOSE,
+	SYSLOG_OPEN,
+	SYSLOG_READ,
+	SYSLOG_READ_ALL,
+	SYSLOG_READ_CLEAR,
+	SYSLOG_CLEAR,
+	SYSLOG_CONSOLE_OFF,
+	SYSLOG_CONSOLE_ON,
+	SYSLOG_CONSOLE_LEVEL,
+	SYSLOG_SIZE_UNREAD,
 	SYSLOG_SIZE_BUFFER,
 };
 
 enum { LINE_MAX = 1024, BUFFER_SIZE = 256 * 1024 };
 
-#define LOOK_AGAIN (200 * NSEC_PER_MSEC) /* a record logged under a spinlock wakes no one */
+#define LOOK_AGAIN \
+	(200 * NSEC_PER_MSEC) /* a record logged under a spinlock wakes no one */
 
 static struct mutex lock = MUTEX_INIT(lock, "syslog", RANK_SETUP);
 /* SYSLOG_READ sleeps, so it has a lock of its own. */
 static struct mutex read_lock = MUTEX_INIT(read_lock, "syslog read", RANK_SETUP);
-static uint64_t read_seq;   /* [read_lock] next record of SYSLOG_READ */
-static uint64_t clear_seq;  /* [lock] first record after the last clear */
+static uint64_t read_seq;    /* [read_lock] next record of SYSLOG_READ */
+static uint64_t clear_seq;   /* [lock] first record after the last clear */
 static int saved_level = -1; /* [lock] console level before SYSLOG_CONSOLE_OFF */
 
 /* Record *seq (or the oldest) as dmesg expects it: "<level>[time] text\n". 0: there is none. */
@@ -42,8 +51,8 @@ format_record(uint64_t *seq, char *out)
 	n = log_read(seq, &r, out + 40, LINE_MAX - 41);
 	if (n < 0)
 		return 0;
-	head = (size_t)scnprintf(out, 40, "<%u>[%5llu.%06llu] ", r.level, r.time_ns / NSEC_PER_SEC,
-	    r.time_ns % NSEC_PER_SEC / NSEC_PER_USEC);
+	head = (size_t)scnprintf(out, 40, "<%u>[%5llu.%06llu] ", r.level,
+	    r.time_ns / NSEC_PER_SEC, r.time_ns % NSEC_PER_SEC / NSEC_PER_USEC);
 	memmove(out + head, out + 40, (size_t)n);
 	out[head + (size_t)n] = '\n';
 	return head + (size_t)n + 1;
@@ -65,8 +74,8 @@ read_next(char USER *buf, size_t size, char *line)
 	size_t done = 0;
 
 	for (;;) {
-		enum err err = wait_event(
-		    &log_readers, has_unread(), WAIT_INTERRUPTIBLE, clock_now_ns() + LOOK_AGAIN);
+		enum err err = wait_event(&log_readers, has_unread(), WAIT_INTERRUPTIBLE,
+		    clock_now_ns() + LOOK_AGAIN);
 
 		if (err == OK)
 			break;
@@ -127,7 +136,7 @@ read_records(int action, char USER *buf, int len)
 	if (!line)
 		return ERR_NOMEM;
 	result = action == SYSLOG_READ ? read_next(buf, (size_t)len, line)
-				       : read_all(buf, (size_t)len, line);
+	                               : read_all(buf, (size_t)len, line);
 	kfree(line);
 	return result;
 }
@@ -169,7 +178,8 @@ count_unread(void)
 	long total = 0;
 
 	log_range(&first, &next);
-	for (seq = MAX(seq, first); seq < next && log_read(&seq, &r, &none, 0) >= 0; seq++)
+	for (seq = MAX(seq, first); seq < next && log_read(&seq, &r, &none, 0) >= 0;
+	     seq++)
 		total += r.len + 1;
 	return total;
 }
@@ -206,8 +216,8 @@ sys_syslog(int action, char USER *buf, int len) NO_THREAD_SAFETY_ANALYSIS
 	struct mutex *m = action == SYSLOG_READ ? &read_lock : &lock;
 	long result;
 
-	if (action != SYSLOG_READ_ALL && action != SYSLOG_SIZE_BUFFER && !capable(CAP_SYSLOG) &&
-	    !capable(CAP_SYS_ADMIN))
+	if (action != SYSLOG_READ_ALL && action != SYSLOG_SIZE_BUFFER &&
+	    !capable(CAP_SYSLOG) && !capable(CAP_SYS_ADMIN))
 		return ERR_PERM;
 	if (mutex_lock_interruptible(m) != OK)
 		return ERR_RESTARTSYS;

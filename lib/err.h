@@ -60,10 +60,10 @@ enum NODISCARD err {
 	 * Never seen by user programs: a call interrupted by a signal asks the signal
 	 * code to restart it or to turn the result into ERR_INTR (kernel/proc/signal.h).
 	 */
-	ERR_RESTARTSYS = -512,		/* restart if SA_RESTART */
-	ERR_RESTARTNOINTR = -513,	/* always restart */
-	ERR_RESTARTNOHAND = -514,	/* restart only if no handler ran */
-	ERR_RESTART_BLOCK = -516,	/* restart through restart_syscall() */
+	ERR_RESTARTSYS = -512,    /* restart if SA_RESTART */
+	ERR_RESTARTNOINTR = -513, /* always restart */
+	ERR_RESTARTNOHAND = -514, /* restart only if no handler ran */
+	ERR_RESTART_BLOCK = -516, /* restart through restart_syscall() */
 };
 
 /* Pointers that may carry an error, for the few calls where a pointer is the result. */

@@ -140,22 +140,23 @@ convert(struct out *o, struct spec *sp, char kind, va_list *args)
 	case 'i':
 		v = take_signed(sp, args);
 		put_number(o, sp, v < 0 ? -(uint64_t)v : (uint64_t)v, 10, false,
-		    v < 0	      ? "-"
+		    v < 0          ? "-"
 		    : sp->is_plus  ? "+"
 		    : sp->is_space ? " "
-				   : "");
+		                   : "");
 		break;
-	case 'u':
-		put_number(o, sp, take_unsigned(sp, args), 10, false, "");
-		break;
+	case 'u': put_number(o, sp, take_unsigned(sp, args), 10, false, ""); break;
 	case 'o':
-		put_number(o, sp, take_unsigned(sp, args), 8, false, sp->is_alternate ? "0" : "");
+		put_number(o, sp, take_unsigned(sp, args), 8, false,
+		    sp->is_alternate ? "0" : "");
 		break;
 	case 'x':
 	case 'X':
 		u = take_unsigned(sp, args);
 		put_number(o, sp, u, 16, kind == 'X',
-		    !sp->is_alternate || !u ? "" : kind == 'x' ? "0x" : "0X");
+		    !sp->is_alternate || !u ? ""
+		    : kind == 'x'           ? "0x"
+		                            : "0X");
 		break;
 	case 'p':
 		sp->precision = 16;
@@ -180,12 +181,12 @@ convert(struct out *o, struct spec *sp, char kind, va_list *args)
 int
 vsnprintf(char *buf, size_t size, const char *f, va_list arguments)
 {
-	struct out o = { .buf = buf, .size = size };
+	struct out o = {.buf = buf, .size = size};
 	va_list args;
 
 	va_copy(args, arguments);
 	while (*f) {
-		struct spec sp = { .precision = -1 };
+		struct spec sp = {.precision = -1};
 
 		if (*f != '%') {
 			put(&o, *f++);

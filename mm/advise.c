@@ -286,7 +286,7 @@ static bool
 may_lock(struct aspace *as, size_t bytes)
 {
 	return capable(CAP_IPC_LOCK) ||
-	    locked_pages(as) * PAGE_SIZE + bytes <= current_limit(RLIMIT_MEMLOCK);
+	       locked_pages(as) * PAGE_SIZE + bytes <= current_limit(RLIMIT_MEMLOCK);
 }
 
 /* mlock's range: from the page of `addr` to that of the last byte. False: it wraps. */

@@ -20,8 +20,8 @@ kernel_page_fault(struct area *a, vaddr_t va, unsigned access)
 }
 
 /* The names are what /proc/PID/maps shows. */
-static const struct area_ops code_ops = { .name = "[vdso]", .fault = kernel_page_fault };
-static const struct area_ops data_ops = { .name = "[vvar]", .fault = kernel_page_fault };
+static const struct area_ops code_ops = {.name = "[vdso]", .fault = kernel_page_fault};
+static const struct area_ops data_ops = {.name = "[vvar]", .fault = kernel_page_fault};
 
 static enum err
 insert_page(struct aspace *as, vaddr_t at, const struct kernel_page *page)

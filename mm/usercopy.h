@@ -21,11 +21,14 @@ size_t copy_to_user_partial(void USER *dst, const void *src, size_t n);
  */
 long strncpy_from_user(char *dst, const char USER *src, size_t size);
 
-#define get_user(kernel_var, user_ptr) copy_from_user(&(kernel_var), user_ptr, sizeof(kernel_var))
-#define put_user(kernel_var, user_ptr) copy_to_user(user_ptr, &(kernel_var), sizeof(kernel_var))
+#define get_user(kernel_var, user_ptr) \
+	copy_from_user(&(kernel_var), user_ptr, sizeof(kernel_var))
+#define put_user(kernel_var, user_ptr) \
+	copy_to_user(user_ptr, &(kernel_var), sizeof(kernel_var))
 
 /* Atomic on user memory, for futexes: ERR_FAULT, else *old is what was there. Must be 4-aligned. */
-enum err user_cmpxchg32(uint32_t USER *p, uint32_t expected, uint32_t desired, uint32_t *old);
+enum err user_cmpxchg32(
+    uint32_t USER *p, uint32_t expected, uint32_t desired, uint32_t *old);
 enum err user_load32(const uint32_t USER *p, uint32_t *value);
 
 /* Whether [p, p+n) lies in user space at all. */

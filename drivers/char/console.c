@@ -40,7 +40,7 @@ console_offer(struct console *c, struct tty *tty)
 
 	if (num_offers == MAX_OFFERS)
 		return;
-	*o = (struct offer) { .console = c, .tty = tty, .rank = rank_of(c->name) };
+	*o = (struct offer){.console = c, .tty = tty, .rank = rank_of(c->name)};
 	num_offers++;
 	if (preferred < 0 || o->rank > offers[preferred].rank) {
 		preferred = (int)num_offers - 1;
@@ -59,7 +59,8 @@ show_consoles(struct seq *s)
 		const struct offer *o = &offers[i];
 		const struct list *next = o->console->link.next;
 
-		seq_printf(s, "%-20s -W- (%c%c)\n", o->console->name, next && next != &o->console->link ? 'E' : ' ',
+		seq_printf(s, "%-20s -W- (%c%c)\n", o->console->name,
+		    next && next != &o->console->link ? 'E' : ' ',
 		    (int)i == preferred ? 'C' : ' ');
 	}
 }
@@ -67,5 +68,6 @@ show_consoles(struct seq *s)
 void
 console_init(void)
 {
-	(void)proc_register("consoles", show_consoles); /* only memory can fail: no such file then */
+	(void)proc_register(
+	    "consoles", show_consoles); /* only memory can fail: no such file then */
 }

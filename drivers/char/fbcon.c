@@ -45,15 +45,15 @@ static struct {
 	struct waiter log_waiter;
 
 	struct spinlock lock;
-	struct vt vt;				/* [lock] */
-	struct vt_cell *cells;			/* [lock] */
-	bool is_dirty[MAX_ROWS];		/* [lock] */
-	bool has_changes;			/* [lock] */
-	char reply[REPLY_MAX];			/* [lock] answers of the emulator, to be typed */
-	size_t reply_len;			/* [lock] */
+	struct vt vt;            /* [lock] */
+	struct vt_cell *cells;   /* [lock] */
+	bool is_dirty[MAX_ROWS]; /* [lock] */
+	bool has_changes;        /* [lock] */
+	char reply[REPLY_MAX];   /* [lock] answers of the emulator, to be typed */
+	size_t reply_len;        /* [lock] */
 
-	struct vt_cell *drawn;			/* the drawing thread's: what the screen shows */
-	struct vt_cell row[MAX_COLS];		/* the drawing thread's copy of one row */
+	struct vt_cell *drawn;        /* the drawing thread's: what the screen shows */
+	struct vt_cell row[MAX_COLS]; /* the drawing thread's copy of one row */
 } screen;
 
 /* ---- Pixels --------------------------------------------------------------------------- */
@@ -67,14 +67,16 @@ scale_to_mask(uint8_t v, uint32_t mask)
 		return 0;
 	shift = bit_first(mask);
 	width = bit_last(mask) - shift + 1;
-	return (width >= 8 ? (uint32_t)v << (width - 8) : (uint32_t)v >> (8 - width)) << shift & mask;
+	return (width >= 8 ? (uint32_t)v << (width - 8) : (uint32_t)v >> (8 - width))
+	           << shift &
+	       mask;
 }
 
 static uint32_t
 pixel_of(const struct boot_framebuffer *fb, uint8_t r, uint8_t g, uint8_t b)
 {
 	return scale_to_mask(r, fb->red_mask) | scale_to_mask(g, fb->green_mask) |
-	    scale_to_mask(b, fb->blue_mask);
+	       scale_to_mask(b, fb->blue_mask);
 }
 
 /* The 16 colours of Linux's console, then xterm's cube and greys. */
@@ -82,10 +84,22 @@ static void
 make_palette(void)
 {
 	static const uint8_t base[16][3] = {
-		{ 0, 0, 0 }, { 170, 0, 0 }, { 0, 170, 0 }, { 170, 85, 0 }, { 0, 0, 170 },
-		{ 170, 0, 170 }, { 0, 170, 170 }, { 170, 170, 170 }, { 85, 85, 85 },
-		{ 255, 85, 85 }, { 85, 255, 85 }, { 255, 255, 85 }, { 85, 85, 255 },
-		{ 255, 85, 255 }, { 85, 255, 255 }, { 255, 255, 255 },
+	    {0, 0, 0},
+	    {170, 0, 0},
+	    {0, 170, 0},
+	    {170, 85, 0},
+	    {0, 0, 170},
+	    {170, 0, 170},
+	    {0, 170, 170},
+	    {170, 170, 170},
+	    {85, 85, 85},
+	    {255, 85, 85},
+	    {85, 255, 85},
+	    {255, 255, 85},
+	    {85, 85, 255},
+	    {255, 85, 255},
+	    {85, 255, 255},
+	    {255, 255, 255},
 	};
 	const struct boot_framebuffer *fb = &screen.fb;
 
@@ -95,8 +109,8 @@ make_palette(void)
 		screen.palette[16 + i] = pixel_of(fb, (uint8_t)(i / 36 * 51),
 		    (uint8_t)(i / 6 % 6 * 51), (uint8_t)(i % 6 * 51));
 	for (unsigned i = 0; i < 24; i++)
-		screen.palette[232 + i] =
-		    pixel_of(fb, (uint8_t)(8 + i * 10), (uint8_t)(8 + i * 10), (uint8_t)(8 + i * 10));
+		screen.palette[232 + i] = pixel_of(fb, (uint8_t)(8 + i * 10),
+		    (uint8_t)(8 + i * 10), (uint8_t)(8 + i * 10));
 }
 
 static const uint8_t *
@@ -167,7 +181,8 @@ take_row(unsigned r)
 	if (!screen.is_dirty[r])
 		return false;
 	screen.is_dirty[r] = false;
-	memcpy(screen.row, vt_row(&screen.vt, r), screen.vt.cols * sizeof(struct vt_cell));
+	memcpy(
+	    screen.row, vt_row(&screen.vt, r), screen.vt.cols * sizeof(struct vt_cell));
 	if (c->row == r && screen.vt.is_cursor_visible) {
 		struct vt_cell *cell = &screen.row[c->col];
 		uint8_t fg = cell->fg;
@@ -239,7 +254,8 @@ draw_thread(void *arg)
 	screen.log_waiter.thread = current_thread();
 	wait_queue_add(&log_readers, &screen.log_waiter);
 	for (;;) {
-		(void)wait_event(&screen.wait, take_changes(), WAIT_UNINTERRUPTIBLE, NO_TIMEOUT);
+		(void)wait_event(
+		    &screen.wait, take_changes(), WAIT_UNINTERRUPTIBLE, NO_TIMEOUT);
 		type_reply();
 		draw_changes();
 	}
@@ -310,7 +326,7 @@ vt_reply(struct vt *vt, const char *text, size_t n)
 
 /* ---- Bring-up ------------------------------------------------------------------------- */
 
-static const struct tty_ops screen_ops = { .room = screen_room, .write = screen_write };
+static const struct tty_ops screen_ops = {.room = screen_room, .write = screen_write};
 
 static bool
 is_usable(const struct boot_framebuffer *fb)
@@ -318,8 +334,10 @@ is_usable(const struct boot_framebuffer *fb)
 	unsigned bytes = fb->bits_per_pixel / 8;
 
 	return fb->format == BOOT_FB_RGB && fb->width >= 20 * FONT_WIDTH &&
-	    fb->height >= 4 * FONT_HEIGHT && (bytes == 2 || bytes == 3 || bytes == 4) &&
-	    fb->pitch >= fb->width * bytes && fb->size >= (uint64_t)fb->pitch * fb->height;
+	       fb->height >= 4 * FONT_HEIGHT &&
+	       (bytes == 2 || bytes == 3 || bytes == 4) &&
+	       fb->pitch >= fb->width * bytes &&
+	       fb->size >= (uint64_t)fb->pitch * fb->height;
 }
 
 static bool
@@ -334,15 +352,17 @@ get_memory(unsigned rows, unsigned cols)
 	screen.drawn = screen.cells + cells;
 	/* Nothing is known of the screen: no cell compares equal, all are drawn. */
 	for (size_t i = 0; i < cells; i++)
-		screen.drawn[i] = (struct vt_cell) { .code = 0xffff };
+		screen.drawn[i] = (struct vt_cell){.code = 0xffff};
 	return true;
 }
 
 static enum err
 make_tty(void)
 {
-	struct winsize size = { .rows = (uint16_t)screen.vt.rows, .cols = (uint16_t)screen.vt.cols,
-		.xpixels = (uint16_t)screen.fb.width, .ypixels = (uint16_t)screen.fb.height };
+	struct winsize size = {.rows = (uint16_t)screen.vt.rows,
+	    .cols = (uint16_t)screen.vt.cols,
+	    .xpixels = (uint16_t)screen.fb.width,
+	    .ypixels = (uint16_t)screen.fb.height};
 	enum err err;
 
 	screen.tty.name = "tty1";
@@ -379,7 +399,7 @@ fbcon_init(const struct boot_framebuffer *fb)
 	screen.vt.reply = vt_reply;
 	if (make_tty() != OK)
 		log_err("no /dev/tty1");
-	screen.console = (struct console) { .name = "tty0", .write = console_write };
+	screen.console = (struct console){.name = "tty0", .write = console_write};
 	log_info("%ux%u, %u bits, %u columns of %u lines", fb->width, fb->height,
 	    fb->bits_per_pixel, cols, rows);
 	console_offer(&screen.console, &screen.tty);

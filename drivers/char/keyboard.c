@@ -35,7 +35,12 @@ enum controller_command {
 
 enum { CONFIG_KBD_IRQ = 0x01, CONFIG_MOUSE_IRQ = 0x02, CONFIG_TRANSLATE = 0x40 };
 
-enum keyboard_command { KBD_SET_LEDS = 0xed, KBD_ENABLE = 0xf4, KBD_ACK = 0xfa, KBD_RESEND = 0xfe };
+enum keyboard_command {
+	KBD_SET_LEDS = 0xed,
+	KBD_ENABLE = 0xf4,
+	KBD_ACK = 0xfa,
+	KBD_RESEND = 0xfe
+};
 
 enum { MAX_BYTES = 16 }; /* of one interrupt */
 
@@ -66,7 +71,8 @@ receive(uint8_t *v)
 static void
 drain(void)
 {
-	for (unsigned i = 0; i < MAX_BYTES && (port_in8(PORT_STATUS) & STATUS_OUT_FULL); i++)
+	for (unsigned i = 0; i < MAX_BYTES && (port_in8(PORT_STATUS) & STATUS_OUT_FULL);
+	     i++)
 		(void)port_in8(PORT_DATA);
 }
 
@@ -86,17 +92,13 @@ static void
 act(enum keymap_action action)
 {
 	switch (action) {
-	case KEY_TEXT:
-		tty_input(target, (const uint8_t *)keymap.text, keymap.len);
-		break;
+	case KEY_TEXT: tty_input(target, (const uint8_t *)keymap.text, keymap.len); break;
 	case KEY_LEDS:
 		port_out8(PORT_DATA, KBD_SET_LEDS);
 		if (poll_until(!(port_in8(PORT_STATUS) & STATUS_IN_FULL), NSEC_PER_MSEC))
 			port_out8(PORT_DATA, keymap.leds);
 		break;
-	case KEY_REBOOT:
-		ctrl_alt_del();
-		break;
+	case KEY_REBOOT: ctrl_alt_del(); break;
 	case KEY_NOTHING: break;
 	}
 }
@@ -125,7 +127,8 @@ set_up_controller(void)
 {
 	uint8_t v;
 
-	if (!send(PORT_COMMAND, CMD_DISABLE_KEYBOARD) || !send(PORT_COMMAND, CMD_DISABLE_MOUSE))
+	if (!send(PORT_COMMAND, CMD_DISABLE_KEYBOARD) ||
+	    !send(PORT_COMMAND, CMD_DISABLE_MOUSE))
 		return false;
 	drain();
 	if (!send(PORT_COMMAND, CMD_SELF_TEST) || !receive(&v) || v != 0x55)
@@ -145,7 +148,8 @@ keyboard_init(struct tty *tty)
 
 	if (!tty)
 		return; /* no screen: no one to type to, and that has been said */
-	if (!platform.has_i8042 || port_in8(PORT_STATUS) == 0xff || !set_up_controller()) {
+	if (!platform.has_i8042 || port_in8(PORT_STATUS) == 0xff ||
+	    !set_up_controller()) {
 		log_notice("no 8042 controller");
 		return;
 	}

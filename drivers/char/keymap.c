@@ -38,34 +38,57 @@ enum held_keys {
 	HELD_ALT = HELD_LALT | HELD_RALT,
 };
 
-static const char plain[] = "\0\033"
-			    "1234567890-=\x7f\tqwertyuiop[]\r\0asdfghjkl;'`\0\\zxcvbnm,./\0*\0 ";
-static const char shifted[] = "\0\033"
-			      "!@#$%^&*()_+\x7f\tQWERTYUIOP{}\r\0ASDFGHJKL:\"~\0|ZXCVBNM<>?\0*\0 ";
+static const char plain[] =
+    "\0\033"
+    "1234567890-=\x7f\tqwertyuiop[]\r\0asdfghjkl;'`\0\\zxcvbnm,./\0*\0 ";
+static const char shifted[] =
+    "\0\033"
+    "!@#$%^&*()_+\x7f\tQWERTYUIOP{}\r\0ASDFGHJKL:\"~\0|ZXCVBNM<>?\0*\0 ";
 
 /* Keypad 0x47..0x53 with Num Lock. */
 static const char keypad[] = "789-456+1230.";
 
 /* The same codes as cursor keys. */
 static const char *const cursor_keys[] = {
-	"\033[1~", "\033[A", "\033[5~", NULL, "\033[D", "\033[G", "\033[C", NULL, "\033[4~",
-	"\033[B", "\033[6~", "\033[2~", "\033[3~",
+    "\033[1~",
+    "\033[A",
+    "\033[5~",
+    NULL,
+    "\033[D",
+    "\033[G",
+    "\033[C",
+    NULL,
+    "\033[4~",
+    "\033[B",
+    "\033[6~",
+    "\033[2~",
+    "\033[3~",
 };
 
 static const struct {
 	uint8_t code;
 	const char *text;
 } function_keys[] = {
-	{ 0x3b, "\033[[A" }, { 0x3c, "\033[[B" }, { 0x3d, "\033[[C" }, { 0x3e, "\033[[D" },
-	{ 0x3f, "\033[[E" }, { 0x40, "\033[17~" }, { 0x41, "\033[18~" }, { 0x42, "\033[19~" },
-	{ 0x43, "\033[20~" }, { 0x44, "\033[21~" }, { 0x57, "\033[23~" }, { 0x58, "\033[24~" },
+    {0x3b, "\033[[A"},
+    {0x3c, "\033[[B"},
+    {0x3d, "\033[[C"},
+    {0x3e, "\033[[D"},
+    {0x3f, "\033[[E"},
+    {0x40, "\033[17~"},
+    {0x41, "\033[18~"},
+    {0x42, "\033[19~"},
+    {0x43, "\033[20~"},
+    {0x44, "\033[21~"},
+    {0x57, "\033[23~"},
+    {0x58, "\033[24~"},
 };
 
 static uint32_t
 modifier_of(uint8_t code, bool is_extended)
 {
 	switch (code) {
-	case SCAN_LSHIFT: return is_extended ? 0 : HELD_LSHIFT; /* 0xe0 0x2a is a fake shift */
+	case SCAN_LSHIFT:
+		return is_extended ? 0 : HELD_LSHIFT; /* 0xe0 0x2a is a fake shift */
 	case SCAN_RSHIFT: return is_extended ? 0 : HELD_RSHIFT;
 	case SCAN_CTRL: return is_extended ? HELD_RCTRL : HELD_LCTRL;
 	case SCAN_ALT: return is_extended ? HELD_RALT : HELD_LALT;
@@ -76,9 +99,10 @@ modifier_of(uint8_t code, bool is_extended)
 static uint8_t
 led_of(uint8_t code)
 {
-	return code == SCAN_CAPS ? LED_CAPS : code == SCAN_NUM ? LED_NUM
-	    : code == SCAN_SCROLL			       ? LED_SCROLL
-							       : 0;
+	return code == SCAN_CAPS     ? LED_CAPS
+	       : code == SCAN_NUM    ? LED_NUM
+	       : code == SCAN_SCROLL ? LED_SCROLL
+	                             : 0;
 }
 
 static enum keymap_action

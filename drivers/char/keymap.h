@@ -15,14 +15,18 @@ enum keymap_action {
 	KEY_REBOOT, /* Ctrl-Alt-Del */
 };
 
-enum keymap_leds { LED_SCROLL = 1, LED_NUM = 2, LED_CAPS = 4 }; /* as command 0xed wants them */
+enum keymap_leds {
+	LED_SCROLL = 1,
+	LED_NUM = 2,
+	LED_CAPS = 4
+}; /* as command 0xed wants them */
 
 struct keymap {
-	bool is_extended;     /* 0xe0 came before */
-	unsigned skip;	      /* bytes left of a Pause sequence (0xe1) */
-	uint32_t held;	      /* modifier keys that are down */
+	bool is_extended; /* 0xe0 came before */
+	unsigned skip;    /* bytes left of a Pause sequence (0xe1) */
+	uint32_t held;    /* modifier keys that are down */
 	uint8_t leds;
-	bool has_app_keys;    /* DECCKM: cursor keys send ESC O */
+	bool has_app_keys; /* DECCKM: cursor keys send ESC O */
 	char text[KEYMAP_TEXT_MAX];
 	unsigned len;
 };

@@ -53,9 +53,19 @@ void
 ldisc_init(struct ldisc *l, const struct ldisc_ops *ops)
 {
 	static const uint8_t cc[NCCS] = {
-		[VINTR] = 3, [VQUIT] = 28, [VERASE] = DEL, [VKILL] = 21, [VEOF] = 4, [VMIN] = 1,
-		[VSTART] = 17, [VSTOP] = 19, [VSUSP] = 26, [VREPRINT] = 18, [VDISCARD] = 15,
-		[VWERASE] = 23, [VLNEXT] = 22,
+	    [VINTR] = 3,
+	    [VQUIT] = 28,
+	    [VERASE] = DEL,
+	    [VKILL] = 21,
+	    [VEOF] = 4,
+	    [VMIN] = 1,
+	    [VSTART] = 17,
+	    [VSTOP] = 19,
+	    [VSUSP] = 26,
+	    [VREPRINT] = 18,
+	    [VDISCARD] = 15,
+	    [VWERASE] = 23,
+	    [VLNEXT] = 22,
 	};
 
 	memset(l, 0, sizeof(*l));
@@ -110,8 +120,7 @@ ldisc_output(struct ldisc *l, uint8_t c, char *out)
 		}
 		l->column = 0;
 		return 1;
-	case '\t':
-		return put_tab(l, out);
+	case '\t': return put_tab(l, out);
 	case '\b':
 		if (l->column > 0)
 			l->column--;
@@ -200,7 +209,7 @@ erase_char(struct ldisc *l)
 	do
 		l->head--;
 	while (has_input(l, IUTF8) && l->head != l->canon_head &&
-	    (char_at(l, l->head) & 0xc0) == 0x80);
+	       (char_at(l, l->head) & 0xc0) == 0x80);
 	if (!has_local(l, ECHO))
 		return;
 	if (!has_local(l, ECHOE)) {
@@ -215,8 +224,8 @@ erase_char(struct ldisc *l)
 static bool
 is_word_char(uint8_t c)
 {
-	return (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z') || c == '_' ||
-	    c >= 0x80;
+	return (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z') ||
+	       c == '_' || c >= 0x80;
 }
 
 static void
@@ -358,9 +367,10 @@ signal_of(const struct ldisc *l, uint8_t c)
 {
 	if (!has_local(l, ISIG))
 		return 0;
-	return is_cc(l, VINTR, c) ? SIGINT : is_cc(l, VQUIT, c) ? SIGQUIT
-	    : is_cc(l, VSUSP, c)				? SIGTSTP
-								: 0;
+	return is_cc(l, VINTR, c)   ? SIGINT
+	       : is_cc(l, VQUIT, c) ? SIGQUIT
+	       : is_cc(l, VSUSP, c) ? SIGTSTP
+	                            : 0;
 }
 
 /* ^S and ^Q. True: c was one of them, and is gone. */
@@ -369,7 +379,8 @@ flow_control(struct ldisc *l, uint8_t c)
 {
 	if (!has_input(l, IXON))
 		return false;
-	if (is_cc(l, VSTART, c) || (l->is_stopped && has_input(l, IXANY) && !is_cc(l, VSTOP, c))) {
+	if (is_cc(l, VSTART, c) ||
+	    (l->is_stopped && has_input(l, IXANY) && !is_cc(l, VSTOP, c))) {
 		l->is_stopped = false;
 		l->ops->set_stopped(l, false);
 		return is_cc(l, VSTART, c);
@@ -419,7 +430,8 @@ ldisc_input(struct ldisc *l, uint8_t c)
 		return true;
 	if (is_cc(l, VEOF, c))
 		return take_eof(l);
-	if (c == '\n' || is_cc(l, VEOL, c) || (has_local(l, IEXTEN) && is_cc(l, VEOL2, c)))
+	if (c == '\n' || is_cc(l, VEOL, c) ||
+	    (has_local(l, IEXTEN) && is_cc(l, VEOL2, c)))
 		return take_line_end(l, c);
 	return take_plain(l, c);
 }

@@ -25,14 +25,17 @@ struct ldisc {
 	struct termios tio;
 	const struct ldisc_ops *ops;
 	uint8_t buf[LDISC_BUFFER]; /* ring of [tail, head) */
-	uint64_t line_end[LDISC_BUFFER / 64]; /* bit set: the character there ends a line */
-	uint64_t is_eof[LDISC_BUFFER / 64];   /* and is an end of file, not given to readers */
-	uint32_t tail, canon_head, head;      /* counts; canon_head: after the last whole line */
-	uint32_t num_lines;		      /* whole lines in [tail, canon_head) */
-	uint32_t column;		      /* of the cursor, for tabs and erasing them */
-	uint32_t line_column;		      /* where the line being typed began */
-	bool is_literal;		      /* ^V was typed: the next character is plain */
-	bool is_stopped;		      /* output, by ^S */
+	uint64_t
+	    line_end[LDISC_BUFFER / 64]; /* bit set: the character there ends a line */
+	uint64_t
+	    is_eof[LDISC_BUFFER / 64]; /* and is an end of file, not given to readers */
+	uint32_t tail, canon_head,
+	    head;             /* counts; canon_head: after the last whole line */
+	uint32_t num_lines;   /* whole lines in [tail, canon_head) */
+	uint32_t column;      /* of the cursor, for tabs and erasing them */
+	uint32_t line_column; /* where the line being typed began */
+	bool is_literal;      /* ^V was typed: the next character is plain */
+	bool is_stopped;      /* output, by ^S */
 };
 
 /* Linux's defaults for a new terminal: canonical, echoing, 38400 baud. */

@@ -61,17 +61,17 @@ enum {
 };
 
 struct uart {
-	uint16_t port;		/* [I] 0: by mmio, or not there */
-	volatile void *mmio;	/* [I] */
-	uint8_t isa_irq;	/* [I] */
-	uint32_t gsi;		/* [I] when has_gsi */
+	uint16_t port;          /* [I] 0: by mmio, or not there */
+	volatile void *mmio;    /* [I] */
+	uint8_t isa_irq;        /* [I] */
+	uint32_t gsi;           /* [I] when has_gsi */
 	bool has_gsi, is_found; /* [I] */
 	struct console console;
 	struct tty tty;
 	struct irq *irq;
 	struct power_hook power_hook;
-	uint8_t ier;		     /* [tty.lock] */
-	uint32_t tx_head, tx_tail;   /* [tty.lock] counts */
+	uint8_t ier;               /* [tty.lock] */
+	uint32_t tx_head, tx_tail; /* [tty.lock] counts */
 	char tx[TX_RING];
 };
 
@@ -80,9 +80,9 @@ enum { NUM_UARTS = 3, SPCR_UART = 2 };
 static void console_write(struct console *, const char *text, size_t len);
 
 static struct uart uarts[NUM_UARTS] = {
-	{ .port = COM1, .isa_irq = 4, .console = { .name = "ttyS0", .write = console_write } },
-	{ .port = COM2, .isa_irq = 3, .console = { .name = "ttyS1", .write = console_write } },
-	{ .console = { .name = "ttyS2", .write = console_write } },
+    {.port = COM1, .isa_irq = 4, .console = {.name = "ttyS0", .write = console_write}},
+    {.port = COM2, .isa_irq = 3, .console = {.name = "ttyS1", .write = console_write}},
+    {.console = {.name = "ttyS2", .write = console_write}},
 };
 
 static uint8_t
@@ -253,11 +253,11 @@ uart_set_termios(struct tty *tty)
 }
 
 static const struct tty_ops uart_ops = {
-	.room = uart_room,
-	.write = uart_write,
-	.pending = uart_pending,
-	.flush_output = uart_flush,
-	.set_termios = uart_set_termios,
+    .room = uart_room,
+    .write = uart_write,
+    .pending = uart_pending,
+    .flush_output = uart_flush,
+    .set_termios = uart_set_termios,
 };
 
 /* ---- Interrupts ----------------------------------------------------------------------- */
@@ -368,7 +368,8 @@ find_spcr_port(struct uart *u)
 
 	if (s->base.address == 0 || s->interface > 1)
 		return;
-	if (s->base.space == SPACE_IO && s->base.address != COM1 && s->base.address != COM2)
+	if (s->base.space == SPACE_IO && s->base.address != COM1 &&
+	    s->base.address != COM2)
 		u->port = (uint16_t)s->base.address;
 	else if (s->base.space == SPACE_MEMORY)
 		u->mmio = ioremap(s->base.address, 8, CACHE_UC);

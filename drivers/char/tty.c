@@ -55,9 +55,9 @@ ldisc_set_stopped(struct ldisc *l, bool is_stopped)
 }
 
 static const struct ldisc_ops ldisc_ops = {
-	.echo = ldisc_echo,
-	.signal = ldisc_signal,
-	.set_stopped = ldisc_set_stopped,
+    .echo = ldisc_echo,
+    .signal = ldisc_signal,
+    .set_stopped = ldisc_set_stopped,
 };
 
 /* ---- Called by drivers --------------------------------------------------------------- */
@@ -67,7 +67,8 @@ tty_send_signals(uint32_t pgid, uint32_t signals)
 {
 	for (; signals; signals &= signals - 1)
 		if (pgid)
-			(void)signal_send_pgroup(pgid, (int)bit_first(signals), NULL); /* may be gone */
+			(void)signal_send_pgroup(
+			    pgid, (int)bit_first(signals), NULL); /* may be gone */
 }
 
 void
@@ -269,7 +270,8 @@ write_piece(struct file *f, struct tty *tty, const char *text, size_t n, size_t 
 				return ERR_AGAIN;
 			continue;
 		}
-		err = wait_event(&tty->writers, has_room(tty), WAIT_INTERRUPTIBLE, NO_TIMEOUT);
+		err = wait_event(
+		    &tty->writers, has_room(tty), WAIT_INTERRUPTIBLE, NO_TIMEOUT);
 		if (err != OK)
 			return err;
 	}
@@ -297,7 +299,8 @@ write_all(struct file *f, struct tty *tty, struct uio *uio)
 }
 
 static ssize_t
-tty_write(struct file *f, struct uio *uio, loff_t *pos) NO_THREAD_SAFETY_ANALYSIS /* conditional lock */
+tty_write(struct file *f, struct uio *uio,
+    loff_t *pos) NO_THREAD_SAFETY_ANALYSIS /* conditional lock */
 {
 	struct tty *tty = f->private;
 	bool has_tostop;
@@ -338,7 +341,8 @@ tty_poll(struct file *f, struct poll_table *pt)
 	poll_wait(f, &tty->readers, pt);
 	poll_wait(f, &tty->writers, pt);
 	spin_lock(&tty->lock);
-	if (ldisc_is_readable(&tty->ldisc, tty->ldisc.tio.cc[VTIME] ? 1 : tty->ldisc.tio.cc[VMIN]))
+	if (ldisc_is_readable(
+	        &tty->ldisc, tty->ldisc.tio.cc[VTIME] ? 1 : tty->ldisc.tio.cc[VMIN]))
 		ready |= POLLIN | POLLRDNORM;
 	if (!tty->ldisc.is_stopped && tty->ops->room(tty) >= LDISC_EXPANSION)
 		ready |= POLLOUT | POLLWRNORM;
@@ -385,8 +389,10 @@ open_tty(struct file *f)
 	spin_unlock(&tty->lock);
 	if (is_refused)
 		return ERR_BUSY;
-	if (!(f->flags & O_NOCTTY) && session_current_is_leader() && !session_current_tty())
-		(void)tty_become_controlling(tty, false); /* another session's: open all the same */
+	if (!(f->flags & O_NOCTTY) && session_current_is_leader() &&
+	    !session_current_tty())
+		(void)tty_become_controlling(
+		    tty, false); /* another session's: open all the same */
 	return OK;
 }
 
@@ -402,12 +408,12 @@ release_tty(struct file *f)
 }
 
 static const struct file_ops tty_file_ops = {
-	.open = open_tty,
-	.read = tty_read,
-	.write = tty_write,
-	.poll = tty_poll,
-	.ioctl = tty_ioctl,
-	.release = release_tty,
+    .open = open_tty,
+    .read = tty_read,
+    .write = tty_write,
+    .poll = tty_poll,
+    .ioctl = tty_ioctl,
+    .release = release_tty,
 };
 
 /* Points the file at `tty` as if its own node had been opened, without taking control of it. */
@@ -436,8 +442,8 @@ open_console(struct file *f)
 	return open_as(f, console_tty);
 }
 
-static const struct file_ops current_ops = { .open = open_current };
-static const struct file_ops console_ops = { .open = open_console };
+static const struct file_ops current_ops = {.open = open_current};
+static const struct file_ops console_ops = {.open = open_console};
 
 /* The leader of the session has exited: the terminal is free, its foreground group is told. */
 static void
@@ -480,6 +486,7 @@ void
 tty_init(void)
 {
 	session_leader_exited = leader_exited;
-	(void)dev_register_char("tty", 0666, DEV_MAJOR_TTYAUX, 0, &current_ops, NULL); /* first */
+	(void)dev_register_char(
+	    "tty", 0666, DEV_MAJOR_TTYAUX, 0, &current_ops, NULL); /* first */
 	(void)dev_register_char("console", 0600, DEV_MAJOR_TTYAUX, 1, &console_ops, NULL);
 }

@@ -15,26 +15,26 @@
 struct tty;
 
 struct tty_ops {
-	size_t (*room)(struct tty *);			      /* bytes write would take now */
-	void (*write)(struct tty *, const char *, size_t n);  /* n <= room */
-	size_t (*pending)(struct tty *);		      /* bytes taken, not sent; NULL: 0 */
-	void (*flush_output)(struct tty *);		      /* forgets them; NULL */
-	void (*set_termios)(struct tty *);		      /* speed changed; NULL */
+	size_t (*room)(struct tty *); /* bytes write would take now */
+	void (*write)(struct tty *, const char *, size_t n); /* n <= room */
+	size_t (*pending)(struct tty *);    /* bytes taken, not sent; NULL: 0 */
+	void (*flush_output)(struct tty *); /* forgets them; NULL */
+	void (*set_termios)(struct tty *);  /* speed changed; NULL */
 };
 
 struct tty {
-	const char *name;	      /* [I] "ttyS0" */
-	const struct tty_ops *ops;    /* [I] */
-	void *driver;		      /* [I] */
-	struct mutex write_lock;      /* one write at a time, so each comes out whole */
+	const char *name;          /* [I] "ttyS0" */
+	const struct tty_ops *ops; /* [I] */
+	void *driver;              /* [I] */
+	struct mutex write_lock;   /* one write at a time, so each comes out whole */
 	struct spinlock lock;
-	struct ldisc ldisc;	      /* [lock] */
-	struct winsize winsize;	      /* [lock] */
-	uint32_t signals;	      /* [lock] typed signals to send once the lock is free */
-	uint32_t sid;		      /* [lock] session it controls, 0: none */
-	uint32_t fg_pgid;	      /* [lock] foreground process group */
-	bool is_exclusive;	      /* [lock] TIOCEXCL */
-	uint32_t opens;		      /* [lock] */
+	struct ldisc ldisc;     /* [lock] */
+	struct winsize winsize; /* [lock] */
+	uint32_t signals;       /* [lock] typed signals to send once the lock is free */
+	uint32_t sid;           /* [lock] session it controls, 0: none */
+	uint32_t fg_pgid;       /* [lock] foreground process group */
+	bool is_exclusive;      /* [lock] TIOCEXCL */
+	uint32_t opens;         /* [lock] */
 	struct wait_queue readers, writers;
 };
 
@@ -42,7 +42,8 @@ struct tty {
 enum err tty_register(struct tty *, unsigned major, unsigned minor);
 
 /* One more node for a registered terminal. */
-enum err tty_register_alias(struct tty *, const char *name, unsigned major, unsigned minor);
+enum err tty_register_alias(
+    struct tty *, const char *name, unsigned major, unsigned minor);
 
 /* Characters came in. Any context with no spinlock held. */
 void tty_input(struct tty *, const uint8_t *text, size_t n);

@@ -15,8 +15,16 @@
 static const struct {
 	uint32_t code, baud;
 } speeds[] = {
-	{ 07, 300 }, { 011, 1200 }, { 013, 2400 }, { 014, 4800 }, { 015, 9600 }, { 016, 19200 },
-	{ 017, 38400 }, { 010001, 57600 }, { 010002, 115200 }, { 010003, 230400 },
+    {07, 300},
+    {011, 1200},
+    {013, 2400},
+    {014, 4800},
+    {015, 9600},
+    {016, 19200},
+    {017, 38400},
+    {010001, 57600},
+    {010002, 115200},
+    {010003, 230400},
 };
 
 enum { CBAUD = 010017, BOTHER = 010000 };
@@ -216,9 +224,9 @@ count(struct tty *tty, uintptr_t arg, bool is_input)
 	uint32_t n;
 
 	spin_lock(&tty->lock);
-	n = is_input		 ? (uint32_t)ldisc_available(&tty->ldisc)
+	n = is_input            ? (uint32_t)ldisc_available(&tty->ldisc)
 	    : tty->ops->pending ? (uint32_t)tty->ops->pending(tty)
-				 : 0;
+	                        : 0;
 	spin_unlock(&tty->lock);
 	return put_user(n, (uint32_t USER *)arg);
 }
@@ -262,7 +270,8 @@ static long
 job_control(struct tty *tty, unsigned cmd, uintptr_t arg)
 {
 	switch (cmd) {
-	case TIOCSCTTY: return tty_become_controlling(tty, arg == 1 && capable(CAP_SYS_ADMIN));
+	case TIOCSCTTY:
+		return tty_become_controlling(tty, arg == 1 && capable(CAP_SYS_ADMIN));
 	case TIOCNOTTY: return give_up(tty);
 	case TIOCGPGRP: return get_foreground(tty, arg);
 	case TIOCSPGRP: return set_foreground(tty, arg);

@@ -36,10 +36,10 @@ make_cell(const struct vt *vt, uint16_t code)
 
 	if (a->is_bold && fg < 8)
 		fg += 8;
-	return (struct vt_cell) {
-		.code = code,
-		.fg = a->is_reverse ? bg : fg,
-		.bg = a->is_reverse ? fg : bg,
+	return (struct vt_cell){
+	    .code = code,
+	    .fg = a->is_reverse ? bg : fg,
+	    .bg = a->is_reverse ? fg : bg,
 	};
 }
 
@@ -47,7 +47,7 @@ make_cell(const struct vt *vt, uint16_t code)
 static void
 clear_cells(struct vt *vt, unsigned row, unsigned from, unsigned to)
 {
-	struct vt_cell blank = { .code = 0, .fg = DEFAULT_FG, .bg = vt->cursor.attr.bg };
+	struct vt_cell blank = {.code = 0, .fg = DEFAULT_FG, .bg = vt->cursor.attr.bg};
 	struct vt_cell *cells = vt_row(vt, row);
 
 	for (unsigned c = from; c < to; c++)
@@ -166,7 +166,7 @@ tab(struct vt *vt)
 static void
 reset(struct vt *vt)
 {
-	vt->cursor = (struct vt_cursor) { .attr = { .fg = DEFAULT_FG, .bg = DEFAULT_BG } };
+	vt->cursor = (struct vt_cursor){.attr = {.fg = DEFAULT_FG, .bg = DEFAULT_BG}};
 	vt->saved = vt->cursor;
 	vt->top = 0;
 	vt->bottom = vt->rows;
@@ -180,7 +180,8 @@ reset(struct vt *vt)
 }
 
 void
-vt_init(struct vt *vt, unsigned rows, unsigned cols, struct vt_cell *cells, bool *is_dirty)
+vt_init(
+    struct vt *vt, unsigned rows, unsigned cols, struct vt_cell *cells, bool *is_dirty)
 {
 	memset(vt, 0, sizeof(*vt));
 	vt->rows = rows;
@@ -194,9 +195,37 @@ vt_init(struct vt *vt, unsigned rows, unsigned cols, struct vt_cell *cells, bool
 
 /* DEC special graphics, 0x60..0x7e (VT100 User Guide, table 3-9). */
 static const uint16_t line_drawing[] = {
-	0x25c6, 0x2592, 0x2409, 0x240c, 0x240d, 0x240a, 0x00b0, 0x00b1, 0x2424, 0x240b, 0x2518,
-	0x2510, 0x250c, 0x2514, 0x253c, 0x23ba, 0x23bb, 0x2500, 0x23bc, 0x23bd, 0x251c, 0x2524,
-	0x2534, 0x252c, 0x2502, 0x2264, 0x2265, 0x03c0, 0x2260, 0x00a3, 0x00b7,
+    0x25c6,
+    0x2592,
+    0x2409,
+    0x240c,
+    0x240d,
+    0x240a,
+    0x00b0,
+    0x00b1,
+    0x2424,
+    0x240b,
+    0x2518,
+    0x2510,
+    0x250c,
+    0x2514,
+    0x253c,
+    0x23ba,
+    0x23bb,
+    0x2500,
+    0x23bc,
+    0x23bd,
+    0x251c,
+    0x2524,
+    0x2534,
+    0x252c,
+    0x2502,
+    0x2264,
+    0x2265,
+    0x03c0,
+    0x2260,
+    0x00a3,
+    0x00b7,
 };
 
 static void
@@ -204,7 +233,8 @@ put_char(struct vt *vt, uint32_t code)
 {
 	struct vt_cell *row;
 
-	if (vt->cursor.has_graphics && code >= 0x60 && code < 0x60 + ARRAY_SIZE(line_drawing))
+	if (vt->cursor.has_graphics && code >= 0x60 &&
+	    code < 0x60 + ARRAY_SIZE(line_drawing))
 		code = line_drawing[code - 0x60];
 	if (code > 0xffff)
 		code = REPLACEMENT;
@@ -282,8 +312,8 @@ take_control(struct vt *vt, uint8_t c)
 static uint8_t
 cube_color(unsigned r, unsigned g, unsigned b)
 {
-	return (uint8_t)(16 + 36 * (MIN(r, 255u) * 5 / 255) + 6 * (MIN(g, 255u) * 5 / 255) +
-	    MIN(b, 255u) * 5 / 255);
+	return (uint8_t)(16 + 36 * (MIN(r, 255u) * 5 / 255) +
+	                 6 * (MIN(g, 255u) * 5 / 255) + MIN(b, 255u) * 5 / 255);
 }
 
 /* 38;5;N or 38;2;R;G;B from parameter i on; returns the last one used. */
@@ -295,7 +325,8 @@ extended_color(const struct vt *vt, unsigned i, uint8_t *color)
 		return i + 2;
 	}
 	if (i + 4 < vt->num_params && vt->params[i + 1] == 2) {
-		*color = cube_color(vt->params[i + 2], vt->params[i + 3], vt->params[i + 4]);
+		*color =
+		    cube_color(vt->params[i + 2], vt->params[i + 3], vt->params[i + 4]);
 		return i + 4;
 	}
 	return vt->num_params;
@@ -305,7 +336,7 @@ static void
 select_attribute(struct vt_attr *a, unsigned p)
 {
 	switch (p) {
-	case 0: *a = (struct vt_attr) { .fg = DEFAULT_FG, .bg = DEFAULT_BG }; break;
+	case 0: *a = (struct vt_attr){.fg = DEFAULT_FG, .bg = DEFAULT_BG}; break;
 	case 1: a->is_bold = true; break;
 	case 4: a->is_underlined = true; break;
 	case 7: a->is_reverse = true; break;
@@ -365,7 +396,8 @@ erase_line(struct vt *vt, unsigned how)
 {
 	unsigned col = vt->cursor.col;
 
-	clear_cells(vt, vt->cursor.row, how == 0 ? col : 0, how == 1 ? col + 1 : vt->cols);
+	clear_cells(
+	    vt, vt->cursor.row, how == 0 ? col : 0, how == 1 ? col + 1 : vt->cols);
 }
 
 /* Opens (or closes) n cells at the cursor, moving the rest of the line. */
@@ -381,7 +413,8 @@ shift_cells(struct vt *vt, unsigned n, bool is_insert)
 		memmove(row + col + n, row + col, left * sizeof(*row));
 	else
 		memmove(row + col, row + col + n, left * sizeof(*row));
-	clear_cells(vt, vt->cursor.row, is_insert ? col : col + left, is_insert ? col + n : vt->cols);
+	clear_cells(vt, vt->cursor.row, is_insert ? col : col + left,
+	    is_insert ? col + n : vt->cols);
 }
 
 static void
@@ -445,7 +478,8 @@ report(struct vt *vt, unsigned what)
 		n = scnprintf(text, sizeof(text), "\033[0n");
 	else if (what == 6)
 		n = scnprintf(text, sizeof(text), "\033[%u;%uR",
-		    vt->cursor.row + 1 - (vt->has_origin ? vt->top : 0), vt->cursor.col + 1);
+		    vt->cursor.row + 1 - (vt->has_origin ? vt->top : 0),
+		    vt->cursor.col + 1);
 	if (n > 0 && vt->reply)
 		vt->reply(vt, text, (size_t)n);
 }

@@ -10,7 +10,7 @@
 enum { VT_MAX_PARAMS = 16 };
 
 struct vt_cell {
-	uint16_t code; /* Unicode, 0 = blank */
+	uint16_t code;  /* Unicode, 0 = blank */
 	uint8_t fg, bg; /* palette indices, 0..255 */
 };
 
@@ -21,7 +21,8 @@ struct vt_attr {
 
 struct vt_cursor {
 	unsigned row, col;
-	bool is_wrapping; /* the last column was written: the next character starts a new line */
+	bool
+	    is_wrapping; /* the last column was written: the next character starts a new line */
 	struct vt_attr attr;
 	bool has_graphics; /* DEC line drawing is in G0 */
 };
@@ -29,8 +30,8 @@ struct vt_cursor {
 struct vt {
 	unsigned rows, cols;
 	struct vt_cell *cells; /* rows x cols, the caller's memory */
-	unsigned first;	       /* grid row of the screen's top line: the grid is a ring */
-	bool *is_dirty;	       /* by screen row: cells changed since the caller cleared it */
+	unsigned first;        /* grid row of the screen's top line: the grid is a ring */
+	bool *is_dirty; /* by screen row: cells changed since the caller cleared it */
 	struct vt_cursor cursor, saved;
 	unsigned top, bottom; /* scroll region, [top, bottom) */
 	bool is_cursor_visible, has_autowrap, is_inserting, has_origin, has_app_keys;
@@ -38,8 +39,17 @@ struct vt {
 
 	/* Decoding. */
 	enum vt_state {
-		VT_TEXT, VT_ESCAPE, VT_CSI, VT_CHARSET, VT_CHARSET_G1, VT_PERCENT, VT_HASH, VT_STRING,
-		VT_STRING_ESCAPE, VT_OSC_START, VT_PALETTE,
+		VT_TEXT,
+		VT_ESCAPE,
+		VT_CSI,
+		VT_CHARSET,
+		VT_CHARSET_G1,
+		VT_PERCENT,
+		VT_HASH,
+		VT_STRING,
+		VT_STRING_ESCAPE,
+		VT_OSC_START,
+		VT_PALETTE,
 	} state;
 	unsigned params[VT_MAX_PARAMS], num_params;
 	char csi_prefix;      /* '?', '>' … or 0 */
@@ -53,7 +63,8 @@ struct vt {
 };
 
 /* cells: rows * cols of them; is_dirty: rows. The screen is cleared. */
-void vt_init(struct vt *, unsigned rows, unsigned cols, struct vt_cell *cells, bool *is_dirty);
+void vt_init(
+    struct vt *, unsigned rows, unsigned cols, struct vt_cell *cells, bool *is_dirty);
 void vt_write(struct vt *, const char *text, size_t n);
 
 /* The cells of screen row `row`. */

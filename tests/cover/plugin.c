@@ -23,7 +23,8 @@ void qemu_plugin_register_vcpu_tb_trans_cb(
     uint64_t id, void (*fn)(uint64_t id, struct plugin_tb *tb));
 void qemu_plugin_register_vcpu_insn_exec_inline(
     struct plugin_insn *insn, int op, void *counter, uint64_t value);
-void qemu_plugin_register_atexit_cb(uint64_t id, void (*fn)(uint64_t id, void *), void *arg);
+void qemu_plugin_register_atexit_cb(
+    uint64_t id, void (*fn)(uint64_t id, void *), void *arg);
 size_t qemu_plugin_tb_n_insns(const struct plugin_tb *tb);
 struct plugin_insn *qemu_plugin_tb_get_insn(const struct plugin_tb *tb, size_t i);
 uint64_t qemu_plugin_insn_vaddr(const struct plugin_insn *insn);

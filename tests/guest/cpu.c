@@ -19,29 +19,84 @@ static void *far_away = (void *)0x8000000000000000; /* not canonical */
 
 /* ---- Exceptions ------------------------------------------------------------------------- */
 
-static void raise_de(void) { asm_("xor %%edx, %%edx; mov $1, %%eax; xor %%ecx, %%ecx; div %%ecx" ::: "eax", "ecx", "edx"); }
-static void raise_db(void) { asm_("pushfq; orq $0x100, (%%rsp); popfq; nop; nop" ::: "memory", "cc"); }
-static void raise_bp(void) { asm_("int3"); }
-static void raise_ud(void) { asm_("ud2"); }
-static void raise_gp_hlt(void) { asm_("hlt"); }
-static void raise_gp_address(void) { *(volatile char *)far_away = 1; }
-static void raise_gp_cr0(void) { asm_("mov %%cr0, %%rax" ::: "rax"); }
-static void raise_gp_io(void) { asm_("outb %%al, $0x80" ::: "rax"); }
-static void raise_gp_msr(void) { asm_("xor %%ecx, %%ecx; rdmsr" ::: "rax", "rcx", "rdx"); }
-static void raise_gp_selector(void) { asm_("mov %0, %%es" ::"r"(0x10)); }
-static void raise_pf_null(void) { (void)*(volatile char *)zero; }
-static void raise_pf_kernel(void) { (void)*(volatile char *)0xffffffff80200000; }
-static void raise_pf_text(void) { *(volatile char *)(uintptr_t)raise_de = 1; }
-static void raise_mf(void)
+static void
+raise_de(void)
+{
+	asm_("xor %%edx, %%edx; mov $1, %%eax; xor %%ecx, %%ecx; div %%ecx" ::
+	         : "eax", "ecx", "edx");
+}
+static void
+raise_db(void)
+{
+	asm_("pushfq; orq $0x100, (%%rsp); popfq; nop; nop" ::: "memory", "cc");
+}
+static void
+raise_bp(void)
+{
+	asm_("int3");
+}
+static void
+raise_ud(void)
+{
+	asm_("ud2");
+}
+static void
+raise_gp_hlt(void)
+{
+	asm_("hlt");
+}
+static void
+raise_gp_address(void)
+{
+	*(volatile char *)far_away = 1;
+}
+static void
+raise_gp_cr0(void)
+{
+	asm_("mov %%cr0, %%rax" ::: "rax");
+}
+static void
+raise_gp_io(void)
+{
+	asm_("outb %%al, $0x80" ::: "rax");
+}
+static void
+raise_gp_msr(void)
+{
+	asm_("xor %%ecx, %%ecx; rdmsr" ::: "rax", "rcx", "rdx");
+}
+static void
+raise_gp_selector(void)
+{
+	asm_("mov %0, %%es" ::"r"(0x10));
+}
+static void
+raise_pf_null(void)
+{
+	(void)*(volatile char *)zero;
+}
+static void
+raise_pf_kernel(void)
+{
+	(void)*(volatile char *)0xffffffff80200000;
+}
+static void
+raise_pf_text(void)
+{
+	*(volatile char *)(uintptr_t)raise_de = 1;
+}
+static void
+raise_mf(void)
 {
 	uint16_t unmasked = 0x37b;
 
 	asm_("fninit; fldcw %0; fldz; fld1; fdivp; fwait" ::"m"(unmasked));
 }
 
-static char on_data_page[64] = { (char)0xc3 };
+static char on_data_page[64] = {(char)0xc3};
 
-static void raise_pf_nx(void)
+static void
+raise_pf_nx(void)
 {
 	void (*volatile fn)(void) = (void (*)(void))(uintptr_t)on_data_page;
 
@@ -49,39 +104,76 @@ static void raise_pf_nx(void)
 	asm_("");
 }
 
-#define INT(n) static void raise_int_##n(void) { asm_("int $" #n); }
-INT(0) INT(1) INT(2) INT(4) INT(5) INT(6) INT(7) INT(8) INT(9) INT(10) INT(11) INT(12) INT(13)
-INT(14) INT(15) INT(16) INT(17) INT(18) INT(19) INT(20) INT(21) INT(22) INT(23) INT(24) INT(25)
-INT(26) INT(27) INT(28) INT(29) INT(30) INT(31) INT(32) INT(255)
+#define INT(n) \
+	static void raise_int_##n(void) \
+	{ \
+		asm_("int $" #n); \
+	}
+INT(0)
+INT(1) INT(2) INT(4) INT(5) INT(6) INT(7) INT(8) INT(9) INT(10) INT(11) INT(12) INT(13)
+    INT(14) INT(15) INT(16) INT(17) INT(18) INT(19) INT(20) INT(21) INT(22) INT(23)
+        INT(24) INT(25) INT(26) INT(27) INT(28) INT(29) INT(30) INT(31) INT(32) INT(255)
 
-static const struct {
+            static const struct {
 	const char *name;
 	void (*raise)(void);
 	int signo, code;
 	int has_address; /* of the instruction (1), of the data (2) */
 	uint64_t address;
 } cases[] = {
-#define CASE(fn, sig, ...) { #fn, fn, sig, __VA_ARGS__ }
-	CASE(raise_de, SIGFPE, FPE_INTDIV, 1, 0),
-	CASE(raise_db, SIGTRAP, TRAP_TRACE, 1, 0),
-	CASE(raise_bp, SIGTRAP, SI_KERNEL, 0, 0),
-	CASE(raise_ud, SIGILL, ILL_ILLOPN, 1, 0),
-	CASE(raise_gp_hlt, SIGSEGV, SI_KERNEL, 0, 0),
-	CASE(raise_gp_address, SIGSEGV, SI_KERNEL, 0, 0),
-	CASE(raise_gp_cr0, SIGSEGV, SI_KERNEL, 0, 0),
-	CASE(raise_gp_io, SIGSEGV, SI_KERNEL, 0, 0),
-	CASE(raise_gp_msr, SIGSEGV, SI_KERNEL, 0, 0),
-	CASE(raise_gp_selector, SIGSEGV, SI_KERNEL, 0, 0),
-	CASE(raise_pf_null, SIGSEGV, SEGV_MAPERR, 2, 0),
-	CASE(raise_pf_kernel, SIGSEGV, SEGV_MAPERR, 2, 0xffffffff80200000),
-	CASE(raise_pf_text, SIGSEGV, SEGV_ACCERR, 0, 0),
-	CASE(raise_pf_nx, SIGSEGV, SEGV_ACCERR, 0, 0),
-	CASE(raise_mf, SIGFPE, FPE_FLTDIV, 0, 0),
+#define CASE(fn, sig, ...) \
+	{ \
+#fn, fn, sig, __VA_ARGS__ \
+	}
+    CASE(raise_de, SIGFPE, FPE_INTDIV, 1, 0),
+    CASE(raise_db, SIGTRAP, TRAP_TRACE, 1, 0),
+    CASE(raise_bp, SIGTRAP, SI_KERNEL, 0, 0),
+    CASE(raise_ud, SIGILL, ILL_ILLOPN, 1, 0),
+    CASE(raise_gp_hlt, SIGSEGV, SI_KERNEL, 0, 0),
+    CASE(raise_gp_address, SIGSEGV, SI_KERNEL, 0, 0),
+    CASE(raise_gp_cr0, SIGSEGV, SI_KERNEL, 0, 0),
+    CASE(raise_gp_io, SIGSEGV, SI_KERNEL, 0, 0),
+    CASE(raise_gp_msr, SIGSEGV, SI_KERNEL, 0, 0),
+    CASE(raise_gp_selector, SIGSEGV, SI_KERNEL, 0, 0),
+    CASE(raise_pf_null, SIGSEGV, SEGV_MAPERR, 2, 0),
+    CASE(raise_pf_kernel, SIGSEGV, SEGV_MAPERR, 2, 0xffffffff80200000),
+    CASE(raise_pf_text, SIGSEGV, SEGV_ACCERR, 0, 0),
+    CASE(raise_pf_nx, SIGSEGV, SEGV_ACCERR, 0, 0),
+    CASE(raise_mf, SIGFPE, FPE_FLTDIV, 0, 0),
 #define GATE(n) CASE(raise_int_##n, SIGSEGV, SI_KERNEL, 0, 0)
-	GATE(0), GATE(1), GATE(2), GATE(4), GATE(5), GATE(6), GATE(7), GATE(8), GATE(9), GATE(10),
-	GATE(11), GATE(12), GATE(13), GATE(14), GATE(15), GATE(16), GATE(17), GATE(18), GATE(19),
-	GATE(20), GATE(21), GATE(22), GATE(23), GATE(24), GATE(25), GATE(26), GATE(27), GATE(28),
-	GATE(29), GATE(30), GATE(31), GATE(32), GATE(255),
+    GATE(0),
+    GATE(1),
+    GATE(2),
+    GATE(4),
+    GATE(5),
+    GATE(6),
+    GATE(7),
+    GATE(8),
+    GATE(9),
+    GATE(10),
+    GATE(11),
+    GATE(12),
+    GATE(13),
+    GATE(14),
+    GATE(15),
+    GATE(16),
+    GATE(17),
+    GATE(18),
+    GATE(19),
+    GATE(20),
+    GATE(21),
+    GATE(22),
+    GATE(23),
+    GATE(24),
+    GATE(25),
+    GATE(26),
+    GATE(27),
+    GATE(28),
+    GATE(29),
+    GATE(30),
+    GATE(31),
+    GATE(32),
+    GATE(255),
 };
 
 enum { NUM_CASES = sizeof(cases) / sizeof(cases[0]) };
@@ -109,8 +201,7 @@ static sigjmp_buf escape;
 static siginfo_t caught;
 static uint64_t caught_rip;
 
-static void
-catch(int signo, siginfo_t *info, void *context)
+static void catch (int signo, siginfo_t *info, void *context)
 {
 	caught = *info;
 	caught_rip = (uint64_t)((ucontext_t *)context)->uc_mcontext.gregs[REG_RIP];
@@ -120,7 +211,7 @@ catch(int signo, siginfo_t *info, void *context)
 static void
 handle(int signo, void (*fn)(int, siginfo_t *, void *), int flags)
 {
-	struct sigaction sa = { .sa_sigaction = fn, .sa_flags = SA_SIGINFO | flags };
+	struct sigaction sa = {.sa_sigaction = fn, .sa_flags = SA_SIGINFO | flags};
 
 	CHECK_EQ(sigaction(signo, &sa, NULL), 0);
 }
@@ -134,7 +225,8 @@ handlers_see_code_and_address(void)
 		if (!sigsetjmp(escape, 1))
 			cases[i].raise();
 		if (caught.si_signo != cases[i].signo || caught.si_code != cases[i].code)
-			printf("%s: signal %d, code %d\n", cases[i].name, caught.si_signo, caught.si_code);
+			printf("%s: signal %d, code %d\n", cases[i].name, caught.si_signo,
+			    caught.si_code);
 		CHECK_EQ(caught.si_signo, cases[i].signo);
 		CHECK_EQ(caught.si_code, cases[i].code);
 		if (cases[i].has_address == 1)
@@ -180,7 +272,8 @@ static void
 sigreturn_to_bad_addresses_kills(void)
 {
 	/* The last two: SYSRET and IRETQ must not fault in the kernel with these. */
-	static const uint64_t bad[] = { 0, 0xffffffff80200000, 0x8000000000000000, 0x800000000000 };
+	static const uint64_t bad[] = {
+	    0, 0xffffffff80200000, 0x8000000000000000, 0x800000000000};
 
 	for (unsigned i = 0; i < 4; i++) {
 		int status = status_with_bad(REG_RIP, bad[i]);
@@ -193,8 +286,8 @@ static void
 sigreturn_to_bad_segments_kills(void)
 {
 	/* CSGSFS: CS in the low word, SS in the high one. */
-	static const uint64_t bad[] = { 0x002b000000000010, 0x002b000000000078, 0x002b00000000002b,
-		0x0010000000000033 };
+	static const uint64_t bad[] = {0x002b000000000010, 0x002b000000000078,
+	    0x002b00000000002b, 0x0010000000000033};
 
 	for (unsigned i = 0; i < 4; i++) {
 		int status = status_with_bad(REG_CSGSFS, bad[i]);
@@ -221,21 +314,29 @@ system_calls_keep_registers(void)
 {
 	uint64_t bad = 0;
 
-	asm_("mov $0x1111, %%rbx; mov $0x2222, %%r12; mov $0x3333, %%r13; mov $0x4444, %%r14\n\t"
-	     "mov $0x5555, %%r15; mov $0x6666, %%r8; mov $0x7777, %%r9; mov $0x8888, %%r10\n\t"
-	     "mov $0x9999, %%rdx; mov $0xaaaa, %%rsi; mov $0xbbbb, %%rdi; mov $39, %%eax\n\t"
+	asm_("mov $0x1111, %%rbx; mov $0x2222, %%r12; mov $0x3333, %%r13; mov $0x4444, "
+	     "%%r14\n\t"
+	     "mov $0x5555, %%r15; mov $0x6666, %%r8; mov $0x7777, %%r9; mov $0x8888, "
+	     "%%r10\n\t"
+	     "mov $0x9999, %%rdx; mov $0xaaaa, %%rsi; mov $0xbbbb, %%rdi; mov $39, "
+	     "%%eax\n\t"
 	     "syscall\n\t"
 	     "xor %%eax, %%eax\n\t"
-	     "cmp $0x1111, %%rbx; setne %%al; or %%rax, %0; cmp $0x2222, %%r12; setne %%al; or %%rax, %0\n\t"
-	     "cmp $0x3333, %%r13; setne %%al; or %%rax, %0; cmp $0x4444, %%r14; setne %%al; or %%rax, %0\n\t"
-	     "cmp $0x5555, %%r15; setne %%al; or %%rax, %0; cmp $0x6666, %%r8; setne %%al; or %%rax, %0\n\t"
-	     "cmp $0x7777, %%r9; setne %%al; or %%rax, %0; cmp $0x8888, %%r10; setne %%al; or %%rax, %0\n\t"
-	     "cmp $0x9999, %%rdx; setne %%al; or %%rax, %0; cmp $0xaaaa, %%rsi; setne %%al; or %%rax, %0\n\t"
+	     "cmp $0x1111, %%rbx; setne %%al; or %%rax, %0; cmp $0x2222, %%r12; setne "
+	     "%%al; or %%rax, %0\n\t"
+	     "cmp $0x3333, %%r13; setne %%al; or %%rax, %0; cmp $0x4444, %%r14; setne "
+	     "%%al; or %%rax, %0\n\t"
+	     "cmp $0x5555, %%r15; setne %%al; or %%rax, %0; cmp $0x6666, %%r8; setne "
+	     "%%al; or %%rax, %0\n\t"
+	     "cmp $0x7777, %%r9; setne %%al; or %%rax, %0; cmp $0x8888, %%r10; setne "
+	     "%%al; or %%rax, %0\n\t"
+	     "cmp $0x9999, %%rdx; setne %%al; or %%rax, %0; cmp $0xaaaa, %%rsi; setne "
+	     "%%al; or %%rax, %0\n\t"
 	     "cmp $0xbbbb, %%rdi; setne %%al; or %%rax, %0"
 	     : "+m"(bad)
 	     :
-	     : "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14",
-	     "r15", "memory", "cc");
+	     : "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12",
+	     "r13", "r14", "r15", "memory", "cc");
 	CHECK_EQ(bad, 0);
 }
 
@@ -256,7 +357,8 @@ system_calls_keep_flags(void)
 static void
 fill_vectors(uint64_t seed)
 {
-	asm_("movq %0, %%xmm0; movq %0, %%xmm7; movq %0, %%xmm15; movddup %%xmm15, %%xmm15" ::"r"(seed)
+	asm_("movq %0, %%xmm0; movq %0, %%xmm7; movq %0, %%xmm15; movddup %%xmm15, "
+	     "%%xmm15" ::"r"(seed)
 	     : "xmm0", "xmm7", "xmm15");
 }
 
@@ -265,7 +367,8 @@ vectors_hold(uint64_t seed)
 {
 	uint64_t a, b, c[2];
 
-	asm_("movq %%xmm0, %0; movq %%xmm7, %1; movdqu %%xmm15, %2" : "=r"(a), "=r"(b), "=m"(c));
+	asm_("movq %%xmm0, %0; movq %%xmm7, %1; movdqu %%xmm15, %2"
+	     : "=r"(a), "=r"(b), "=m"(c));
 	return a == seed && b == seed && c[0] == seed && c[1] == seed;
 }
 
@@ -364,7 +467,7 @@ vectors_survive_signals(void)
 static void
 registers_survive_a_signal_in_a_loop(void)
 {
-	struct timespec us = { .tv_nsec = 100000 };
+	struct timespec us = {.tv_nsec = 100000};
 	uint64_t sum = 0;
 	pid_t parent = getpid(), pid;
 	int status;
@@ -392,7 +495,7 @@ enum { ARCH_SET_GS = 0x1001, ARCH_GET_FS = 0x1003, ARCH_GET_GS = 0x1004 };
 static void
 bases_survive_switches(void)
 {
-	static uint64_t block[4] = { 11, 22, 33, 44 };
+	static uint64_t block[4] = {11, 22, 33, 44};
 	uint64_t fs, gs, value;
 	pid_t pid;
 	int status;
@@ -430,7 +533,8 @@ a_kernel_like_gs_base_is_harmless(void)
 	}
 	CHECK_EQ(waitpid(pid, &status, 0), pid);
 	/* SIGILL: the processor has no WRGSBASE. */
-	CHECK(WIFSIGNALED(status) && (WTERMSIG(status) == SIGTRAP || WTERMSIG(status) == SIGILL));
+	CHECK(WIFSIGNALED(status) &&
+	      (WTERMSIG(status) == SIGTRAP || WTERMSIG(status) == SIGILL));
 }
 
 /* With TF set, each instruction traps, the one after SYSCALL included. */
@@ -456,21 +560,21 @@ single_steps_pass_system_calls(void)
 }
 
 static const struct test tests[] = {
-	TEST(each_exception_kills_with_its_signal),
-	TEST(handlers_see_code_and_address),
-	TEST(sigreturn_to_bad_addresses_kills),
-	TEST(sigreturn_to_bad_segments_kills),
-	TEST(sigreturn_cannot_raise_privilege),
-	TEST(system_calls_keep_registers),
-	TEST(system_calls_keep_flags),
-	TEST(vectors_survive_switches),
-	TEST(wide_vectors_survive_switches),
-	TEST(vectors_pass_to_the_child),
-	TEST(vectors_survive_signals),
-	TEST(registers_survive_a_signal_in_a_loop),
-	TEST(bases_survive_switches),
-	TEST(a_kernel_like_gs_base_is_harmless),
-	TEST(single_steps_pass_system_calls),
+    TEST(each_exception_kills_with_its_signal),
+    TEST(handlers_see_code_and_address),
+    TEST(sigreturn_to_bad_addresses_kills),
+    TEST(sigreturn_to_bad_segments_kills),
+    TEST(sigreturn_cannot_raise_privilege),
+    TEST(system_calls_keep_registers),
+    TEST(system_calls_keep_flags),
+    TEST(vectors_survive_switches),
+    TEST(wide_vectors_survive_switches),
+    TEST(vectors_pass_to_the_child),
+    TEST(vectors_survive_signals),
+    TEST(registers_survive_a_signal_in_a_loop),
+    TEST(bases_survive_switches),
+    TEST(a_kernel_like_gs_base_is_harmless),
+    TEST(single_steps_pass_system_calls),
 };
 
 RUN_TESTS(tests)

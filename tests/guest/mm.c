@@ -466,7 +466,7 @@ ns_of(struct timespec ts)
 static void
 vdso_tells_the_kernels_time(void)
 {
-	static const int clocks[] = { CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_BOOTTIME };
+	static const int clocks[] = {CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_BOOTTIME};
 	int (*gettime)(int, struct timespec *) = vdso_symbol("__vdso_clock_gettime");
 	time_t (*get_time)(time_t *) = vdso_symbol("__vdso_time");
 
@@ -480,7 +480,7 @@ vdso_tells_the_kernels_time(void)
 		CHECK_EQ(syscall(SYS_clock_gettime, clock, &after), 0);
 		CHECK(ns_of(before) <= ns_of(between) && ns_of(between) <= ns_of(after));
 	}
-	CHECK_EQ(gettime(12345, &(struct timespec){ 0 }), -EINVAL);
+	CHECK_EQ(gettime(12345, &(struct timespec){0}), -EINVAL);
 	CHECK(labs(get_time(NULL) - time(NULL)) <= 1);
 }
 

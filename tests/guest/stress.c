@@ -24,7 +24,8 @@ enum { PAGE = 4096, MAX_WORKERS = 256 };
 #define CHECK(x) \
 	do { \
 		if (!(x)) { \
-			printf("FAIL %s:%d %s (errno %d)\n", __FILE__, __LINE__, #x, errno); \
+			printf("FAIL %s:%d %s (errno %d)\n", __FILE__, __LINE__, #x, \
+			    errno); \
 			fflush(stdout); \
 			_exit(1); \
 		} \
@@ -143,7 +144,7 @@ do_map(void)
 	CHECK(*(size_t *)(mem + hole * PAGE) == hole);
 	CHECK(munmap(mem + hole * PAGE, PAGE) == 0);
 	CHECK(mmap(mem + hole * PAGE, PAGE, PROT_READ | PROT_WRITE,
-		  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == mem + hole * PAGE);
+	          MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == mem + hole * PAGE);
 	for (size_t i = 0; i < pages; i++)
 		CHECK(*(size_t *)(mem + i * PAGE) == (i == hole ? 0 : i));
 	CHECK(munmap(mem, pages * PAGE) == 0);
@@ -230,13 +231,14 @@ do_signal(void)
 		_exit(1);
 	}
 	CHECK(kill(pid, SIGKILL) == 0);
-	CHECK(waitpid(pid, &status, 0) == pid && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	CHECK(waitpid(pid, &status, 0) == pid && WIFSIGNALED(status) &&
+	      WTERMSIG(status) == SIGKILL);
 }
 
 static void
 do_sleep(void)
 {
-	struct timespec ts = { 0, (long)draw(3000000) };
+	struct timespec ts = {0, (long)draw(3000000)};
 
 	CHECK(nanosleep(&ts, NULL) == 0);
 }
@@ -245,7 +247,11 @@ static void
 do_proc(void)
 {
 	static const char *const names[] = {
-		"/proc/self/maps", "/proc/self/status", "/proc/stat", "/proc/meminfo", "/proc/self/stat",
+	    "/proc/self/maps",
+	    "/proc/self/status",
+	    "/proc/stat",
+	    "/proc/meminfo",
+	    "/proc/self/stat",
 	};
 	char buf[512];
 	int fd = open(names[draw(5)], O_RDONLY);
@@ -259,9 +265,15 @@ static const struct {
 	const char *name;
 	void (*fn)(void);
 } actions[] = {
-	{ "fork", do_fork }, { "exec", do_exec }, { "pipe", do_pipe }, { "map", do_map },
-	{ "file", do_file }, { "threads", do_threads }, { "signal", do_signal },
-	{ "sleep", do_sleep }, { "proc", do_proc },
+    {"fork", do_fork},
+    {"exec", do_exec},
+    {"pipe", do_pipe},
+    {"map", do_map},
+    {"file", do_file},
+    {"threads", do_threads},
+    {"signal", do_signal},
+    {"sleep", do_sleep},
+    {"proc", do_proc},
 };
 
 enum { NUM_ACTIONS = sizeof(actions) / sizeof(actions[0]) };
@@ -283,7 +295,8 @@ int
 main(int argc, char **argv)
 {
 	long workers = argc > 2 ? atol(argv[2]) : 2 * sysconf(_SC_NPROCESSORS_ONLN);
-	uint64_t *counts = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	uint64_t *counts =
+	    mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	double end;
 	int failed = 0;
 

@@ -17,7 +17,7 @@ void ktest_fail(const char *file, int line, const char *expr, long long a, long 
 
 #define KTEST(test_name) \
 	static void test_name(void); \
-	static struct ktest test_name##_entry = { .name = #test_name, .fn = test_name }; \
+	static struct ktest test_name##_entry = {.name = #test_name, .fn = test_name}; \
 	__attribute__((constructor)) static void test_name##_add(void) \
 	{ \
 		ktest_add(&test_name##_entry); \

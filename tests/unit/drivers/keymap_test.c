@@ -29,7 +29,8 @@ KTEST(keymap_letters_and_shift)
 {
 	CHECK(!strcmp(TYPED("\x1e\x9e\x2a\x1e\x9e\x02\xaa\x02\x39"), "aA!1 "));
 	CHECK(!strcmp(TYPED("\x1c\x0e\x0f\x01"), "\r\x7f\t\033"));
-	CHECK(!strcmp(TYPED("\x2c\x2d\x2e\x2f\x30\x31\x32\x33\x34\x35\x2b\x29\x28"), "zxcvbnm,./\\`'"));
+	CHECK(!strcmp(TYPED("\x2c\x2d\x2e\x2f\x30\x31\x32\x33\x34\x35\x2b\x29\x28"),
+	    "zxcvbnm,./\\`'"));
 }
 
 KTEST(keymap_caps_lock_is_for_letters)
@@ -39,7 +40,8 @@ KTEST(keymap_caps_lock_is_for_letters)
 
 KTEST(keymap_control_and_alt)
 {
-	CHECK(!strcmp(TYPED("\x1d\x2e\x9d\x2e"), "\x03" "c"));
+	CHECK(!strcmp(TYPED("\x1d\x2e\x9d\x2e"), "\x03"
+	                                         "c"));
 	CHECK(!strcmp(TYPED("\x1d\x1a"), "\x1b"));
 	CHECK(!strcmp(TYPED("\x38\x1e"), "\033a"));
 	CHECK(!strcmp(TYPED("\x1d\x2b"), "\x1c"));

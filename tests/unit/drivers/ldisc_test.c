@@ -31,7 +31,7 @@ on_stopped(struct ldisc *l, bool is_stopped)
 	stopped = is_stopped;
 }
 
-static const struct ldisc_ops ops = { on_echo, on_signal, on_stopped };
+static const struct ldisc_ops ops = {on_echo, on_signal, on_stopped};
 static struct ldisc l;
 
 static void
@@ -91,7 +91,8 @@ KTEST(ldisc_short_reads_continue_the_line)
 KTEST(ldisc_erases_characters_words_and_lines)
 {
 	start();
-	type("abx\x7f\x7f\x7f\x7f" "cd ef  \x17gh\n");
+	type("abx\x7f\x7f\x7f\x7f"
+	     "cd ef  \x17gh\n");
 	CHECK(reads("cd gh\n"));
 	start();
 	type("abc\x15xy\n");
@@ -144,7 +145,8 @@ KTEST(ldisc_signals_flush_unless_told_not_to)
 	type("\x1a");
 	CHECK_EQ(last_signal, SIGTSTP);
 	l.tio.lflag |= NOFLSH;
-	type("ab\x03" "c\n");
+	type("ab\x03"
+	     "c\n");
 	CHECK(reads("abc\n"));
 }
 
@@ -247,7 +249,8 @@ KTEST(ldisc_survives_random_input_and_modes)
 		if (seed >> 24 < 3) {
 			struct termios t = l.tio;
 
-			t.lflag ^= seed & (ICANON | ECHO | ISIG | NOFLSH | ECHOE | ECHOK | IEXTEN);
+			t.lflag ^= seed & (ICANON | ECHO | ISIG | NOFLSH | ECHOE | ECHOK |
+			                      IEXTEN);
 			t.iflag ^= seed >> 3 & (IXON | ICRNL | IUTF8 | IGNCR);
 			ldisc_set_termios(&l, &t);
 		} else if (seed >> 24 < 20) {

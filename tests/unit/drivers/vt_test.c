@@ -59,9 +59,11 @@ KTEST(vt_scrolls_the_screen_as_a_ring)
 KTEST(vt_scroll_region_keeps_the_rest)
 {
 	start("a\r\nb\r\nc\r\nd\r\ne\033[2;4r\033[4;1H\n");
-	CHECK(row_is(0, "a") && row_is(1, "c") && row_is(2, "d") && row_is(3, "") && row_is(4, "e"));
+	CHECK(row_is(0, "a") && row_is(1, "c") && row_is(2, "d") && row_is(3, "") &&
+	      row_is(4, "e"));
 	vt_write(&vt, "\033[2;1H\033[L", 9);
-	CHECK(row_is(0, "a") && row_is(1, "") && row_is(2, "c") && row_is(3, "d") && row_is(4, "e"));
+	CHECK(row_is(0, "a") && row_is(1, "") && row_is(2, "c") && row_is(3, "d") &&
+	      row_is(4, "e"));
 	vt_write(&vt, "\033[2M", 4);
 	CHECK(row_is(1, "d") && row_is(2, "") && row_is(4, "e"));
 }
@@ -94,7 +96,8 @@ KTEST(vt_erases_inserts_and_deletes)
 
 KTEST(vt_colours)
 {
-	start("\033[31;44ma\033[1mb\033[7mc\033[0md\033[38;5;200me\033[48;2;255;0;0mf\033[38;5mg");
+	start("\033[31;44ma\033[1mb\033[7mc\033[0md\033[38;5;200me\033[48;2;255;0;"
+	      "0mf\033[38;5mg");
 	CHECK(vt_row(&vt, 0)[0].fg == 1 && vt_row(&vt, 0)[0].bg == 4);
 	CHECK(vt_row(&vt, 0)[1].fg == 9);
 	CHECK(vt_row(&vt, 0)[2].fg == 4 && vt_row(&vt, 0)[2].bg == 9);
@@ -119,7 +122,8 @@ KTEST(vt_utf8_and_line_drawing)
 
 KTEST(vt_strings_and_unknown_sequences_leave_no_trace)
 {
-	start("\033]0;title\aa\033]P1ff0000b\033Pq...\033\\c\033[>0;1;2zd\033[?1049he\033%Gf");
+	start("\033]0;title\aa\033]P1ff0000b\033Pq...\033\\c\033[>0;1;2zd\033[?"
+	      "1049he\033%Gf");
 	CHECK(row_is(0, "abcdef"));
 }
 
@@ -139,7 +143,8 @@ KTEST(vt_save_and_restore)
 
 KTEST(vt_survives_random_bytes)
 {
-	static const char likely[] = "\033[;?0123456789ABCDHJKLMPSTXfhlmrsu@\n\r\t\b()#%]\a";
+	static const char likely[] =
+	    "\033[;?0123456789ABCDHJKLMPSTXfhlmrsu@\n\r\t\b()#%]\a";
 	uint32_t seed = 7;
 
 	start("");
@@ -147,7 +152,8 @@ KTEST(vt_survives_random_bytes)
 		char c;
 
 		seed = seed * 1664525 + 1013904223;
-		c = seed >> 31 ? likely[(seed >> 16) % (sizeof(likely) - 1)] : (char)(seed >> 16);
+		c = seed >> 31 ? likely[(seed >> 16) % (sizeof(likely) - 1)]
+		               : (char)(seed >> 16);
 		vt_write(&vt, &c, 1);
 		CHECK(vt.cursor.row < ROWS && vt.cursor.col < COLS);
 		CHECK(vt.top < vt.bottom && vt.bottom <= ROWS);

@@ -15,7 +15,8 @@ log_printf(enum log_level level, const char *fmt, ...)
 
 KTEST(cmdline_finds_words_and_values)
 {
-	cmdline_init("  quiet console=ttyS0 console=tty0,x  init=\"/bin/my init\"\tpanic=0x10 ");
+	cmdline_init(
+	    "  quiet console=ttyS0 console=tty0,x  init=\"/bin/my init\"\tpanic=0x10 ");
 	CHECK(cmdline_has("quiet") && !cmdline_has("qui") && !cmdline_has("quietly"));
 	CHECK(!strcmp(cmdline_get("console", 1), "tty0,x"));
 	CHECK(cmdline_get("console", 2) == NULL);
@@ -38,7 +39,8 @@ KTEST(cmdline_gives_init_what_is_not_the_kernels)
 
 	cmdline_init("quiet single net.ifnames=0 FOO=bar root=/dev/x -- -s quiet");
 	CHECK_EQ(cmdline_init_args(argv, 8), 3);
-	CHECK(!strcmp(argv[0], "single") && !strcmp(argv[1], "-s") && !strcmp(argv[2], "quiet"));
+	CHECK(!strcmp(argv[0], "single") && !strcmp(argv[1], "-s") &&
+	      !strcmp(argv[2], "quiet"));
 	CHECK_EQ(cmdline_init_args(argv, 1), 1);
 	CHECK_EQ(cmdline_init_env(argv, 8), 1);
 	CHECK(!strcmp(argv[0], "FOO=bar"));
