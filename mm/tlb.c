@@ -13,7 +13,9 @@
  * is loaded again. Without PCIDs every load flushes, and slot 0 only serves to tell stale
  * calls from new ones.
  *
- * Kernel mappings are global, one for all spaces: flushed everywhere, at once.
+ * Kernel mappings are global, one for all spaces: flushed everywhere, at once. With PCIDs
+ * that is always the whole TLB: INVLPG may then miss global entries on some processors
+ * (an erratum of Intel's Alder Lake and Raptor Lake).
  */
 #include "mm/tlb.h"
 
@@ -70,6 +72,13 @@ static bool
 has_pcid(void)
 {
 	return read_cr4() & CR4_PCIDE;
+}
+
+void
+tlb_enable_pcid(void)
+{
+	write_cr3(kernel_page_table); /* its low bits must be 0 (SDM 4.10.1) */
+	write_cr4(read_cr4() | CR4_PCIDE);
 }
 
 /* The slot that holds the space's translations, or one taken from another space. */
@@ -237,23 +246,34 @@ tlb_batch_end(struct tlb_batch *b)
 
 /* ---- Kernel mappings ---- */
 
+/* Everything: global entries and those of all PCIDs too (SDM 4.10.4.1). */
+static void
+flush_all_here(void)
+{
+	uint64_t cr4;
+
+	irq_disable_nested();
+	cr4 = read_cr4();
+	if (cr4 & CR4_PGE) {
+		write_cr4(cr4 & ~(uint64_t)CR4_PGE);
+		write_cr4(cr4);
+	} else {
+		write_cr3(read_cr3()); /* nothing is global, and there are no PCIDs */
+	}
+	irq_enable_nested();
+}
+
 static void
 flush_kernel_here(void *arg)
 {
 	const struct flush *f = arg;
-	uint64_t cr4;
 
-	if ((f->end - f->start) >> PAGE_SHIFT <= MAX_SINGLE) {
-		for (vaddr_t va = f->start; va < f->end; va += PAGE_SIZE)
-			invlpg(va);
+	if (has_pcid() || (f->end - f->start) >> PAGE_SHIFT > MAX_SINGLE) {
+		flush_all_here();
 		return;
 	}
-	/* Everything, global entries too (SDM 4.10.4.1). */
-	irq_disable_nested();
-	cr4 = read_cr4();
-	write_cr4(cr4 & ~(uint64_t)CR4_PGE);
-	write_cr4(cr4);
-	irq_enable_nested();
+	for (vaddr_t va = f->start; va < f->end; va += PAGE_SIZE)
+		invlpg(va);
 }
 
 void

@@ -24,6 +24,12 @@ struct tlb_context {
 void tlb_context_init(struct tlb_context *);
 
 /*
+ * Turns PCIDs on for this CPU, for good. It has PCID and global pages, the latter on, and
+ * runs on the kernel's own table; no space was ever loaded on it.
+ */
+void tlb_enable_pcid(void);
+
+/*
  * Loads the space's page table on this CPU; NULL: the kernel's own. Keeps aspace->cpus.
  * Interrupts off: the body of aspace_switch.
  */

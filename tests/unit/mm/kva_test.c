@@ -25,6 +25,7 @@ setup(void)
 	if (is_done)
 		return;
 	is_done = true;
+	fake_cr4 = CR4_PGE;
 	fake_ram_init_simple(MIB(64));
 	slab_init();
 	kva_init();

@@ -183,3 +183,114 @@ KTEST(tlb_kernel_flush_reaches_global_entries)
 	CHECK_EQ(fake_cr4_writes, writes + 2);
 	CHECK_EQ(fake_cr4, CR4_PGE);
 }
+
+KTEST(tlb_kernel_flush_with_pcid_is_always_whole)
+{
+	unsigned writes = fake_cr4_writes, pages = fake_invlpg_count;
+
+	fake_cr4 = CR4_PGE | CR4_PCIDE;
+	tlb_flush_kernel(0xffffc90000000000, 0xffffc90000001000);
+	CHECK_EQ(fake_invlpg_count, pages);
+	CHECK_EQ(fake_cr4_writes, writes + 2);
+	CHECK_EQ(fake_cr4, (CR4_PGE | CR4_PCIDE));
+}
+
+KTEST(tlb_kernel_flush_without_global_pages_loads_the_table_again)
+{
+	unsigned loads = fake_cr3_writes;
+
+	fake_cr3 = kernel_page_table;
+	fake_cr4 = 0;
+	tlb_flush_kernel(0xffffc90000000000, 0xffffc90000100000);
+	CHECK_EQ(fake_cr3_writes, loads + 1);
+	CHECK_EQ(fake_cr3, kernel_page_table);
+	CHECK_EQ(fake_cr4, 0);
+}
+
+KTEST(tlb_enable_pcid_begins_with_pcid_0)
+{
+	unsigned faults = fake_faults;
+
+	fake_cr4 = CR4_PGE;
+	fake_cr3 = kernel_page_table | 0x18; /* cache bits, as firmware may leave them */
+	tlb_enable_pcid();
+	CHECK_EQ(fake_faults, faults);
+	CHECK_EQ(fake_cr3, kernel_page_table);
+	CHECK_EQ(fake_cr4, (CR4_PGE | CR4_PCIDE));
+}
+
+/* What the TLB may hold of each PCID: translations of this space at this flush. */
+struct held {
+	uint64_t id, gen;
+};
+
+static void
+check_load(const struct aspace *as, struct held *held)
+{
+	struct held now = {as->tlb.id, as->tlb.gen};
+	unsigned pcid = fake_cr3 & 0xfff;
+
+	CHECK(pcid > 0 && pcid < 8);
+	CHECK_EQ(fake_cr3 & 0x000ffffffffff000, as->page_table);
+	if (fake_cr3 & NO_FLUSH) {
+		CHECK_EQ(held[pcid].id, now.id);
+		CHECK_EQ(held[pcid].gen, now.gen);
+	}
+	held[pcid] = now;
+}
+
+static void
+check_flush(struct aspace *as, struct held *held, bool is_loaded, unsigned pages)
+{
+	unsigned before = fake_invlpg_count + fake_cr3_writes;
+
+	flush(as, 0x1000, 0x1000 + pages * 0x1000ull);
+	if (!is_loaded) {
+		CHECK_EQ(fake_invlpg_count + fake_cr3_writes, before);
+		return;
+	}
+	CHECK_EQ(fake_invlpg_count + fake_cr3_writes, before + (pages > 32 ? 1 : pages));
+	CHECK(!(fake_cr3 & NO_FLUSH) || pages <= 32);
+	held[fake_cr3 & 0xfff].gen = as->tlb.gen;
+}
+
+KTEST(tlb_pcid_never_keeps_what_is_stale)
+{
+	enum { SPACES = 9, STEPS = 20000 };
+	struct aspace as[SPACES];
+	struct held held[8] = {{0}};
+	unsigned loaded = SPACES, faults = fake_faults, kept = 0;
+	uint32_t random = 1;
+
+	setup(as, SPACES, true);
+	for (unsigned step = 0; step < STEPS; step++) {
+		unsigned i, what;
+
+		random = random * 1664525 + 1013904223;
+		i = (random >> 16) % SPACES;
+		what = (random >> 8 & 0xff) % 16;
+		if (what < 10) {
+			tlb_load(&as[i % 4 ? i % 5 : i]);
+			if (loaded != (i % 4 ? i % 5 : i)) {
+				loaded = i % 4 ? i % 5 : i;
+				kept += fake_cr3 >> 63;
+				check_load(&as[loaded], held);
+			}
+		} else if (what < 13) {
+			check_flush(&as[i], held, i == loaded, what == 12 ? 40 : 3);
+		} else if (what == 13) {
+			tlb_load(NULL);
+			loaded = SPACES;
+			CHECK_EQ(fake_cr3 & ~NO_FLUSH, kernel_page_table);
+		} else if (what == 14) {
+			/* The space dies; another gets its memory and its table. */
+			tlb_unload(&as[i]);
+			loaded = i == loaded ? SPACES : loaded;
+			CHECK(cpumask_is_empty(&as[i].cpus));
+			tlb_context_init(&as[i].tlb);
+		}
+	}
+	tlb_load(NULL);
+	CHECK(kept > STEPS / 20);
+	CHECK_EQ(fake_faults, faults);
+}

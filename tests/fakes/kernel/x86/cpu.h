@@ -14,6 +14,7 @@ struct cpuid {
 
 extern uint64_t fake_cr3, fake_cr4;
 extern unsigned fake_invlpg_count, fake_cr3_writes, fake_cr4_writes;
+extern unsigned fake_faults; /* writes that the processor refuses (SDM 4.10.1) */
 extern vaddr_t fake_invlpg_last;
 extern struct cpuid fake_cpuid; /* for every leaf */
 /* When set, asked instead. */
@@ -60,6 +61,7 @@ rdtsc_ordered(void)
 static inline void
 write_cr3(uint64_t v)
 {
+	fake_faults += v >> 63 && !(fake_cr4 & CR4_PCIDE);
 	fake_cr3 = v;
 	fake_cr3_writes++;
 }
@@ -73,6 +75,7 @@ read_cr3(void)
 static inline void
 write_cr4(uint64_t v)
 {
+	fake_faults += v & CR4_PCIDE && !(fake_cr4 & CR4_PCIDE) && fake_cr3 & 0xfff;
 	fake_cr4 = v;
 	fake_cr4_writes++;
 }
