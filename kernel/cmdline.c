@@ -32,6 +32,7 @@ static const char *const known[] = {
     "mem",
     "nokaslr",
     "noapic",
+    "nopcid",
     "nosmp",
     "nox2apic",
     "panic",

@@ -86,6 +86,7 @@ kernel_main(const struct boot_info *boot)
 	kva_init();
 	aspace_init(); /* programs' memory */
 	cpu_guard_boot_stack();
+	cpu_enable_pcid(); /* on the kernel's own table, before any program's */
 	acpi_describe(boot, &platform); /* what machine this is */
 	power_init();                   /* from here on it can be switched off */
 	irq_init();                     /* interrupt controllers, all lines masked */

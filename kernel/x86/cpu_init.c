@@ -14,6 +14,7 @@
 #include "mm/kva.h"
 #include "mm/page.h"
 #include "mm/pagetable.h"
+#include "mm/tlb.h"
 
 struct cpu *cpus[MAX_CPUS];
 unsigned num_cpus;
@@ -144,7 +145,15 @@ cpu_create(unsigned id, uint32_t apic_id, uint32_t node)
 }
 
 void
+cpu_enable_pcid(void)
+{
+	if (features_want_pcid())
+		tlb_enable_pcid();
+}
+
+void
 cpu_init_ap(struct cpu *c)
 {
 	load_cpu(c);
+	cpu_enable_pcid();
 }

@@ -17,6 +17,10 @@ void cpu_init_boot(void);
 void cpu_guard_boot_stack(void);
 bool cpu_boot_stack_guard_hit(vaddr_t addr);
 
+/* The boot CPU, once it runs on the kernel's own table and the command line is read:
+ * PCIDs, if they are wanted. Other CPUs do it in cpu_init_ap. */
+void cpu_enable_pcid(void);
+
 /*
  * Memory for another CPU: per-CPU area (a pristine copy of .percpu), struct cpu in it,
  * exception stacks. Sets self, percpu_offset, id, apic_id, node; not cpus[id]. NULL: no

@@ -8,6 +8,7 @@
 
 #define LOG_PREFIX "cpu: "
 
+#include "kernel/cmdline.h"
 #include "kernel/log.h"
 #include "kernel/x86/cpu.h"
 #include "kernel/x86/usercopy_asm.h"
@@ -173,10 +174,11 @@ void
 features_enable(void)
 {
 	struct cpu_features *f = &cpu_features;
+	uint64_t cr4 = cr4_wanted(f);
 
 	write_cr0((read_cr0() & ~(uint64_t)(CR0_EM | CR0_TS | CR0_CD | CR0_NW)) | CR0_MP |
 	          CR0_NE | CR0_WP | CR0_AM);
-	write_cr4(cr4_wanted(f));
+	write_cr4(cr4 & ~(uint64_t)CR4_PGE);
 	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SCE | (f->has_nx ? EFER_NXE : 0));
 	wrmsr(MSR_PAT, PAT_VALUE);
 	if (f->has_xsave) {
@@ -184,7 +186,16 @@ features_enable(void)
 		f->xsave_size = cpuid(0xd, 0).ebx; /* of what XCR0 has now */
 	}
 	usercopy_smap = f->has_smap;
-	write_cr3(read_cr3()); /* cached translations had the old PAT */
+	/* Cached translations had the old PAT; setting PGE drops the global ones. */
+	write_cr3(read_cr3());
+	write_cr4(cr4);
+}
+
+/* Without global pages a flush of kernel mappings would have to visit each PCID. */
+bool
+features_want_pcid(void)
+{
+	return cpu_features.has_pcid && cpu_features.has_pge && !cmdline_has("nopcid");
 }
 
 /* One feature with Linux's name: a bit of one of the leaves kept in struct cpu_features.

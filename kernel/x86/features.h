@@ -26,7 +26,10 @@ extern struct cpu_features cpu_features;
 
 void features_detect(void); /* the boot CPU, once */
 void features_enable(void); /* each CPU: CR0, CR4, EFER, XCR0, PAT */
-void features_log(void);    /* one line, once the log is up */
+/* Whether the CPUs are to tell spaces apart by PCID: not with "nopcid" on the command
+ * line, which must have been read. */
+bool features_want_pcid(void);
+void features_log(void); /* one line, once the log is up */
 
 /* The flags line of /proc/cpuinfo with Linux's names; returns the length. */
 int features_flags(char *buf, size_t size);
