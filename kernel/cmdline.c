@@ -115,7 +115,7 @@ word_value(const char *word, const char *name)
 {
 	size_t n = strlen(name);
 
-	if (strncmp(word, name, n))
+	if (strncmp(word, name, n) != 0)
 		return NULL;
 	return word[n] == '=' ? word + n + 1 : word[n] == '\0' ? word + n : NULL;
 }

@@ -37,7 +37,10 @@ typedef uint64_t nsec_t; /* nanoseconds: a duration, or a time on the monotonic 
 
 /* The structure of which `ptr` is the member `member`. */
 #define container_of(ptr, type, member) \
-	((type *)((char *)(1 ? (ptr) : &((type *)0)->member) - offsetof(type, member)))
+	({ \
+		const __typeof__(((type *)0)->member) *member_ = (ptr); \
+		(type *)((char *)member_ - offsetof(type, member)); \
+	})
 
 #define KIB(n) ((uint64_t)(n) << 10)
 #define MIB(n) ((uint64_t)(n) << 20)

@@ -292,7 +292,8 @@ cache_drain(struct frame_cache *c, unsigned n)
 		spin_unlock(&z->lock);
 	}
 	c->num -= n;
-	memmove(c->pages, c->pages + n, c->num * sizeof(c->pages[0]));
+	memmove(c->pages, c->pages + n,
+	    c->num * sizeof(struct page *)); /* NOLINT(bugprone-sizeof-expression) */
 }
 
 static void

@@ -107,7 +107,7 @@ tty_set_winsize(struct tty *tty, const struct winsize *size)
 	uint32_t pgid = 0;
 
 	spin_lock(&tty->lock);
-	if (memcmp(&tty->winsize, size, sizeof(*size))) {
+	if (memcmp(&tty->winsize, size, sizeof(*size)) != 0) {
 		tty->winsize = *size;
 		pgid = tty->fg_pgid;
 	}

@@ -369,7 +369,7 @@ futex_do_requeue(const struct futex_call *c, bool compare)
 		moved++;
 	}
 	spin_unlock_pair(&a->lock, &b->lock);
-	return (long)(woken + moved);
+	return (long)woken + (long)moved;
 }
 
 /* FUTEX_WAKE_OP's little language: *uaddr2 = old OP arg; then whether old CMP cmparg. */

@@ -6,6 +6,7 @@
  * A timer's function runs in interrupt context under nothing but p->lock; deletion takes
  * the timer out of the table, disarms it and frees it.
  */
+#include "kernel/panic.h"
 #include "kernel/proc/itimers.h"
 #include "kernel/proc/proc_priv.h"
 #include "kernel/time/clock.h"
@@ -167,6 +168,7 @@ posix_timer_add(struct process *p, struct posix_timer *t)
 		p->posix_timers = fresh;
 		fresh = NULL;
 	}
+	ASSERT(p->posix_timers);
 	for (int i = 0; i < POSIX_TIMERS_MAX && id < 0; i++) {
 		if (!p->posix_timers->slots[i]) {
 			p->posix_timers->slots[i] = t;

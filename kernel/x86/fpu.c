@@ -73,7 +73,7 @@ load(struct fpu_state *s)
 void
 fpu_init_cpu(void)
 {
-	struct xsave_area area ALIGNED(64);
+	struct xsave_area area ALIGNED(64) = {0};
 
 	fninit();
 	fxsave(&area);

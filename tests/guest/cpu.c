@@ -109,12 +109,13 @@ raise_pf_nx(void)
 	{ \
 		asm_("int $" #n); \
 	}
-INT(0)
-INT(1) INT(2) INT(4) INT(5) INT(6) INT(7) INT(8) INT(9) INT(10) INT(11) INT(12) INT(13)
-    INT(14) INT(15) INT(16) INT(17) INT(18) INT(19) INT(20) INT(21) INT(22) INT(23)
-        INT(24) INT(25) INT(26) INT(27) INT(28) INT(29) INT(30) INT(31) INT(32) INT(255)
+// clang-format off
+INT(0) INT(1) INT(2) INT(4) INT(5) INT(6) INT(7) INT(8) INT(9) INT(10) INT(11) INT(12)
+INT(13) INT(14) INT(15) INT(16) INT(17) INT(18) INT(19) INT(20) INT(21) INT(22) INT(23)
+INT(24) INT(25) INT(26) INT(27) INT(28) INT(29) INT(30) INT(31) INT(32) INT(255)
+    // clang-format on
 
-            static const struct {
+    static const struct {
 	const char *name;
 	void (*raise)(void);
 	int signo, code;
