@@ -50,6 +50,7 @@ class Options:
     icount = None         # shift value: deterministic, single CPU
     no_reboot = False
     gdb = False
+    incoming = None       # a machine saved by Machine.save: go on from there
     timeout = 0
     extra = ()
 
@@ -202,6 +203,8 @@ def command_line(o, work, qmp_path):
         # scripts/cover: count what runs, a file a boot.
         cover = os.environ["KEEL_COVER"]
         args += ["-plugin", f"{cover}/plugin.so,out={cover}/{os.path.basename(work)}.counts"]
+    if o.incoming:
+        args += ["-incoming", f"exec:cat {o.incoming}"]
     if o.gdb:
         args += ["-S", "-gdb", f"unix:{os.path.join(work, 'gdb')},server=on,wait=off"]
     return args + boot_args(o, work) + device_args(o) + list(o.extra)
@@ -280,9 +283,20 @@ class Machine:
             self.process = subprocess.Popen(self.args, stdin=stdin, stdout=stdout, stderr=stderr,
                                             preexec_fn=_die_with_parent)
             self.qmp = Qmp(os.path.join(self.work, "qmp"), self.process)
+            if options.incoming:
+                self._go_on()
         except BaseException:
             self.close()
             raise
+
+    def _go_on(self, limit=20):
+        """A saved machine was stopped, and stays so until it is told."""
+        end = time.monotonic() + limit
+        while self.qmp.command("query-status")["status"] == "inmigrate":
+            if time.monotonic() > end:
+                raise RuntimeError("the saved machine does not load")
+            time.sleep(0.01)
+        self.qmp.command("cont")
 
     def wait(self, limit=None):
         """Waits for QEMU to end; returns an ENDED_* code."""
@@ -297,6 +311,20 @@ class Machine:
             return ENDED_QEMU
         return {"guest-shutdown": ENDED_POWER_OFF, "guest-reset": ENDED_RESET,
                 "guest-panic": ENDED_PANIC}.get(reason, ENDED_POWER_OFF)
+
+    def save(self, path, limit=60):
+        """Stops the machine and writes all its state to a file, for `incoming`. Its disks must not have
+        changed (they are snapshots), and the one that goes on must be the same machine."""
+        self.qmp.command("stop")
+        self.qmp.command("migrate", uri=f"exec:cat > {path}")
+        end = time.monotonic() + limit
+        while True:
+            status = self.qmp.command("query-migrate").get("status")
+            if status == "completed":
+                return
+            if status == "failed" or time.monotonic() > end:
+                raise RuntimeError(f"saving the machine: {status}")
+            time.sleep(0.02)
 
     def close(self):
         process = getattr(self, "process", None)
