@@ -8,7 +8,6 @@ from vm import ENDED_PANIC, VM
 RETURNING = [
     "spinlock_excludes", "mutex_excludes_and_is_fair", "rwsem_excludes_and_starves_nobody",
     "wait_queue_loses_no_wakeup", "wait_event_times_out_in_time", "rcu_keeps_what_readers_see",
-    "spinners_are_balanced", "nice_values_give_shares", "realtime_leaves_a_twentieth",
     "threads_come_and_go", "affinity_moves_a_running_thread", "stress",
 ]
 MISUSE = {
