@@ -223,6 +223,9 @@ SRCS_drivers := \
 	drivers/char/tty_ioctl.c \
 	drivers/char/vt.c
 
+SRCS_net := \
+	net/init.c
+
 SRCS_loader := \
 	loader/efimap.c \
 	loader/entropy.c \
@@ -259,7 +262,7 @@ SRCS_loader_efi := \
 
 KERNEL_SRCS := $(SRCS_lib) $(SRCS_kernel) $(SRCS_kernel_x86) $(SRCS_kernel_sync) \
 	$(SRCS_kernel_sched) $(SRCS_kernel_time) $(SRCS_kernel_irq) $(SRCS_kernel_proc) \
-	$(SRCS_kernel_ipc) $(SRCS_mm) $(SRCS_acpi) $(SRCS_fs) $(SRCS_drivers) \
+	$(SRCS_kernel_ipc) $(SRCS_mm) $(SRCS_acpi) $(SRCS_net) $(SRCS_fs) $(SRCS_drivers) \
 	$(SRCS_loader)
 KERNEL_SRCS += $(if $(filter debug,$(BUILD)),$(SRCS_selftest))
 

@@ -36,6 +36,7 @@
 #include "mm/mem_proc.h"
 #include "mm/page.h"
 #include "mm/slab.h"
+#include "net/init.h"
 
 NORETURN void kernel_main(const struct boot_info *boot);
 
@@ -103,6 +104,7 @@ kernel_main(const struct boot_info *boot)
 	fs_init();       /* the root file system, empty */
 	mem_proc_init(); /* files in /proc */
 	irq_proc_init();
+	net_init(); /* protocols, and the loopback interface */
 	tty_init(); /* terminals, and which is the console */
 	console_init();
 	serial_init();

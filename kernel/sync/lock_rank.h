@@ -17,7 +17,11 @@ enum lock_rank {
 	RANK_EPOLL = 307, /* ..312: an epoll instance; what it watches comes after it */
 	RANK_INODE = 340, /* inode contents, parent directory before child */
 	RANK_PIPE = 360,
-	RANK_MMAP = 500, /* address space: shared by faults, exclusive by changes */
+	RANK_SOCK_RECV = 370, /* a socket's readers, one at a time */
+	RANK_SOCK_SEND = 375,
+	RANK_RTNL = 400,   /* network configuration: interfaces, addresses, routes */
+	RANK_NETDEV = 420, /* a driver's own configuration lock */
+	RANK_MMAP = 500,   /* address space: shared by faults, exclusive by changes */
 	RANK_PAGE_CACHE = 600,
 
 	/* Spinlocks: interrupts off, no sleeping, no allocation inside. */
@@ -27,7 +31,14 @@ enum lock_rank {
 	RANK_FD_TABLE = 1150,
 	RANK_DENTRY = 1200,
 	RANK_MOUNT = 1220,
-	RANK_OBJECT = 1300, /* small objects of drivers, file systems, ipc */
+	RANK_OBJECT = 1300,      /* small objects of drivers, file systems, ipc */
+	RANK_SOCK_LISTEN = 1350, /* a listener, before the connections it makes */
+	RANK_SOCK = 1360,        /* one socket's state and queues */
+	RANK_NET_TABLE =
+	    1370, /* buckets and tables: ports, sockets, reassembly, multicast */
+	RANK_NEIGH = 1380,
+	RANK_NET_QUEUE =
+	    1390, /* a device's transmit queue; a net thread's lists and wheel */
 	RANK_TTY = 1400,
 	RANK_PAGE_TABLE = 1500, /* one page-table page */
 	RANK_PAGE_TREE = 1550,  /* page cache tree */

@@ -1,0 +1,45 @@
+/*
+ * Timers of the network stack: a hierarchical wheel per CPU, O(1) to arm, move and cancel, for
+ * the hundreds of thousands that TCP keeps and seldom lets expire. Callbacks run in the CPU's
+ * net thread (thread context, no locks held, preemptible), rounded up to at most 1 ms after
+ * the asked time (finer deadlines near now: pacing may ask for 50 us).
+ *
+ * Any context may arm and cancel.
+ */
+#pragma once
+
+#include "lib/list.h"
+#include "lib/types.h"
+
+struct net_timer {
+	struct list link;
+	nsec_t expires_ns; /* monotonic */
+	void (*fn)(struct net_timer *);
+	uint16_t cpu;  /* whose wheel */
+	uint8_t state; /* idle, armed, running: net_timer.c */
+};
+
+void net_timer_init(struct net_timer *, void (*fn)(struct net_timer *));
+/* Arms or moves; an armed timer that is moved later costs a store. */
+void net_timer_arm(struct net_timer *, nsec_t expires_ns);
+/* True: it was armed and will not run. False: idle, or its callback runs or is about to: whoever
+ * shares state with the callback checks under their own lock. Never waits. */
+bool net_timer_cancel(struct net_timer *);
+/* Cancels and waits for a running callback: thread context, not from the callback. */
+void net_timer_cancel_sync(struct net_timer *);
+
+/*
+ * Work for the net thread of a CPU, outside of timers and packets: run `fn` soon, once
+ * (queueing it twice before it ran is one run).
+ */
+struct net_work {
+	struct list link;
+	void (*fn)(struct net_work *);
+	uint32_t is_queued; /* [a] */
+};
+void net_work_queue(struct net_work *, unsigned cpu); /* any context */
+
+/*
+ * Configuration work that must sleep (rtnl, DHCP's changes of addresses): one thread, in order.
+ */
+void net_config_queue(struct net_work *); /* any context */

@@ -1,0 +1,234 @@
+/*
+ * Sockets. net/socket.c is the part every family shares: files, system calls, SO_* options,
+ * copying of addresses and control data from and to user memory. A family gives sock_ops
+ * (inet: tcp, udp, raw, ping; packet; netlink; unix has its place).
+ *
+ * Locking. sock->lock is a spinlock over the socket's state and queues, short, never held across
+ * user copies. recv_lock (mutex) serialises readers of a stream so that data stays in order while
+ * it is copied outside of the spinlock; send_lock does the same for writers. A struct sock is
+ * counted: the file holds one reference, hash tables and timers theirs; sock_put frees it after a
+ * grace period, so lookups under RCU may take a reference by sock_try_get.
+ */
+#pragma once
+
+#include "kernel/poll.h"
+#include "kernel/sync/mutex.h"
+#include "kernel/sync/rcu.h"
+#include "kernel/sync/spinlock.h"
+#include "kernel/sync/wait.h"
+#include "lib/err.h"
+#include "net/pkt.h"
+
+struct file;
+struct sock;
+struct uio;
+
+enum sock_type {
+	SOCK_STREAM = 1,
+	SOCK_DGRAM = 2,
+	SOCK_RAW = 3,
+	SOCK_RDM = 4,
+	SOCK_SEQPACKET = 5,
+	SOCK_PACKET = 10
+};
+enum { AF_UNIX = 1, AF_NETLINK = 16, AF_PACKET = 17 };
+enum { SHUT_RD = 0, SHUT_WR = 1, SHUT_RDWR = 2 };
+
+enum msg_flag {
+	MSG_OOB = 0x1,
+	MSG_PEEK = 0x2,
+	MSG_DONTROUTE = 0x4,
+	MSG_CTRUNC = 0x8,
+	MSG_TRUNC = 0x20,
+	MSG_DONTWAIT = 0x40,
+	MSG_EOR = 0x80,
+	MSG_WAITALL = 0x100,
+	MSG_CONFIRM = 0x800,
+	MSG_ERRQUEUE = 0x2000,
+	MSG_NOSIGNAL = 0x4000,
+	MSG_MORE = 0x8000,
+	MSG_WAITFORONE = 0x10000,
+	MSG_CMSG_CLOEXEC = 0x40000000,
+};
+
+/* An address as programs give it, in kernel memory: sockaddr_in, _in6, _ll, _nl, _un. */
+struct sock_addr {
+	unsigned len;
+	union {
+		uint16_t family;
+		uint8_t bytes[128];
+		uint64_t align_;
+	};
+};
+
+/* One send or receive. */
+struct sock_msg {
+	struct uio *uio;
+	unsigned flags; /* MSG_*; on return of recv: what msg_flags gets */
+	struct sock_addr *
+	    name; /* send: destination, NULL: none given; recv: filled in, NULL: not wanted */
+	/* Control data in kernel memory. Send: parsed by the family with cmsg_next. Recv: put_cmsg
+	   appends while there is room, else sets MSG_CTRUNC. */
+	uint8_t *control;
+	size_t control_len, control_used;
+	nsec_t deadline_ns; /* of blocking; NO_TIMEOUT; 0 with MSG_DONTWAIT */
+};
+
+struct cmsg { /* Linux's struct cmsghdr */
+	uint64_t len;
+	int32_t level, type;
+};
+void put_cmsg(struct sock_msg *, int level, int type, const void *data, size_t n);
+/* Walks control data of a send; NULL at the end; malformed: *err = ERR_INVAL. data follows. */
+const struct cmsg *cmsg_next(const struct sock_msg *, const struct cmsg *, enum err *err);
+
+/* Option values in kernel memory; `*len` in: room, out: length. */
+struct sock_ops {
+	const char *name;
+	enum err (*bind)(struct sock *, const struct sock_addr *);
+	enum err (*connect)(struct sock *, const struct sock_addr *, nsec_t deadline_ns,
+	    bool is_nonblock);
+	enum err (*listen)(struct sock *, int backlog);
+	/* A new connected sock with its reference, or an err. */
+	enum err (*accept)(
+	    struct sock *, struct sock **out, nsec_t deadline_ns, bool is_nonblock);
+	long (*send)(struct sock *, struct sock_msg *); /* bytes, or err */
+	long (*recv)(struct sock *, struct sock_msg *);
+	/* Bytes from pages without copying (sendfile, splice): as many as taken, or err. NULL: copied. */
+	long (*send_page)(
+	    struct sock *, struct page *, uint32_t off, uint32_t len, unsigned flags);
+	uint32_t (*poll)(
+	    struct sock *); /* POLL* that hold now; the wait queue is the caller's work */
+	enum err (*shutdown)(struct sock *, int how);
+	void (*close)(
+	    struct sock *); /* the file is gone (linger was waited for here). May sleep */
+	enum err (*getname)(struct sock *, struct sock_addr *, bool is_peer);
+	enum err (*setsockopt)(
+	    struct sock *, int level, int opt, const void *val, unsigned len);
+	enum err (*getsockopt)(
+	    struct sock *, int level, int opt, void *val, unsigned *len);
+	long (*ioctl)(struct sock *, unsigned cmd,
+	    uintptr_t arg); /* ERR_NOTTY: socket.c tries the common ones */
+	void (*destroy)(
+	    struct sock *); /* last reference gone: free what the family added */
+};
+
+/* SO_* state that all families share. */
+struct sock {
+	const struct sock_ops *ops;
+	uint16_t family, type;
+	uint8_t proto;
+	uint32_t refs; /* [a] */
+	struct spinlock lock;
+	struct mutex recv_lock, send_lock;
+	struct wait_queue wait;  /* readers, writers, pollers: woken with POLL* events */
+	struct file *file;       /* not counted; NULL once closed or not yet accepted */
+	struct pkt_queue rx;     /* [lock] datagrams */
+	struct pkt_queue errors; /* [lock] MSG_ERRQUEUE */
+	uint32_t rx_bytes;       /* [lock] truesize queued */
+	uint32_t
+	    tx_bytes; /* [a] truesize not yet given up by the device or acknowledged */
+	uint32_t rcvbuf, sndbuf, rcvlowat, sndlowat;
+	nsec_t rcvtimeo_ns, sndtimeo_ns; /* 0: for ever */
+	enum err error;                  /* [lock] pending SO_ERROR */
+	enum err error_soft;
+	uint8_t shutdown; /* [lock] 1: no more receiving, 2: no more sending */
+	bool is_reuseaddr, is_reuseport, is_broadcast, is_keepalive, is_oobinline,
+	    is_dontroute, is_linger, is_timestamp, is_timestampns, is_rcvbuf_locked,
+	    is_sndbuf_locked, is_passcred;
+	uint32_t linger_s;
+	uint32_t mark, priority, bound_if; /* SO_MARK, SO_PRIORITY, SO_BINDTODEVICE; 0 */
+	uint32_t uid;
+	uint64_t ino; /* as shown by /proc/net and /proc/PID/fd: socket:[N] */
+	uint64_t drops;
+	struct sock_filter_prog *filter; /* RCU; SO_ATTACH_FILTER */
+	void *private; /* the family's; usually the sock is embedded instead */
+	struct rcu_head rcu;
+};
+
+/* A family. Registered at boot, in a static table in socket.c: inet_create serves AF_INET and
+ * AF_INET6, packet_create, netlink_create. */
+typedef enum err sock_create_fn(int family, int type, int proto, struct sock **out);
+sock_create_fn inet_create, packet_create, netlink_create;
+
+void sock_init(struct sock *, const struct sock_ops *, int family, int type, int proto);
+struct sock *sock_get(struct sock *);
+bool sock_try_get(struct sock *); /* false: it is going away */
+void sock_put(struct sock *);
+
+/* Queues a datagram: false when rcvbuf is full (the packet is still yours). [lock not held] */
+bool sock_queue_rx(struct sock *, struct pkt *);
+/* Takes the next datagram, waiting as msg says. */
+enum err sock_dequeue_rx(struct sock *, struct sock_msg *, struct pkt **out);
+/* Pending error: taken and cleared, OK if none. */
+enum err sock_take_error(struct sock *);
+void sock_set_error(struct sock *, enum err); /* and wakes */
+/* Wakes pollers and sleepers with POLL* events; any context, sock->lock may be held. */
+void sock_wake(struct sock *, uint32_t events);
+/* Deadline of a blocking call: now + timeo; or NO_TIMEOUT. */
+nsec_t sock_deadline(nsec_t timeo_ns);
+
+/* What the common socket options are to TCP and friends: called by socket.c after a change. */
+long sock_ioctl_ifconf(unsigned cmd, uintptr_t arg); /* SIOC*: net/ifconf.c */
+
+/* ---- inet: what tcp.c, udp.c, raw.c share (net/inet.c) ---------------------------------- */
+
+struct inet_sock {
+	struct sock sock;               /* first */
+	struct ip_addr local, peer;     /* v4-mapped for v4; unspecified: any */
+	uint16_t local_port, peer_port; /* host order */
+	struct ip_addr bind_addr;       /* as bound, for bind's conflict rules */
+	bool is_v6only, is_bound_port, is_freebind, is_transparent, is_hdrincl,
+	    is_recverr, is_recverr6, is_pktinfo, is_pktinfo6, is_recvttl, is_recvtos,
+	    is_recvopts, is_recvhop6, is_recvtclass6, is_mc_loop, is_mc_loop6, is_mc_all,
+	    is_mc_all6, is_recv_origdst, is_recvfragsize, is_autoflow;
+	int16_t ttl, mc_ttl, hops6, mc_hops6; /* -1: default */
+	uint8_t tos, tclass6, pmtudisc, pmtudisc6, min_ttl;
+	uint32_t mc_if;         /* interface index for multicast; 0 */
+	struct ip_addr mc_addr; /* IP_MULTICAST_IF by address */
+	uint32_t flow_label, addr_prefs;
+	void *options; /* IP_OPTIONS or v6 sticky options, RCU */
+	struct dst
+	    *dst; /* [sock.lock] cached route of a connected socket; check dst_is_valid */
+	struct inet_mc *mc;               /* multicast memberships */
+	struct list bind_link, hash_link; /* RCU: port table; lookup table */
+	uint32_t bind_hash;
+};
+
+/* sockaddr <-> address and port; checks length, family, scope; v4 given to a v6 socket is mapped. */
+enum err inet_get_addr(const struct inet_sock *, const struct sock_addr *,
+    struct ip_addr *, uint16_t *port, uint32_t *scope_if);
+void inet_put_addr(const struct inet_sock *, struct sock_addr *, const struct ip_addr *,
+    uint16_t port, uint32_t scope_if);
+
+/* Port tables, one each for TCP and UDP: bind with Linux's conflict rules (REUSEADDR, REUSEPORT
+ * by uid, V6ONLY, BINDTODEVICE), ephemeral ports by RFC 6056 algorithm 3. O(1). */
+struct port_table;
+extern struct port_table tcp_ports, udp_ports;
+enum err inet_bind_port(
+    struct inet_sock *, struct port_table *, const struct ip_addr *, uint16_t port);
+/* Ephemeral port for connect: `is_free(is, port)` asks the protocol about the four-tuple. */
+enum err inet_autobind(struct inet_sock *, struct port_table *,
+    bool (*is_free)(struct inet_sock *, uint16_t port));
+/* An accepted connection shares its listener's port. */
+void inet_share_port(
+    struct inet_sock *child, struct inet_sock *listener, struct port_table *);
+void inet_release_port(struct inet_sock *, struct port_table *);
+
+/* Options of level IP and IPV6, and names, for every inet protocol. */
+enum err inet_setsockopt(
+    struct inet_sock *, int level, int opt, const void *val, unsigned len);
+enum err inet_getsockopt(
+    struct inet_sock *, int level, int opt, void *val, unsigned *len);
+enum err inet_getname(struct inet_sock *, struct sock_addr *, bool is_peer);
+/* The route now: cached if valid, else looked up anew with the socket's constraints. A reference. */
+enum err inet_route(
+    struct inet_sock *, const struct ip_addr *dst, struct ip_addr *src, struct dst **out);
+/* Common part of creation and destruction. */
+void inet_sock_init(
+    struct inet_sock *, const struct sock_ops *, int family, int type, int proto);
+void inet_sock_fini(struct inet_sock *);
+/* What a protocol is to socket(2): tables in inet.c. */
+struct sock *tcp_sock_create(int family), *udp_sock_create(int family),
+    *raw_sock_create(int family, int proto),
+    *ping_sock_create(int family); /* NULL: no memory */
