@@ -221,7 +221,12 @@ SRCS_drivers := \
 	drivers/char/serial.c \
 	drivers/char/tty.c \
 	drivers/char/tty_ioctl.c \
-	drivers/char/vt.c
+	drivers/char/vt.c \
+	drivers/device.c \
+	drivers/pci/config.c \
+	drivers/pci/enumerate.c \
+	drivers/pci/intx.c \
+	drivers/pci/pci.c
 
 SRCS_net := \
 	net/init.c

@@ -8,6 +8,8 @@
 #include "drivers/char/keyboard.h"
 #include "drivers/char/serial.h"
 #include "drivers/char/tty.h"
+#include "drivers/device.h"
+#include "drivers/pci/pci.h"
 #include "fs/vfs.h"
 #include "kernel/boot.h"
 #include "kernel/cmdline.h"
@@ -110,6 +112,8 @@ kernel_main(const struct boot_info *boot)
 	serial_init();
 	fbcon_init(&boot->fb);
 	keyboard_init(fbcon_tty());
+	pci_init();                /* finds devices */
+	dev_attach_all();          /* and their drivers */
 	initramfs_unpack(boot);    /* the initial file system */
 	fs_mount_standard();       /* /dev, /proc, /sys */
 	frames_free_boot_memory(); /* *boot is gone from here on */

@@ -230,9 +230,17 @@ enum err
 irq_request_isa(
     unsigned isa, const char *name, irq_handler fn, void *arg, struct irq **out)
 {
-	struct line_key key = {.chip = &pic_chip, .number = isa};
+	return irq_request_isa_flags(
+	    isa, 0, name, fn, arg, out); /* ISA: edge, active high */
+}
+
+enum err
+irq_request_isa_flags(unsigned isa, unsigned flags, const char *name, irq_handler fn,
+    void *arg, struct irq **out)
+{
+	struct line_key key = {.chip = &pic_chip, .number = isa, .flags = flags};
 	struct irq handler = {.fn = fn, .arg = arg, .name = name};
-	unsigned gsi = isa, flags = 0; /* ISA: edge, active high */
+	unsigned gsi = isa;
 
 	if (isa >= ISA_LINES)
 		return ERR_INVAL;

@@ -36,6 +36,9 @@ enum err irq_request_gsi(unsigned gsi, unsigned flags, const char *name, irq_han
     void *arg, struct irq **out);
 enum err irq_request_isa(
     unsigned isa, const char *name, irq_handler fn, void *arg, struct irq **out);
+/* The same with flags to add to what the bus and the MADT say: IRQ_LEVEL, IRQ_SHARED. */
+enum err irq_request_isa_flags(unsigned isa, unsigned flags, const char *name,
+    irq_handler fn, void *arg, struct irq **out);
 
 /* After it the handler is not running anywhere. May sleep. */
 void irq_release(struct irq *);

@@ -50,8 +50,9 @@ enum lock_rank {
 	RANK_EPOLL_READY =
 	    2010, /* ..2021: ready lists, taken by wake-ups; the watcher's comes after */
 	RANK_RUN_QUEUE = 2100,
-	RANK_TIMER = 2150, /* timers are armed under any lock above */
-	RANK_IRQ = 2200,   /* interrupt controllers */
+	RANK_TIMER = 2150,      /* timers are armed under any lock above */
+	RANK_IRQ = 2200,        /* interrupt controllers */
+	RANK_PCI_CONFIG = 2250, /* ports CF8h and CFCh: masking a message takes them */
 	RANK_IPI = 2300,
 	RANK_LOG = 2400, /* last: logging works under every other lock */
 	RANK_CONSOLE = 2500,

@@ -1,0 +1,26 @@
+/* The parts of the PCI room, for each other. */
+#pragma once
+
+#include "drivers/pci/pci.h"
+
+extern const struct dev_bus pci_bus;
+
+/* Walks all buses and adds what it finds; returns how many functions. Thread context. */
+unsigned pci_enumerate(void);
+
+/* How a line interrupt gets to an interrupt controller. */
+struct pci_route {
+	bool is_isa; /* number is an ISA interrupt, else a GSI */
+	unsigned number;
+	unsigned flags;  /* IRQ_* */
+	const char *how; /* for the log */
+};
+
+/*
+ * The way of the function's INTx line; `has_ioapic`: as an I/O APIC sees it, else as the
+ * 8259s do. ERR_NODEV: the function has no line, or nobody knows the way.
+ */
+enum err pci_intx_route(const struct pci_dev *, bool has_ioapic, struct pci_route *out);
+
+/* Notes the ISA bridge, whose registers know the routing. */
+void pci_intx_add_bridge(const struct pci_dev *);
