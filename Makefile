@@ -25,8 +25,10 @@ SRCS_lib := \
 	lib/cpio.c \
 	lib/crc32.c \
 	lib/fmt.c \
+	lib/inet_csum.c \
 	lib/inflate.c \
 	lib/rbtree.c \
+	lib/siphash.c \
 	lib/string.c
 
 SRCS_kernel := \
@@ -229,7 +231,9 @@ SRCS_drivers := \
 	drivers/pci/pci.c
 
 SRCS_net := \
-	net/init.c
+	net/init.c \
+	net/ip_addr.c \
+	net/mib.c
 
 SRCS_loader := \
 	loader/efimap.c \

@@ -1,7 +1,9 @@
 /*
  * The Internet checksum (RFC 1071): a one's complement sum of 16-bit words. A partial sum
  * is a uint32_t in which carries are still to be folded; sums of pieces that begin at even
- * offsets simply add.
+ * offsets simply add (carries included: csum_add takes the sum so far). Sums are of
+ * words as the CPU loads them; checksums that go into a header, and words given to
+ * csum_update16, are numbers in host order, to be stored by be16_of.
  */
 #pragma once
 

@@ -1,5 +1,5 @@
 /*
- * SipHash-2-4 and the faster HalfSip-like 1-3 variant (Aumasson, Bernstein 2012): keyed
+ * SipHash-2-4 and its faster variant 1-3 (Aumasson, Bernstein 2012): keyed
  * hashes of short inputs, for tables whose keys a peer may choose and for numbers a peer
  * must not guess (TCP ISNs and SYN cookies).
  */
