@@ -188,17 +188,19 @@ parse_group(const char *s, uint8_t out[2])
 	return digits > 0 && hex_digit(*s) < 0 ? s : NULL;
 }
 
-/* Bytes before and after "::" gather in `out`; `gap` is where it stood, 16 without one. */
+enum { NO_GAP = 17 };
+
+/* Bytes before and after "::" gather in `out`; `gap` is where it stood. */
 static bool
 parse_v6(const char *s, uint8_t out[16])
 {
-	unsigned n = 0, gap = 16;
+	unsigned n = 0, gap = NO_GAP;
 
 	if (s[0] == ':' && s[1] != ':')
 		return false;
 	for (s += s[0] == ':'; *s;) {
 		if (*s == ':') { /* the second of two */
-			if (gap != 16)
+			if (gap != NO_GAP)
 				return false;
 			gap = n;
 			s++;
@@ -218,7 +220,7 @@ parse_v6(const char *s, uint8_t out[16])
 		else if (*s)
 			return false;
 	}
-	if (gap == 16)
+	if (gap == NO_GAP)
 		return n == 16;
 	if (n > 14)
 		return false;
