@@ -231,6 +231,7 @@ SRCS_drivers := \
 	drivers/pci/pci.c
 
 SRCS_net := \
+	net/fib.c \
 	net/init.c \
 	net/ip_addr.c \
 	net/mib.c

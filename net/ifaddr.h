@@ -40,8 +40,10 @@ struct ifaddr {
 	nsec_t valid_until_ns, preferred_until_ns; /* monotonic; IFA_FOREVER */
 	nsec_t created_ns, changed_ns;
 	char label[16];
-	struct net_timer timer; /* lifetimes; DAD while tentative */
-	uint8_t dad_left;
+	struct net_timer timer; /* lifetimes; while tentative it belongs to DAD */
+	uint8_t dad_left;       /* DAD's own */
+	uint8_t pending;        /* [a] what the configuration thread has to do: ifaddr.c */
+	uint32_t metric;        /* of the prefix route; 0: the family's */
 	struct rcu_head rcu;
 };
 
@@ -51,16 +53,31 @@ struct ifaddr_config {
 	uint32_t flags;
 	nsec_t valid_ns, preferred_ns; /* from now; IFA_FOREVER */
 	const char *label;             /* NULL: the interface's name */
+	uint32_t metric;               /* of the prefix route; 0: the family's */
 };
 
 /*
- * [rtnl] Adds (v6 addresses and, where asked, v4 ones go through duplicate address detection
- * first), with the local route and the prefix route; the same address again changes lifetimes
- * and flags. ERR_EXIST only for the netlink caller that asked for exclusiveness.
+ * [rtnl] Adds, with the local route and the prefix route; the same address again changes lifetimes
+ * and flags. v6 addresses (but with IFA_NODAD), and v4 ones whose flags hold IFA_TENTATIVE, go
+ * through duplicate address detection first; the notifiers hear when they are usable, or that they
+ * go with IFA_DADFAILED. ERR_EXIST only for a caller that asked for exclusiveness; ERR_NOBUFS:
+ * too many on this interface.
  */
 enum err ifaddr_add(struct netdev *, const struct ifaddr_config *, bool is_exclusive);
 enum err ifaddr_del(struct netdev *, const struct ip_addr *, unsigned plen);
 void ifaddr_del_all(struct netdev *, int family, int origin /* -1: any */);
+
+/*
+ * Duplicate address detection of a tentative address: started and ended here under rtnl, done by
+ * nd.c (RFC 4862 5.4) and arp.c (RFC 5227 2.1), which may use ifa->timer and ->dad_left meanwhile
+ * Either tells the outcome once, from any context.
+ */
+void ifaddr_dad_start(struct ifaddr *); /* v6: net/nd.c */
+void ifaddr_acd_start(struct ifaddr *); /* v4: net/arp.c */
+void ifaddr_dad_done(struct ifaddr *, bool is_duplicate);
+
+/* Makes ready and listens to interfaces; gives lo its addresses. */
+void ifaddr_init(void);
 
 /* Under RCU. dev NULL: on any interface. Tentative ones are found too: look at flags. */
 struct ifaddr *ifaddr_find(const struct netdev *, const struct ip_addr *);

@@ -83,6 +83,7 @@ struct ip_tx {
 	    *options; /* v4 options or v6 extension headers as bytes, checked; or NULL */
 	uint8_t options_len;
 	uint8_t v6_next; /* with v6 options: number of the first extension header */
+	bool is_not_looped; /* multicast: our own members get no copy (IP_MULTICAST_LOOP 0) */
 };
 
 /*

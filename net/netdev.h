@@ -113,6 +113,7 @@ struct netdev {
 	uint32_t hw_features; /* what the hardware can do */
 	uint32_t flags;       /* enum netdev_flag; [config], read freely */
 	uint32_t promisc_count, allmulti_count; /* [config] */
+	bool is_forwarding4, is_forwarding6; /* routes packets that came in here; [config] */
 	unsigned mtu, min_mtu, max_mtu;         /* payload of a frame; [config] */
 	unsigned tx_queue_len;
 	uint32_t tso_max_size; /* bytes in one packet given to send; 65535 unless set */
@@ -126,13 +127,13 @@ struct netdev {
 	struct list mc_addrs; /* [mc_lock] link-layer multicast addresses, counted */
 	struct spinlock mc_lock;
 	struct netdev_proto
-	    *proto[4]; /* per-interface state of the protocols, by enum netdev_slot */
+	    *proto[5]; /* per-interface state of the protocols, by enum netdev_slot */
 	uint64_t rx_errors, rx_dropped, tx_errors,
 	    tx_dropped; /* [a] what the stack counts itself */
 };
 
 /* Protocols that keep state on each interface: the slots of netdev->proto. */
-enum netdev_slot { NETDEV_IP4, NETDEV_IP6, NETDEV_DHCP4, NETDEV_DHCP6 };
+enum netdev_slot { NETDEV_IP4, NETDEV_IP6, NETDEV_DHCP4, NETDEV_DHCP6, NETDEV_ADDRS };
 
 /* ---- For drivers ---------------------------------------------------------------------- */
 

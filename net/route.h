@@ -58,9 +58,18 @@ enum err route_add(const struct route_config *, bool is_exclusive, bool is_repla
 enum err route_del(
     const struct route_config *); /* fields that are set must match; ERR_SRCH */
 void route_flush_dev(struct netdev *, int family);
-/* Under rtnl; fn returns false to stop. */
+/* Under rtnl; fn returns false to stop. The local table first, each by prefix. */
 void route_for_each(
     int family, bool (*fn)(const struct route_config *, void *arg), void *arg);
+
+/* Told with rtnl held: rtnetlink. */
+struct route_notifier {
+	void (*event)(const struct route_config *, bool is_added);
+	struct list link;
+};
+void route_notify_add(struct route_notifier *);
+/* Before the first address; makes keys and the cache. */
+void route_init(void);
 
 extern uint32_t
     route_generation; /* [a] raised by every change of routes, addresses, PMTU, redirects */
@@ -85,7 +94,11 @@ struct dst {
 	uint32_t advmss, window;
 	nsec_t
 	    mtu_until_ns; /* [a] when a learnt PMTU ages (RFC 1191 6.3), 0: not learnt */
-	struct list hash_link;
+	uint32_t oif;     /* as the flow demanded; part of the key */
+	bool is_static;   /* never freed: refs mean nothing */
+	nsec_t used_ns;   /* [a] about when it was found last */
+	struct list hash_link; /* RCU */
+	struct list all_link;
 	struct rcu_head rcu;
 };
 
@@ -105,7 +118,8 @@ enum err route_output(struct flow *, struct dst **out);
 /*
  * Input: what to do with a received packet: type LOCAL, BROADCAST, MULTICAST are for us; UNICAST is
  * to be forwarded. Fast path for our own addresses. Under RCU; *out gets a reference.
- * ERR_INVAL: martian source.
+ * ERR_INVAL: martian source (or a blackhole route): dropped in silence. ERR_NOENT: not ours, and
+ * this interface does not forward. ERR_NETUNREACH, ERR_HOSTUNREACH, ERR_ACCES: as the routes say.
  */
 enum err route_input(struct pkt *, struct dst **out);
 struct dst *dst_get(struct dst *);
@@ -115,6 +129,11 @@ dst_is_valid(const struct dst *d)
 {
 	return d->generation == __atomic_load_n(&route_generation, __ATOMIC_ACQUIRE);
 }
+
+/* The path MTU now: goes back to the device's when what was learnt has aged. */
+uint32_t dst_mtu(struct dst *);
+/* The device goes: nothing that is cached or still held by a socket keeps it. Sleeps. */
+void dst_flush_dev(struct netdev *);
 
 /* ICMP told: MTU of the path to dst (as RFC 1191, 8201, 4821 allow), a better gateway. */
 void dst_learn_mtu(const struct ip_addr *dst, unsigned oif, uint32_t mtu);
