@@ -234,7 +234,8 @@ SRCS_net := \
 	net/fib.c \
 	net/init.c \
 	net/ip_addr.c \
-	net/mib.c
+	net/mib.c \
+	net/neigh.c
 
 SRCS_loader := \
 	loader/efimap.c \

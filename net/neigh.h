@@ -1,7 +1,9 @@
 /*
  * The neighbour cache: link-layer addresses of next hops, for ARP and ND alike, with ND's states
- * (RFC 4861 7.3.2). One hash table, keyed, RCU for the send path; limits: entries in all, and
- * packets that wait in each. Unused stale entries go first when full.
+ * (RFC 4861 7.3.2). One hash table, keyed, RCU for the send path; limits: entries in all and on an
+ * interface, packets that wait in each and in all. Unused entries go first when full.
+ *
+ * All calls may be made from any thread context, also under a socket's spinlock.
  */
 #pragma once
 
@@ -24,17 +26,33 @@ enum neigh_state { /* NUD_* */
 	NEIGH_PERMANENT = 0x80,
 };
 
+enum {
+	NEIGH_MAX = 8192,         /* entries in all */
+	NEIGH_MAX_DEV = 4096,     /* on one interface */
+	NEIGH_QUEUE = 32,         /* packets that wait for one neighbour */
+	NEIGH_MAX_WAITING = 2048, /* packets that wait for all of them */
+};
+
 struct neigh {
 	struct list hash_link; /* RCU */
 	struct ip_addr addr;
 	struct netdev *dev;
-	uint32_t refs;
+	uint32_t refs; /* [a] */
+	struct list
+	    dev_link;     /* [table lock] the interface's, least recently used first */
+	nsec_t placed_ns; /* [table lock] since when it is at its place there */
+	bool is_dead;     /* [table lock] not in the table any more; read freely */
+	uint64_t fast;    /* [a] mac with a mark when packets may go at once, else 0 */
+	uint64_t used_ns; /* [a] last packet sent */
+	uint64_t confirmed_ns; /* [a] last sign that it hears us */
 	struct spinlock lock;
 	uint8_t mac[ETH_ALEN]; /* [lock]; read on the send path through neigh_send only */
 	uint8_t state;         /* [lock] */
 	bool is_router;        /* ND */
-	uint8_t probes;        /* [lock] */
-	nsec_t confirmed_ns, used_ns, updated_ns;
+	uint8_t probes;        /* [lock] solicitations sent in this state */
+	uint8_t timer_refs;    /* [lock] how many of refs belong to the timer */
+	nsec_t updated_ns;     /* [lock] */
+	nsec_t due_ns;         /* [lock] when the timer is to act */
 	struct pkt_queue waiting; /* [lock] at most NEIGH_QUEUE */
 	struct net_timer timer;
 	struct rcu_head rcu;
@@ -52,6 +70,9 @@ struct neigh_ops {
 };
 extern const struct neigh_ops arp_neigh_ops, nd_neigh_ops;
 
+/* Registers for interface events and /proc/net/arp. */
+void neigh_init(void);
+
 /* Finds or makes; a reference, or NULL (no memory, table full of entries in use). */
 struct neigh *neigh_get(struct netdev *, const struct ip_addr *);
 struct neigh *neigh_find(struct netdev *, const struct ip_addr *); /* does not make */
@@ -66,7 +87,8 @@ enum neigh_update {
 	NEIGH_UPD_SOLICITED = 2, /* an answer: reachable; else stale */
 	NEIGH_UPD_CREATE = 4,
 	NEIGH_UPD_ISROUTER = 8,
-	NEIGH_UPD_ADMIN = 16, /* by the user */
+	NEIGH_UPD_ADMIN = 16,       /* by the user: permanent ones too */
+	NEIGH_UPD_ROUTER_FLAG = 32, /* ISROUTER, set or not, is news (an advertisement) */
 };
 /* News of a neighbour, from ARP or ND; mac NULL: only state. */
 void neigh_update(
@@ -75,5 +97,7 @@ enum err neigh_set(struct netdev *, const struct ip_addr *, const uint8_t *mac,
     uint8_t state); /* by the user */
 enum err neigh_del(struct netdev *, const struct ip_addr *);
 void neigh_flush_dev(struct netdev *); /* down or changed: all but permanent ones go */
+/* Has it an address that can be used now? */
+bool neigh_is_usable(const struct neigh *);
 /* A snapshot for rtnetlink and /proc/net/arp. fn runs under RCU: no sleeping. */
 void neigh_for_each(int family, void (*fn)(const struct neigh *, void *arg), void *arg);

@@ -126,6 +126,8 @@ struct netdev {
 	struct list link;     /* RCU, all interfaces in order of index */
 	struct list mc_addrs; /* [mc_lock] link-layer multicast addresses, counted */
 	struct spinlock mc_lock;
+	struct list neighs;  /* [neighbour table] net/neigh.c */
+	uint32_t num_neighs; /* [neighbour table] */
 	struct netdev_proto
 	    *proto[5]; /* per-interface state of the protocols, by enum netdev_slot */
 	uint64_t rx_errors, rx_dropped, tx_errors,
