@@ -72,6 +72,7 @@ SRCS_kernel_x86 := \
 
 # Only in the debug kernel: tests that run inside (selftest=).
 SRCS_selftest := \
+	drivers/pci/selftest.c \
 	kernel/irq/selftest.c \
 	kernel/panic_selftest.c \
 	kernel/selftest.c \
@@ -110,6 +111,7 @@ SRCS_kernel_time := \
 
 SRCS_kernel_irq := \
 	kernel/irq/irq.c \
+	kernel/irq/msi.c \
 	kernel/irq/proc_interrupts.c \
 	kernel/irq/vectors.c
 
@@ -228,6 +230,7 @@ SRCS_drivers := \
 	drivers/pci/config.c \
 	drivers/pci/enumerate.c \
 	drivers/pci/intx.c \
+	drivers/pci/msi.c \
 	drivers/pci/pci.c
 
 SRCS_net := \

@@ -10,6 +10,7 @@
 #include "kernel/panic.h"
 #include "kernel/power.h"
 #include "kernel/sync/mutex.h"
+#include "lib/fmt.h"
 #include "mm/kva.h"
 #include "mm/slab.h"
 
@@ -21,6 +22,7 @@ struct dev_taken {
 	struct dev_taken *next;
 	enum taken_kind kind;
 	unsigned index; /* BAR or interrupt */
+	char irq_name[32];
 	union {
 		struct irq *irq;
 		volatile void *regs;
@@ -172,12 +174,16 @@ dev_irq_request(
     struct device *dev, unsigned index, irq_handler fn, void *arg, unsigned cpu)
 {
 	struct dev_taken *t = new_taken(TAKEN_IRQ, index);
+	struct dev_irq request;
 	enum err err;
 
 	ASSERT(index < dev->num_irqs);
 	if (!t)
 		return ERR_NOMEM;
-	err = dev->bus->irq_request(dev, index, fn, arg, cpu, &t->irq);
+	scnprintf(t->irq_name, sizeof(t->irq_name), "%s@%s-%u", dev->driver->name,
+	    dev->name, index);
+	request = (struct dev_irq){.fn = fn, .arg = arg, .cpu = cpu, .name = t->irq_name};
+	err = dev->bus->irq_request(dev, index, &request, &t->irq);
 	if (err != OK) {
 		kfree(t);
 		return err;

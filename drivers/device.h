@@ -72,6 +72,14 @@ enum dev_irq_kind {
 	DEV_IRQ_ANY = 7,
 };
 
+/* A handler to install, for the bus. `name` lives as long as it. */
+struct dev_irq {
+	irq_handler fn;
+	void *arg;
+	unsigned cpu; /* or DEV_ANY_CPU */
+	const char *name;
+};
+
 /* What the core asks of a bus. Calls are made under the core's mutex, but set_dma. */
 struct dev_bus {
 	/* The line of the table that the device fits, or NULL. */
@@ -81,8 +89,8 @@ struct dev_bus {
 	/* Sets dev->irq_kind and dev->num_irqs (1..want). */
 	enum err (*irq_alloc)(struct device *, unsigned want, unsigned kinds);
 	void (*irq_free)(struct device *);
-	enum err (*irq_request)(struct device *, unsigned index, irq_handler, void *arg,
-	    unsigned cpu, struct irq **out);
+	enum err (*irq_request)(
+	    struct device *, unsigned index, const struct dev_irq *, struct irq **out);
 };
 
 struct device {

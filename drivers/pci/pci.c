@@ -172,22 +172,28 @@ irq_alloc(struct device *dev, unsigned want, unsigned kinds)
 {
 	struct pci_dev *p = to_pci(dev);
 
+	if (pci_msi_alloc(p, want, kinds) == OK)
+		return OK;
 	if (!(kinds & DEV_IRQ_INTX) || !p->pin)
 		return ERR_NODEV;
 	dev->irq_kind = DEV_IRQ_INTX;
 	dev->num_irqs = 1;
-	change_command(to_pci(dev), PCI_COMMAND_INTX_OFF, false);
+	change_command(p, PCI_COMMAND_INTX_OFF, false);
 	return OK;
 }
 
 static void
 irq_free(struct device *dev)
 {
-	change_command(to_pci(dev), PCI_COMMAND_INTX_OFF, true);
+	struct pci_dev *p = to_pci(dev);
+
+	if (p->msi)
+		pci_msi_free(p);
+	change_command(p, PCI_COMMAND_INTX_OFF, true);
 }
 
 static enum err
-irq_request_line(struct pci_dev *p, irq_handler fn, void *arg, struct irq **out)
+request_line(struct pci_dev *p, const struct dev_irq *r, struct irq **out)
 {
 	struct pci_route route;
 	enum err err;
@@ -199,10 +205,10 @@ irq_request_line(struct pci_dev *p, irq_handler fn, void *arg, struct irq **out)
 			continue;
 		if (route.is_isa)
 			err = irq_request_isa_flags(
-			    route.number, route.flags, p->dev.name, fn, arg, out);
+			    route.number, route.flags, r->name, r->fn, r->arg, out);
 		else
 			err = irq_request_gsi(
-			    route.number, route.flags, p->dev.name, fn, arg, out);
+			    route.number, route.flags, r->name, r->fn, r->arg, out);
 		if (err != ERR_NODEV)
 			break;
 	}
@@ -216,10 +222,11 @@ irq_request_line(struct pci_dev *p, irq_handler fn, void *arg, struct irq **out)
 }
 
 static enum err
-irq_request(struct device *dev, unsigned index, irq_handler fn, void *arg, unsigned cpu,
-    struct irq **out)
+irq_request(struct device *dev, unsigned index, const struct dev_irq *r, struct irq **out)
 {
-	return irq_request_line(to_pci(dev), fn, arg, out);
+	struct pci_dev *p = to_pci(dev);
+
+	return p->msi ? pci_msi_request(p, index, r, out) : request_line(p, r, out);
 }
 
 const struct dev_bus pci_bus = {

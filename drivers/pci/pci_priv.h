@@ -24,3 +24,13 @@ enum err pci_intx_route(const struct pci_dev *, bool has_ioapic, struct pci_rout
 
 /* Notes the ISA bridge, whose registers know the routing. */
 void pci_intx_add_bridge(const struct pci_dev *);
+
+/*
+ * Messages. pci_msi_alloc sets the function to MSI-X or MSI, all masked, and fills in
+ * irq_kind and num_irqs. ERR_NODEV: it has none that works, or `kinds` or the command line
+ * (nomsi, nomsix) forbid it.
+ */
+enum err pci_msi_alloc(struct pci_dev *, unsigned want, unsigned kinds);
+void pci_msi_free(struct pci_dev *);
+enum err pci_msi_request(
+    struct pci_dev *, unsigned index, const struct dev_irq *, struct irq **out);

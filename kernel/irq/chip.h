@@ -1,7 +1,7 @@
 /*
  * What an interrupt controller is to kernel/irq. There are three kinds: I/O APIC inputs,
- * 8259 lines (when there is no I/O APIC), and later MSI, whose `route` writes the
- * device's message. All calls are made under the irq lock, except eoi, which the CPU that
+ * 8259 lines (when there is no I/O APIC), and messages (msi.c), whose `route` writes the
+ * device's registers. All calls are made under the irq lock, except eoi, which the CPU that
  * took the interrupt makes.
  */
 #pragma once
@@ -18,3 +18,9 @@ struct irq_chip {
 	void (*set_mask)(unsigned line, bool is_masked);
 	void (*eoi)(unsigned line);
 };
+
+/* Messages: lines are numbers that stand for a struct irq_msi. Calls under the irq lock. */
+struct irq_msi;
+extern const struct irq_chip msi_chip;
+bool msi_line_alloc(struct irq_msi *, unsigned *line); /* false: none left */
+void msi_line_free(unsigned line);

@@ -48,6 +48,7 @@ struct line_key {
 struct irq_line {
 	struct list link;    /* [lock] in lines */
 	struct line_key key; /* [I] */
+	unsigned wanted_cpu; /* [I] or IRQ_ANY_CPU */
 	struct vector_place place;
 	struct irq *handlers;      /* [R] changed under lock */
 	unsigned num_unclaimed;    /* [c] in a row, by the CPU of `place` */
@@ -146,13 +147,23 @@ find_line(const struct line_key *key)
 	return NULL;
 }
 
+static bool
+take_vector(struct irq_line *l)
+{
+	unsigned cpu = l->wanted_cpu;
+
+	if (cpu < num_cpus && can_take_interrupts(cpu) &&
+	    vector_alloc_on(&vectors, cpu, &l->place))
+		return true;
+	return vector_alloc(&vectors, num_cpus, can_take_interrupts, &l->place);
+}
+
 /* Gives the new line a vector and puts it where the interrupt looks. Locked. */
 static enum err
 install_line(struct irq_line *l)
 {
 	l->place.vector = l->key.chip->fixed_vector(l->key.number);
-	if (!l->place.vector &&
-	    !vector_alloc(&vectors, num_cpus, can_take_interrupts, &l->place))
+	if (!l->place.vector && !take_vector(l))
 		return ERR_NOSPC;
 	list_push_back(&lines, &l->link);
 	l->key.chip->route(l->key.number, l->place, l->key.flags);
@@ -199,6 +210,7 @@ request(const struct line_key *key, const struct irq *handler, struct irq **out)
 
 	if (fresh && h) {
 		fresh->key = *key;
+		fresh->wanted_cpu = IRQ_ANY_CPU;
 		*h = *handler;
 		spin_lock(&lock);
 		err = add_handler(h, fresh, &used_fresh);
@@ -263,6 +275,46 @@ irq_request_isa_flags(unsigned isa, unsigned flags, const char *name, irq_handle
 	return request(&key, &handler, out);
 }
 
+/* Locked. A message is a line of its own, so there is nobody to share with. */
+static enum err
+add_message(struct irq_msi *msi, struct irq *h, struct irq_line *fresh)
+{
+	bool used_fresh;
+	enum err err;
+
+	if (!msi_line_alloc(msi, &fresh->key.number))
+		return ERR_NOSPC;
+	err = add_handler(h, fresh, &used_fresh);
+	if (err != OK)
+		msi_line_free(fresh->key.number);
+	return err;
+}
+
+enum err
+irq_request_msi(struct irq_msi *msi, unsigned cpu, const char *name, irq_handler fn,
+    void *arg, struct irq **out)
+{
+	struct irq_line *fresh = kzalloc(sizeof(*fresh));
+	struct irq *h = kzalloc(sizeof(*h));
+	enum err err = ERR_NOMEM;
+
+	if (fresh && h) {
+		fresh->key.chip = &msi_chip;
+		fresh->wanted_cpu = cpu;
+		*h = (struct irq){.fn = fn, .arg = arg, .name = name};
+		spin_lock(&lock);
+		err = add_message(msi, h, fresh);
+		spin_unlock(&lock);
+	}
+	if (err != OK) {
+		kfree(fresh);
+		kfree(h);
+		return err;
+	}
+	*out = h;
+	return OK;
+}
+
 /* Takes the handler off its line; returns the line if that was its last one. Locked. */
 static struct irq_line *
 remove_handler(struct irq *h)
@@ -278,8 +330,9 @@ remove_handler(struct irq *h)
 	l->key.chip->set_mask(l->key.number, true);
 	rcu_assign(*slot_of(l), NULL);
 	list_remove(&l->link);
-	if (l->key.chip == &ioapic_chip)
-		vector_free(&vectors, l->place);
+	vector_free(&vectors, l->place); /* fixed ones are not in the map */
+	if (l->key.chip == &msi_chip)
+		msi_line_free(l->key.number);
 	return l;
 }
 

@@ -1,6 +1,6 @@
 /*
- * Device interrupts. A line is a global interrupt number (GSI) of an I/O APIC or, later,
- * an MSI. A handler acknowledges its device, and wakes a thread: no allocation, no
+ * Device interrupts. A line is a global interrupt number (GSI) of an I/O APIC, or an
+ * MSI. A handler acknowledges its device, and wakes a thread: no allocation, no
  * sleeping, no logging.
  */
 #pragma once
@@ -39,6 +39,25 @@ enum err irq_request_isa(
 /* The same with flags to add to what the bus and the MADT say: IRQ_LEVEL, IRQ_SHARED. */
 enum err irq_request_isa_flags(unsigned isa, unsigned flags, const char *name,
     irq_handler fn, void *arg, struct irq **out);
+
+/*
+ * A message-signalled interrupt: a device's write to the local APICs. Whoever owns the
+ * device's registers provides these calls; they are made under the irq lock and must not
+ * sleep or log. The structure lives until irq_release.
+ */
+struct irq_msi {
+	void (*write)(struct irq_msi *, uint64_t address, uint32_t data); /* masked */
+	void (*set_mask)(struct irq_msi *, bool is_masked);
+};
+
+enum { IRQ_ANY_CPU = 0xffffffff };
+
+/*
+ * Gives the message a vector, on `cpu` if that one is online and has one left, has it
+ * written, and unmasks it. ERR_NOSPC: no vector or no number left.
+ */
+enum err irq_request_msi(struct irq_msi *, unsigned cpu, const char *name, irq_handler fn,
+    void *arg, struct irq **out);
 
 /* After it the handler is not running anywhere. May sleep. */
 void irq_release(struct irq *);

@@ -25,19 +25,23 @@ vector_alloc(struct vector_map *m, unsigned num, bool (*usable)(unsigned cpu),
 		if (usable(c) && m->num_taken[c] < VECTORS_PER_CPU &&
 		    (best == num || m->num_taken[c] < m->num_taken[best]))
 			best = c;
-	if (best == num)
-		return false;
+	return best != num && vector_alloc_on(m, best, out);
+}
+
+bool
+vector_alloc_on(struct vector_map *m, unsigned cpu, struct vector_place *out)
+{
 	for (unsigned i = 0; i < VECTORS_PER_CPU; i++) {
 		unsigned in_class = i / NUM_CLASSES, class = i % NUM_CLASSES;
 		struct vector_place p = {
-		    .cpu = best,
+		    .cpu = cpu,
 		    .vector = VECTOR_DEVICE_FIRST + class * CLASS_SIZE + in_class,
 		};
 
 		if (is_taken(m, p))
 			continue;
-		m->taken[best][p.vector / 64] |= 1ull << p.vector % 64;
-		m->num_taken[best]++;
+		m->taken[cpu][p.vector / 64] |= 1ull << p.vector % 64;
+		m->num_taken[cpu]++;
 		*out = p;
 		return true;
 	}

@@ -40,4 +40,6 @@ struct vector_place {
  */
 bool vector_alloc(struct vector_map *, unsigned num, bool (*usable)(unsigned cpu),
     struct vector_place *out);
+/* The same on this CPU only. */
+bool vector_alloc_on(struct vector_map *, unsigned cpu, struct vector_place *out);
 void vector_free(struct vector_map *, struct vector_place);

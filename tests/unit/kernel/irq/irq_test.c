@@ -1,6 +1,6 @@
 /*
  * kernel/irq/irq.c with controllers that only remember what they were told. LINK:
- * kernel/irq/irq.c kernel/irq/vectors.c kernel/platform.c lib/string.c
+ * kernel/irq/irq.c kernel/irq/msi.c kernel/irq/vectors.c kernel/platform.c lib/string.c
  * tests/fakes/percpu.c tests/fakes/panic.c tests/fakes/spinlock.c tests/fakes/rcu.c
  * tests/fakes/kmalloc.c
  */
@@ -337,4 +337,80 @@ KTEST(irq_request_without_memory_leaves_nothing)
 	CHECK_EQ(irq_request_gsi(3, 0, "d", handle, &d, &irq), OK);
 	irq_release(irq);
 	CHECK_EQ(fake_kmalloc_live, 0);
+}
+
+/* ---- Messages ---- */
+
+struct message {
+	struct irq_msi irq;
+	uint64_t address;
+	uint32_t data;
+	bool is_masked;
+};
+
+static void
+message_write(struct irq_msi *irq, uint64_t address, uint32_t data)
+{
+	struct message *m = container_of(irq, struct message, irq);
+
+	m->address = address;
+	m->data = data;
+}
+
+static void
+message_set_mask(struct irq_msi *irq, bool is_masked)
+{
+	container_of(irq, struct message, irq)->is_masked = is_masked;
+}
+
+#define MESSAGE \
+	{ \
+		.irq = {.write = message_write, .set_mask = message_set_mask } \
+	}
+
+KTEST(irq_message_has_a_vector_of_its_own_and_reaches_its_handler)
+{
+	struct message a = MESSAGE, b = MESSAGE;
+	struct device da = {.says = IRQ_HANDLED}, db = {.says = IRQ_HANDLED};
+	struct irq *ia, *ib;
+
+	start(1);
+	CHECK_EQ(irq_request_msi(&a.irq, 0, "a", handle, &da, &ia), OK);
+	CHECK_EQ(
+	    irq_request_msi(&b.irq, 77, "b", handle, &db, &ib), OK); /* no such CPU */
+	CHECK(a.data != b.data && !a.is_masked && !b.is_masked);
+	CHECK_EQ(a.address, 0xfee00000 | (uint64_t)cpus[0]->apic_id << 12);
+	raise(b.data);
+	CHECK(da.num_calls == 0 && db.num_calls == 1 && num_eoi == 1);
+	irq_release(ib);
+	CHECK(b.is_masked && !a.is_masked);
+	raise(b.data); /* one that was under way */
+	CHECK(db.num_calls == 1 && irq_unhandled == 1);
+	irq_release(ia);
+	CHECK_EQ(fake_kmalloc_live, 0);
+}
+
+KTEST(irq_messages_run_out_of_vectors_and_come_back)
+{
+	static struct message m[VECTORS_PER_CPU + 1];
+	static struct irq *irqs[VECTORS_PER_CPU];
+	struct device d = {.says = IRQ_HANDLED};
+	struct irq *none;
+
+	start(1);
+	for (unsigned round = 0; round < 2; round++) {
+		for (unsigned i = 0; i < VECTORS_PER_CPU; i++) {
+			m[i] = (struct message)MESSAGE;
+			CHECK_EQ(irq_request_msi(
+			             &m[i].irq, IRQ_ANY_CPU, "m", handle, &d, &irqs[i]),
+			    OK);
+		}
+		m[VECTORS_PER_CPU] = (struct message)MESSAGE;
+		CHECK_EQ(
+		    irq_request_msi(&m[VECTORS_PER_CPU].irq, 0, "m", handle, &d, &none),
+		    ERR_NOSPC);
+		for (unsigned i = 0; i < VECTORS_PER_CPU; i++)
+			irq_release(irqs[i]);
+		CHECK_EQ(fake_kmalloc_live, 0);
+	}
 }
