@@ -56,8 +56,7 @@ anon_text(const struct file *f, char *buf, size_t size)
 	if (strchr(name, ':') || name[0] == '/')
 		return scnprintf(buf, size, "%s", name);
 	if (f->ops->anon_mode & S_IFMT)
-		return scnprintf(
-		    buf, size, "%s:[%lu]", name, (uintptr_t)f->private >> 4 & 0xffffffff);
+		return scnprintf(buf, size, "%s:[%lu]", name, file_anon_ino(f));
 	return scnprintf(buf, size, "anon_inode:[%s]", name);
 }
 

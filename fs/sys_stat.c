@@ -38,6 +38,8 @@ stat_file(struct file *f, struct stat *st)
 	st->st_nlink = 1;
 	st->st_ino = (uintptr_t)f->private >> 4 & 0xffffffff;
 	st->st_blksize = 4096;
+	if (f->ops->anon_stat)
+		f->ops->anon_stat(f, st);
 }
 
 static enum err

@@ -4,6 +4,7 @@
 #include "kernel/fcntl.h"
 #include "kernel/ipc/epoll.h"
 #include "kernel/panic.h"
+#include "kernel/stat.h"
 #include "mm/slab.h"
 #include "mm/uio.h"
 
@@ -76,6 +77,16 @@ file_put(struct file *f)
 {
 	if (__atomic_sub_fetch(&f->refs, 1, __ATOMIC_ACQ_REL) == 0)
 		file_release(f);
+}
+
+uint64_t
+file_anon_ino(const struct file *f)
+{
+	struct stat st = {.st_ino = (uintptr_t)f->private >> 4 & 0xffffffff};
+
+	if (f->ops->anon_stat)
+		f->ops->anon_stat(f, &st);
+	return st.st_ino;
 }
 
 ssize_t

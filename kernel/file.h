@@ -46,6 +46,9 @@ struct file_ops {
 	 * "pipe". */
 	uint32_t anon_mode;
 	const char *anon_name;
+	/* Owner and inode number in fstat of such a file (of st_mode and so on the above);
+	 * NULL: root's, with a number made of `private`. */
+	void (*anon_stat)(const struct file *, struct stat *);
 };
 
 struct file {
@@ -95,6 +98,9 @@ void file_closed_by(struct file *f, struct fd_table *owner);
 /* Implemented by fs/: the lock commands of fcntl (F_GETLK, F_SETLK, F_SETLKW and
  * F_OFD_*). */
 long file_fcntl_lock(struct file *f, unsigned cmd, uintptr_t arg);
+
+/* The inode number of a file without inode, as fstat and /proc/PID/fd show it. */
+uint64_t file_anon_ino(const struct file *);
 
 /* Transfers with kernel memory at an explicit position: exec, initramfs, coredumps. */
 ssize_t file_read_at(struct file *, void *buf, size_t n, loff_t pos);

@@ -33,6 +33,7 @@ enum sock_type {
 };
 enum { AF_UNIX = 1, AF_NETLINK = 16, AF_PACKET = 17 };
 enum { SHUT_RD = 0, SHUT_WR = 1, SHUT_RDWR = 2 };
+enum { SOCK_NO_RECV = 1, SOCK_NO_SEND = 2 }; /* bits of sock->shutdown */
 
 enum msg_flag {
 	MSG_OOB = 0x1,
@@ -64,14 +65,17 @@ struct sock_addr {
 /* One send or receive. */
 struct sock_msg {
 	struct uio *uio;
-	unsigned flags; /* MSG_*; on return of recv: what msg_flags gets */
-	struct sock_addr *
-	    name; /* send: destination, NULL: none given; recv: filled in, NULL: not wanted */
+	unsigned flags;     /* MSG_* as asked for; MSG_DONTWAIT also for O_NONBLOCK */
+	unsigned out_flags; /* recv: what msg_flags gets, MSG_TRUNC and such; 0 before */
+	/* Send: destination, NULL: none given. Recv: filled in (its len is 0 before), NULL: not
+	   wanted. */
+	struct sock_addr *name;
 	/* Control data in kernel memory. Send: parsed by the family with cmsg_next. Recv: put_cmsg
 	   appends while there is room, else sets MSG_CTRUNC. */
 	uint8_t *control;
 	size_t control_len, control_used;
-	nsec_t deadline_ns; /* of blocking; NO_TIMEOUT; 0 with MSG_DONTWAIT */
+	nsec_t
+	    deadline_ns; /* of blocking, or NO_TIMEOUT; without meaning with MSG_DONTWAIT */
 };
 
 struct cmsg { /* Linux's struct cmsghdr */
@@ -109,6 +113,9 @@ struct sock_ops {
 	    struct sock *, int level, int opt, void *val, unsigned *len);
 	long (*ioctl)(struct sock *, unsigned cmd,
 	    uintptr_t arg); /* ERR_NOTTY: socket.c tries the common ones */
+	/* An option of level SOL_SOCKET was set and is in the sock now; NULL: no interest. No
+	   lock held. */
+	void (*option_changed)(struct sock *, int opt);
 	void (*destroy)(
 	    struct sock *); /* last reference gone: free what the family added */
 };
@@ -136,19 +143,29 @@ struct sock {
 	bool is_reuseaddr, is_reuseport, is_broadcast, is_keepalive, is_oobinline,
 	    is_dontroute, is_linger, is_timestamp, is_timestampns, is_rcvbuf_locked,
 	    is_sndbuf_locked, is_passcred;
+	bool is_listening; /* [lock] the family's: SO_ACCEPTCONN, bind's conflict rules */
+	bool is_sigio_queued; /* [a] */
+	bool is_rxq_ovfl, is_no_check, is_stamping_new, is_filter_locked;
+	/* Options without effect here, remembered: SO_DEBUG and such (net/sock_opt.c). */
+	bool is_debug, is_bsdcompat, is_passsec, is_wifi_status, is_nofcs,
+	    is_select_err_queue, is_zerocopy, is_prefer_busy_poll, is_rcvmark;
+	uint8_t txrehash;
+	uint32_t busy_poll_us, stamping; /* SO_TIMESTAMPING's flags */
+	uint64_t max_pacing_rate;        /* bytes a second; ~0: no limit */
 	uint32_t linger_s;
 	uint32_t mark, priority, bound_if; /* SO_MARK, SO_PRIORITY, SO_BINDTODEVICE; 0 */
-	uint32_t uid;
+	uint32_t uid, gid;
 	uint64_t ino; /* as shown by /proc/net and /proc/PID/fd: socket:[N] */
 	uint64_t drops;
-	struct sock_filter_prog *filter; /* RCU; SO_ATTACH_FILTER */
-	void *private; /* the family's; usually the sock is embedded instead */
+	struct filter *filter; /* RCU; SO_ATTACH_FILTER: net/filter.h */
+	void *private;         /* the family's; usually the sock is embedded instead */
 	struct rcu_head rcu;
 };
 
-/* A family. Registered at boot, in a static table in socket.c: inet_create serves AF_INET and
- * AF_INET6, packet_create, netlink_create. */
+/* A family: told to socket.c at boot by sock_register_family. inet_create serves AF_INET and
+ * AF_INET6. type and proto come from the user: the family checks them. */
 typedef enum err sock_create_fn(int family, int type, int proto, struct sock **out);
+void sock_register_family(int family, sock_create_fn *);
 sock_create_fn inet_create, packet_create, netlink_create;
 
 void sock_init(struct sock *, const struct sock_ops *, int family, int type, int proto);
@@ -165,11 +182,37 @@ enum err sock_take_error(struct sock *);
 void sock_set_error(struct sock *, enum err); /* and wakes */
 /* Wakes pollers and sleepers with POLL* events; any context, sock->lock may be held. */
 void sock_wake(struct sock *, uint32_t events);
+/* Urgent data came: SIGURG to the owner. Any context, sock->lock may be held. */
+void sock_urgent(struct sock *);
 /* Deadline of a blocking call: now + timeo; or NO_TIMEOUT. */
 nsec_t sock_deadline(nsec_t timeo_ns);
+/* The result of a blocking call whose wait ended with `err`: ERR_AGAIN for a time-out; a signal
+ * restarts the call unless it had a deadline (signal(7)). */
+enum err sock_wait_result(enum err err, nsec_t deadline_ns);
+/*
+ * Sleeps until cond (evaluated without lock) as a blocking call does: ERR_AGAIN at once when it may
+ * not block; else OK or sock_wait_result.
+ */
+#define sock_wait(sk, cond, deadline_ns, is_nonblock) \
+	((is_nonblock) ? ((cond) ? OK : ERR_AGAIN) \
+	               : sock_wait_result(wait_event(&(sk)->wait, cond, \
+	                                      WAIT_INTERRUPTIBLE, deadline_ns), \
+	                     deadline_ns))
 
-/* What the common socket options are to TCP and friends: called by socket.c after a change. */
-long sock_ioctl_ifconf(unsigned cmd, uintptr_t arg); /* SIOC*: net/ifconf.c */
+/* The socket of a file, or NULL: it is something else. */
+struct sock *sock_of_file(const struct file *);
+/* A descriptor for a new socket with `flags` of SOCK_NONBLOCK and SOCK_CLOEXEC. Takes the
+ * reference, also on an error. */
+long sock_install(struct sock *, int flags);
+
+/* Time stamps of arrival for SO_TIMESTAMP and friends, as control data (net/sock_stamp.c). */
+void sock_put_stamps(struct sock *, struct sock_msg *, const struct pkt *);
+
+long sock_ioctl_ifconf(
+    unsigned cmd, uintptr_t arg); /* SIOC* of interfaces: net/ifconf.c */
+/* SOL_SOCKET (net/sock_opt.c). */
+enum err sock_setsockopt(struct sock *, int opt, const void *val, unsigned len);
+enum err sock_getsockopt(struct sock *, int opt, void *val, unsigned *len);
 
 /* ---- inet: what tcp.c, udp.c, raw.c share (net/inet.c) ---------------------------------- */
 

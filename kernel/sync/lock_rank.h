@@ -34,6 +34,7 @@ enum lock_rank {
 	RANK_OBJECT = 1300,      /* small objects of drivers, file systems, ipc */
 	RANK_SOCK_LISTEN = 1350, /* a listener, before the connections it makes */
 	RANK_SOCK = 1360,        /* one socket's state and queues */
+	RANK_PORT_TABLE = 1365,  /* a port's users; asks the protocol's tables */
 	RANK_NET_TABLE =
 	    1370, /* buckets and tables: ports, sockets, reassembly, multicast */
 	RANK_NEIGH = 1380,

@@ -1,0 +1,46 @@
+/*
+ * When a datagram arrived, for those who asked: SO_TIMESTAMP (microseconds), SO_TIMESTAMPNS
+ * (nanoseconds), SO_TIMESTAMPING (here the time the software saw it; no device has a clock).
+ */
+#include "kernel/time/timespec.h"
+#include "net/sock.h"
+
+enum {
+	SOL_SOCKET = 1,
+	SCM_TIMESTAMP = 29,
+	SCM_TIMESTAMPNS = 35,
+	SCM_TIMESTAMPING = 37,
+	SCM_TIMESTAMP_NEW = 63,
+	SCM_TIMESTAMPNS_NEW = 64,
+	SO_RXQ_OVFL = 40,
+	STAMPING_SOFTWARE = 1 << 4,
+};
+
+void
+sock_put_stamps(struct sock *sk, struct sock_msg *msg, const struct pkt *p)
+{
+	if ((sk->is_timestamp || sk->is_timestampns) && p->stamp_ns) {
+		struct timeval tv = timeval_from_ns(p->stamp_ns);
+		struct timespec ts = timespec_from_ns(p->stamp_ns);
+
+		if (sk->is_timestamp)
+			put_cmsg(msg, SOL_SOCKET,
+			    sk->is_stamping_new ? SCM_TIMESTAMP_NEW : SCM_TIMESTAMP, &tv,
+			    sizeof(tv));
+		else
+			put_cmsg(msg, SOL_SOCKET,
+			    sk->is_stamping_new ? SCM_TIMESTAMPNS_NEW : SCM_TIMESTAMPNS,
+			    &ts, sizeof(ts));
+	}
+	if ((sk->stamping & STAMPING_SOFTWARE) && p->stamp_ns) {
+		/* Software, then two for hardware. */
+		struct timespec ts[3] = {timespec_from_ns(p->stamp_ns)};
+
+		put_cmsg(msg, SOL_SOCKET, SCM_TIMESTAMPING, ts, sizeof(ts));
+	}
+	if (sk->is_rxq_ovfl && sk->drops) {
+		uint32_t drops = (uint32_t)sk->drops;
+
+		put_cmsg(msg, SOL_SOCKET, SO_RXQ_OVFL, &drops, sizeof(drops));
+	}
+}

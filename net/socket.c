@@ -1,0 +1,429 @@
+/*
+ * What every socket is: a counted struct sock with queues of datagrams, a pending error, and a
+ * wait queue; and the file that programs hold it by. net/sys_socket.c has the system calls.
+ *
+ * A wake-up may come from a net thread with the socket's lock held, so signals to the owner
+ * (O_ASYNC: SIGIO, urgent data: SIGURG) are sent by work of the net thread, later and lock-free.
+ */
+#include "net/sock.h"
+
+#include "kernel/fcntl.h"
+#include "kernel/file.h"
+#include "kernel/proc/process.h"
+#include "kernel/stat.h"
+#include "kernel/time/clock.h"
+#include "lib/string.h"
+#include "mm/slab.h"
+#include "mm/uio.h"
+#include "mm/usercopy.h"
+#include "net/filter.h"
+#include "net/net_timer.h"
+#include "net/sock_priv.h"
+
+enum {
+	DEFAULT_BUF = 212992, /* net.core.rmem_default, wmem_default */
+	SOCKFS_DEV = 8,
+};
+
+static uint64_t next_ino = 4096; /* [a] */
+
+/* ---- Life ----------------------------------------------------------------------------- */
+
+void
+sock_init(struct sock *sk, const struct sock_ops *ops, int family, int type, int proto)
+{
+	const struct cred *cred = current_cred();
+
+	sk->ops = ops;
+	sk->family = (uint16_t)family;
+	sk->type = (uint16_t)type;
+	sk->proto = (uint8_t)proto;
+	sk->refs = 1;
+	spin_init(&sk->lock, "socket", RANK_SOCK);
+	mutex_init(&sk->recv_lock, "socket readers", RANK_SOCK_RECV);
+	mutex_init(&sk->send_lock, "socket writers", RANK_SOCK_SEND);
+	wait_queue_init(&sk->wait);
+	sk->rcvbuf = sk->sndbuf = DEFAULT_BUF;
+	sk->rcvlowat = sk->sndlowat = 1;
+	sk->max_pacing_rate = UINT64_MAX;
+	sk->txrehash = 1;
+	sk->uid = cred->euid;
+	sk->gid = cred->egid;
+	sk->ino = __atomic_fetch_add(&next_ino, 1, __ATOMIC_RELAXED);
+}
+
+struct sock *
+sock_get(struct sock *sk)
+{
+	__atomic_fetch_add(&sk->refs, 1, __ATOMIC_RELAXED);
+	return sk;
+}
+
+bool
+sock_try_get(struct sock *sk)
+{
+	uint32_t refs = __atomic_load_n(&sk->refs, __ATOMIC_RELAXED);
+
+	while (refs)
+		if (__atomic_compare_exchange_n(&sk->refs, &refs, refs + 1, true,
+		        __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+			return true;
+	return false;
+}
+
+static void
+sock_free(struct rcu_head *head)
+{
+	struct sock *sk = container_of(head, struct sock, rcu);
+
+	filter_free(sk->filter);
+	sk->ops->destroy(sk);
+}
+
+void
+sock_put(struct sock *sk)
+{
+	if (__atomic_sub_fetch(&sk->refs, 1, __ATOMIC_ACQ_REL))
+		return;
+	pkt_queue_free(&sk->rx);
+	pkt_queue_free(&sk->errors);
+	rcu_call(&sk->rcu, sock_free);
+}
+
+/* ---- Errors and waking ------------------------------------------------------------------ */
+
+enum err
+sock_take_error(struct sock *sk)
+{
+	enum err err;
+
+	if (__atomic_load_n(&sk->error, __ATOMIC_RELAXED) == OK)
+		return OK;
+	spin_lock(&sk->lock);
+	err = sk->error;
+	sk->error = OK;
+	spin_unlock(&sk->lock);
+	return err;
+}
+
+void
+sock_set_error(struct sock *sk, enum err err)
+{
+	__atomic_store_n(&sk->error, err, __ATOMIC_RELAXED);
+	sock_wake(sk, POLLERR | POLLIN | POLLOUT);
+}
+
+/* A signal to the owner of a socket's file, under way. */
+struct sock_signal {
+	struct net_work work;
+	struct sock *sk; /* a reference */
+	int32_t owner;   /* a process, or a group as its negative */
+	int signal;
+};
+
+/* Linux remembers who called F_SETOWN; here the socket's maker must have the right. */
+static bool
+may_signal(const struct sock *sk, const struct process *p)
+{
+	bool may;
+
+	rcu_read_lock();
+	may = sk->uid == 0 || sk->uid == rcu_dereference(p->cred)->uid;
+	rcu_read_unlock();
+	return may;
+}
+
+static void
+sock_signal_work(struct net_work *work)
+{
+	struct sock_signal *s = container_of(work, struct sock_signal, work);
+	struct process *p = s->owner > 0 ? process_find((uint32_t)s->owner) : NULL;
+
+	if (s->signal == SIGIO)
+		__atomic_store_n(&s->sk->is_sigio_queued, false, __ATOMIC_RELEASE);
+	/* Nobody is there to hear of a failure. */
+	if (p && may_signal(s->sk, p))
+		(void)signal_send_process(p, s->signal, NULL);
+	else if (s->owner < 0 && s->sk->uid == 0)
+		(void)signal_send_pgroup((uint32_t)-s->owner, s->signal, NULL);
+	if (p)
+		process_put(p);
+	sock_put(s->sk);
+	kfree(s);
+}
+
+static void
+sock_signal_owner(struct sock *sk, int32_t owner, int signal)
+{
+	struct sock_signal *s;
+
+	if (!owner || (signal == SIGIO && __atomic_exchange_n(&sk->is_sigio_queued, true,
+	                                      __ATOMIC_ACQUIRE)))
+		return;
+	s = kzalloc(sizeof(*s));
+	if (!s) {
+		sk->is_sigio_queued = false;
+		return;
+	}
+	s->work.fn = sock_signal_work;
+	s->sk = sock_get(sk);
+	s->owner = owner;
+	s->signal = signal;
+	net_work_queue(&s->work, 0);
+}
+
+void
+sock_urgent(struct sock *sk)
+{
+	struct file *f;
+	int32_t owner;
+
+	rcu_read_lock();
+	f = rcu_dereference(sk->file);
+	owner = f ? (int32_t)f->owner_pid : 0;
+	rcu_read_unlock();
+	sock_signal_owner(sk, owner, SIGURG);
+	sock_wake(sk, POLLPRI);
+}
+
+void
+sock_wake(struct sock *sk, uint32_t events)
+{
+	struct file *f;
+	int32_t owner = 0;
+
+	/* The condition that the caller has made true, before the look for sleepers. */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&sk->wait.waiters.next, __ATOMIC_RELAXED) !=
+	    &sk->wait.waiters) {
+		bool is_for_all = events & (POLLERR | POLLHUP | POLLRDHUP);
+
+		wait_queue_wake(&sk->wait, is_for_all ? ~0u : 1, events);
+	}
+	rcu_read_lock();
+	f = rcu_dereference(sk->file);
+	if (f && (f->flags & O_ASYNC))
+		owner = (int32_t)f->owner_pid;
+	rcu_read_unlock();
+	if (owner)
+		sock_signal_owner(sk, owner, SIGIO);
+}
+
+nsec_t
+sock_deadline(nsec_t timeo_ns)
+{
+	return timeo_ns ? clock_now_ns() + timeo_ns : NO_TIMEOUT;
+}
+
+enum err
+sock_wait_result(enum err err, nsec_t deadline_ns)
+{
+	if (err == ERR_TIMEDOUT)
+		return ERR_AGAIN;
+	return err == ERR_RESTARTSYS && deadline_ns != NO_TIMEOUT ? ERR_INTR : err;
+}
+
+/* ---- Queues of datagrams ------------------------------------------------------------------ */
+
+bool
+sock_queue_rx(struct sock *sk, struct pkt *p)
+{
+	bool fits;
+
+	if ((sk->is_timestamp || sk->is_timestampns || sk->stamping) && !p->stamp_ns)
+		p->stamp_ns = (nsec_t)clock_wall_ns();
+	spin_lock(&sk->lock);
+	fits = sk->rx_bytes <= sk->rcvbuf && !(sk->shutdown & SOCK_NO_RECV);
+	if (fits) {
+		pkt_queue_push(&sk->rx, p);
+		sk->rx_bytes += p->truesize;
+	} else {
+		sk->drops++;
+	}
+	spin_unlock(&sk->lock);
+	if (fits)
+		sock_wake(sk, POLLIN | POLLRDNORM);
+	return fits;
+}
+
+/* The first datagram, taken out or (MSG_PEEK) shared; NULL: none. */
+static struct pkt *
+sock_pop_rx(struct sock *sk, bool is_peek)
+{
+	struct pkt *p;
+
+	spin_lock(&sk->lock);
+	if (is_peek) {
+		p = sk->rx.first ? pkt_clone(sk->rx.first) : NULL;
+	} else {
+		p = pkt_queue_pop(&sk->rx);
+		if (p)
+			sk->rx_bytes -= p->truesize;
+	}
+	spin_unlock(&sk->lock);
+	return p;
+}
+
+static bool
+sock_has_rx(const struct sock *sk)
+{
+	return __atomic_load_n(&sk->rx.first, __ATOMIC_RELAXED) ||
+	       __atomic_load_n(&sk->error, __ATOMIC_RELAXED) != OK ||
+	       (__atomic_load_n(&sk->shutdown, __ATOMIC_RELAXED) & SOCK_NO_RECV);
+}
+
+enum err
+sock_dequeue_rx(struct sock *sk, struct sock_msg *msg, struct pkt **out)
+{
+	for (;;) {
+		enum err err = sock_take_error(sk);
+
+		*out = NULL;
+		if (err != OK)
+			return err;
+		*out = sock_pop_rx(sk, msg->flags & MSG_PEEK);
+		if (*out || (sk->shutdown & SOCK_NO_RECV))
+			return OK;
+		err = sock_wait(
+		    sk, sock_has_rx(sk), msg->deadline_ns, msg->flags & MSG_DONTWAIT);
+		if (err != OK)
+			return err;
+	}
+}
+
+/* ---- The file -------------------------------------------------------------------------------- */
+
+static ssize_t
+sock_file_read(struct file *f, struct uio *u, loff_t *pos)
+{
+	struct sock *sk = f->private;
+	struct sock_msg msg = {.uio = u, .deadline_ns = sock_deadline(sk->rcvtimeo_ns)};
+
+	if (!u->resid)
+		return 0;
+	if (f->flags & O_NONBLOCK)
+		msg.flags |= MSG_DONTWAIT;
+	return sk->ops->recv(sk, &msg);
+}
+
+static ssize_t
+sock_file_write(struct file *f, struct uio *u, loff_t *pos)
+{
+	struct sock *sk = f->private;
+	struct sock_msg msg = {.uio = u, .deadline_ns = sock_deadline(sk->sndtimeo_ns)};
+
+	if (f->flags & O_NONBLOCK)
+		msg.flags |= MSG_DONTWAIT;
+	return sock_sigpipe(sk, msg.flags, sk->ops->send(sk, &msg));
+}
+
+static uint32_t
+sock_file_poll(struct file *f, struct poll_table *pt)
+{
+	struct sock *sk = f->private;
+
+	poll_wait(f, &sk->wait, pt);
+	/* On the queue first, then the look: the other half of the fence in sock_wake. */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	return sk->ops->poll(sk);
+}
+
+static long
+sock_file_ioctl(struct file *f, unsigned cmd, uintptr_t arg)
+{
+	enum {
+		FIOSETOWN = 0x8901,
+		SIOCSPGRP = 0x8902,
+		FIOGETOWN = 0x8903,
+		SIOCGPGRP = 0x8904
+	};
+	struct sock *sk = f->private;
+	long result = sk->ops->ioctl ? sk->ops->ioctl(sk, cmd, arg) : ERR_NOTTY;
+	int32_t owner;
+
+	if (result != ERR_NOTTY)
+		return result;
+	switch (cmd) {
+	case FIOSETOWN:
+	case SIOCSPGRP:
+		if (get_user(owner, (const int32_t USER *)arg) != OK)
+			return ERR_FAULT;
+		f->owner_pid = (uint32_t)owner;
+		return 0;
+	case FIOGETOWN:
+	case SIOCGPGRP:
+		owner = (int32_t)f->owner_pid;
+		return put_user(owner, (int32_t USER *)arg);
+	default: return sock_ioctl_ifconf(cmd, arg);
+	}
+}
+
+static void
+sock_file_release(struct file *f)
+{
+	struct sock *sk = f->private;
+
+	rcu_assign(sk->file, NULL);
+	sk->ops->close(sk);
+	sock_put(sk);
+}
+
+static void
+sock_file_stat(const struct file *f, struct stat *st)
+{
+	const struct sock *sk = f->private;
+
+	st->st_dev = SOCKFS_DEV;
+	st->st_ino = sk->ino;
+	st->st_uid = sk->uid;
+	st->st_gid = sk->gid;
+}
+
+static const struct file_ops sock_file_ops = {
+    .read = sock_file_read,
+    .write = sock_file_write,
+    .poll = sock_file_poll,
+    .ioctl = sock_file_ioctl,
+    .release = sock_file_release,
+    .anon_mode = S_IFSOCK | S_IRWXUGO,
+    .anon_name = "socket",
+    .anon_stat = sock_file_stat,
+};
+
+struct sock *
+sock_of_file(const struct file *f)
+{
+	return f->ops == &sock_file_ops ? f->private : NULL;
+}
+
+long
+sock_install(struct sock *sk, int flags)
+{
+	struct file *f =
+	    file_alloc(&sock_file_ops, O_RDWR | ((uint32_t)flags & SOCK_NONBLOCK), sk);
+	int fd;
+
+	if (!f) {
+		sk->ops->close(sk);
+		sock_put(sk);
+		return ERR_NFILE;
+	}
+	rcu_assign(sk->file, f);
+	fd = fd_install(f, 0, flags & SOCK_CLOEXEC);
+	if (fd < 0)
+		file_put(f);
+	return fd;
+}
+
+long
+sock_sigpipe(struct sock *sk, unsigned flags, long result)
+{
+	const struct siginfo info = {
+	    .code = SI_USER, .pid = current_process()->pid, .uid = current_cred()->uid};
+
+	if (result == ERR_PIPE && !(flags & MSG_NOSIGNAL) &&
+	    (sk->type == SOCK_STREAM || sk->type == SOCK_SEQPACKET))
+		(void)signal_send_thread(
+		    current_thread(), SIGPIPE, &info); /* the result says it too */
+	return result;
+}
