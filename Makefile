@@ -234,11 +234,21 @@ SRCS_drivers := \
 	drivers/pci/pci.c
 
 SRCS_net := \
+	net/drops.c \
+	net/ether.c \
 	net/fib.c \
+	net/gso.c \
 	net/init.c \
 	net/ip_addr.c \
+	net/loopback.c \
 	net/mib.c \
-	net/neigh.c
+	net/neigh.c \
+	net/net_timer.c \
+	net/netdev.c \
+	net/pkt.c \
+	net/pkt_data.c \
+	net/rx.c \
+	net/tx.c
 
 SRCS_loader := \
 	loader/efimap.c \

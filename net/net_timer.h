@@ -12,11 +12,13 @@
 #include "lib/types.h"
 
 struct net_timer {
-	struct list link;
-	nsec_t expires_ns; /* monotonic */
+	struct list link;  /* [wheel] */
+	nsec_t expires_ns; /* [a] monotonic */
+	nsec_t
+	    queued_ns; /* [wheel] the time by which it was queued: at most expires_ns */
 	void (*fn)(struct net_timer *);
-	uint16_t cpu;  /* whose wheel */
-	uint8_t state; /* idle, armed, running: net_timer.c */
+	uint16_t cpu;  /* [a] whose wheel, and whose lock covers it */
+	uint8_t armed; /* [a] written under the wheel's lock */
 };
 
 void net_timer_init(struct net_timer *, void (*fn)(struct net_timer *));
@@ -33,9 +35,9 @@ void net_timer_cancel_sync(struct net_timer *);
  * (queueing it twice before it ran is one run).
  */
 struct net_work {
-	struct list link;
+	struct net_work *next; /* [a] */
 	void (*fn)(struct net_work *);
-	uint32_t is_queued; /* [a] */
+	uint32_t is_queued; /* [a] 0 again just before fn is called */
 };
 void net_work_queue(struct net_work *, unsigned cpu); /* any context */
 
@@ -43,3 +45,7 @@ void net_work_queue(struct net_work *, unsigned cpu); /* any context */
  * Configuration work that must sleep (rtnl, DHCP's changes of addresses): one thread, in order.
  */
 void net_config_queue(struct net_work *); /* any context */
+
+/* Sleeps until every net thread has ended what it was doing when this was called: a pass over
+ * its timers, works, queues and packets. Not from a net thread, nor under a lock. */
+void net_sync(void);

@@ -22,6 +22,7 @@
 #include "kernel/sync/spinlock.h"
 #include "lib/err.h"
 #include "lib/list.h"
+#include "net/net_timer.h"
 #include "net/pkt.h"
 
 enum {
@@ -61,15 +62,17 @@ enum netdev_feature {
 struct netdev_queue { /* one receive and one transmit ring, one interrupt */
 	struct netdev *dev;
 	unsigned index;
-	unsigned cpu;          /* whose net thread polls it */
-	void *ring;            /* the driver's */
-	struct list poll_link; /* [c] net thread's list */
-	uint32_t is_scheduled; /* [a] */
+	unsigned cpu;                   /* whose net thread polls it */
+	void *ring;                     /* the driver's */
+	struct netdev_queue *poll_next; /* [a] net thread's list */
+	uint32_t is_scheduled;          /* [a] */
+	bool is_off;                    /* [a] not to be polled: the device is down */
 	/* transmit */
 	struct spinlock tx_lock;
 	struct pkt_queue held;   /* [tx_lock] waits for room */
 	bool is_stopped;         /* [tx_lock] */
 	nsec_t stopped_since_ns; /* [tx_lock] */
+	struct net_timer watchdog;
 	/* [c] written by the polling CPU or under tx_lock */
 	uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes;
 } ALIGNED(64);
@@ -88,6 +91,9 @@ struct netdev_ops {
 	/* Under queue->tx_lock. ERR_BUSY: ring full, the packet is still the caller's; any
 	   other result: the packet is the driver's. */
 	enum err (*send)(struct netdev_queue *, struct pkt *);
+	/* Instead of send, for interfaces without hardware: no queue, no lock, any CPU. Always takes
+	   the packet. */
+	enum err (*send_direct)(struct netdev *, struct pkt *);
 	unsigned (*poll)(struct netdev_queue *, unsigned budget); /* packets received */
 	/* Flags (promiscuous, all multicast) or the multicast list changed. Sleeps. */
 	void (*set_rx_mode)(struct netdev *);
@@ -113,8 +119,9 @@ struct netdev {
 	uint32_t hw_features; /* what the hardware can do */
 	uint32_t flags;       /* enum netdev_flag; [config], read freely */
 	uint32_t promisc_count, allmulti_count; /* [config] */
-	bool is_forwarding4, is_forwarding6; /* routes packets that came in here; [config] */
-	unsigned mtu, min_mtu, max_mtu;         /* payload of a frame; [config] */
+	bool is_forwarding4,
+	    is_forwarding6;             /* routes packets that came in here; [config] */
+	unsigned mtu, min_mtu, max_mtu; /* payload of a frame; [config] */
 	unsigned tx_queue_len;
 	uint32_t tso_max_size; /* bytes in one packet given to send; 65535 unless set */
 	bool has_link;         /* [a] carrier */
@@ -122,8 +129,14 @@ struct netdev {
 	bool is_full_duplex;
 	unsigned num_queues;
 	struct netdev_queue *queues;
-	uint32_t refs;        /* [a] */
-	struct list link;     /* RCU, all interfaces in order of index */
+	uint32_t refs;             /* [a] */
+	struct list link;          /* RCU, all interfaces in order of index */
+	struct netdev *index_next; /* RCU, hash chain by index */
+	struct netdev *lower; /* [I] what a VLAN interface lies on, a reference; NULL */
+	uint16_t vlan_id;     /* [I] of a VLAN interface */
+	bool is_registered;   /* [config] */
+	struct net_work link_work, rx_mode_work,
+	    hung_work;        /* what needs rtnl, for later */
 	struct list mc_addrs; /* [mc_lock] link-layer multicast addresses, counted */
 	struct spinlock mc_lock;
 	struct list neighs;  /* [neighbour table] net/neigh.c */
@@ -146,6 +159,10 @@ struct netdev *netdev_alloc(unsigned num_queues);
 enum err netdev_register(struct netdev *, const char *name_format);
 void netdev_unregister(
     struct netdev *); /* down first; waits for users; frees it. Sleeps */
+/* The same with rtnl held; the freeing comes later. */
+enum err netdev_register_locked(struct netdev *, const char *name_format);
+void netdev_unregister_locked(struct netdev *);
+void netdev_free(struct netdev *); /* one that was never registered */
 
 /* From the hard interrupt, or any context: the queue's poll will be called. */
 void netdev_schedule(struct netdev_queue *);
@@ -163,6 +180,7 @@ void netdev_for_each_mc(
 
 /* ---- For the stack --------------------------------------------------------------------- */
 
+void loopback_init(void);
 /* The frame is complete from p->data on (Ethernet header pushed). Any context. Always takes the
  * packet; the result tells sockets of a full queue (ERR_NOBUFS). */
 enum err netdev_send(struct netdev *, struct pkt *);
@@ -174,6 +192,10 @@ void netdev_put(struct netdev *);
 #define netdev_for_each(dev) rcu_list_for_each(dev, &netdev_list, link) /* under RCU */
 extern struct list netdev_list;
 extern struct netdev *loopback_dev;
+
+/* Queues of a device, for net/netdev.c: sending on them begins and ends (net/tx.c). */
+void netdev_queue_init(struct netdev *, unsigned index);
+void netdev_tx_stop_all(struct netdev *); /* drops what is held back */
 
 /* Configuration: one mutex (rtnl) orders all of it, addresses and routes too. */
 extern struct mutex rtnl_mutex;      /* RANK_RTNL */
@@ -204,5 +226,5 @@ struct netdev_notifier {
 	void (*event)(struct netdev *, enum netdev_event);
 	struct list link;
 };
-void netdev_notify_add(
-    struct netdev_notifier *); /* also tells of those that exist, as REGISTER, UP */
+/* Also tells of those that exist, as REGISTER, UP. Takes rtnl. */
+void netdev_notify_add(struct netdev_notifier *);

@@ -23,6 +23,7 @@ struct dst;
 
 enum {
 	PKT_HEADROOM = 128,  /* for every header the stack may push */
+	PKT_SMALL = 320,     /* room for data in a small one: acknowledgements, ARP */
 	PKT_LINEAR = 2048,   /* room for data in a standard packet, tail room included */
 	PKT_MAX_FRAGS = 18,  /* 64 KiB in pages, not aligned, and one more */
 	PKT_MAX_LEN = 65535, /* coalesced and to be segmented ones too */
@@ -84,6 +85,12 @@ struct pkt {
 	uint32_t truesize;  /* memory it holds, for socket limits */
 	struct pkt_frag *frags;
 	struct pkt *more, *more_tail; /* coalesced: payload that follows, in order */
+	/* Out: called once, when the packet is freed or has reached its receiver, to take
+	   `charge` bytes off the sender's memory account; any context, no allocation. Clones do
+	   not have it. */
+	void (*release)(void *arg, uint32_t charge);
+	void *release_arg;
+	uint32_t release_charge;
 	nsec_t stamp_ns; /* in: wall clock at arrival when someone wants stamps, else 0 */
 	struct pkt_ip ip; /* in */
 	union {
@@ -97,7 +104,8 @@ void pkt_init(void);
 
 /*
  * A packet with PKT_HEADROOM in front of an empty data part and at least `room` bytes
- * behind; up to PKT_LINEAR it comes from per-CPU caches. NULL: no memory.
+ * behind; up to PKT_LINEAR it comes from per-CPU caches. All is zero but `cb`, which is
+ * undefined. NULL: no memory.
  */
 struct pkt *pkt_alloc(size_t room);
 /*
@@ -107,7 +115,9 @@ struct pkt *pkt_alloc(size_t room);
 struct pkt *pkt_clone(struct pkt *);
 struct pkt *pkt_copy(const struct pkt *, size_t headroom); /* own linear storage */
 void pkt_free(struct pkt *);                               /* NULL is fine */
-void pkt_free_list(struct pkt *);                          /* linked by next */
+void pkt_release(struct pkt *); /* calls `release` now, if there is one */
+void pkt_move_release(struct pkt *to, struct pkt *from);
+void pkt_free_list(struct pkt *); /* linked by next */
 
 /* Drop reasons: X-macro table, counter names as shown by /proc/net/drops. */
 enum drop_reason {
@@ -119,6 +129,7 @@ enum drop_reason {
 void pkt_drop(struct pkt *, enum drop_reason); /* counts, then frees */
 void drop_count(enum drop_reason);             /* when there is no packet to free */
 uint64_t drop_total(enum drop_reason);         /* sum over CPUs */
+void drops_init(void);                         /* /proc/net/drops */
 
 static inline size_t
 pkt_linear(const struct pkt *p)
@@ -148,6 +159,13 @@ bool pkt_writable(struct pkt *, size_t headroom);
 /* Adds a fragment (takes the page reference); false: no room, the reference is still yours. */
 bool pkt_add_frag(struct pkt *, struct page *, uint32_t off, uint32_t len);
 
+/* Appends a packet without `more` of its own to p->more; its payload is p's from now on. */
+void pkt_chain(struct pkt *p, struct pkt *more);
+/* Makes room for n bytes behind tail in storage of its own; false: no memory. */
+bool pkt_tailroom(struct pkt *, size_t n);
+/* The head moved: every offset that counts from it. For those who replace the storage. */
+void pkt_shift_offsets(struct pkt *, ptrdiff_t by);
+
 /* Copies out of (into) the whole packet from `off` after data; false: beyond its end. */
 bool pkt_read(const struct pkt *, size_t off, void *buf, size_t n);
 bool pkt_write(struct pkt *, size_t off, const void *buf, size_t n);
@@ -165,5 +183,7 @@ struct pkt_queue {
 	uint32_t truesize;
 };
 void pkt_queue_push(struct pkt_queue *, struct pkt *);
-struct pkt *pkt_queue_pop(struct pkt_queue *); /* NULL: empty */
+void pkt_queue_push_front(struct pkt_queue *, struct pkt *);
+void pkt_queue_splice(struct pkt_queue *to, struct pkt_queue *from); /* all, to the end */
+struct pkt *pkt_queue_pop(struct pkt_queue *);                       /* NULL: empty */
 void pkt_queue_free(struct pkt_queue *);
