@@ -16,6 +16,7 @@
 #include "net/ether.h"
 #include "net/gso.h"
 #include "net/netdev.h"
+#include "net/rx.h"
 
 #define LOG_PREFIX "net: "
 #include "kernel/log.h"

@@ -21,7 +21,8 @@ struct mutex rtnl_mutex = MUTEX_INIT(rtnl_mutex, "rtnl", RANK_RTNL);
 const uint8_t ether_broadcast[ETH_ALEN] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
 
 static struct pkt_queue wire;
-static struct list timers = LIST_INIT(timers), works = LIST_INIT(works);
+static struct list timers = LIST_INIT(timers);
+static struct net_work *works, **works_tail = &works;
 static struct list notifiers = LIST_INIT(notifiers);
 static uint64_t mibs[NUM_MIBS];
 static unsigned mc_counts[16];
@@ -326,18 +327,18 @@ net_timer_arm(struct net_timer *t, nsec_t expires_ns)
 {
 	t->expires_ns = expires_ns;
 	ASSERT(t->fn);
-	if (!t->state)
+	if (!t->armed)
 		list_push_back(&timers, &t->link);
-	t->state = 1;
+	t->armed = 1;
 }
 
 bool
 net_timer_cancel(struct net_timer *t)
 {
-	if (!t->state)
+	if (!t->armed)
 		return false;
 	list_remove(&t->link);
-	t->state = 0;
+	t->armed = 0;
 	return true;
 }
 
@@ -382,7 +383,9 @@ net_config_queue(struct net_work *w)
 	if (w->is_queued)
 		return;
 	w->is_queued = 1;
-	list_push_back(&works, &w->link);
+	w->next = NULL;
+	*works_tail = w;
+	works_tail = &w->next;
 }
 
 void
@@ -394,11 +397,12 @@ net_work_queue(struct net_work *w, unsigned cpu)
 void
 fake_net_work_run(void)
 {
-	struct list *l;
+	struct net_work *w;
 
-	while ((l = list_pop_front(&works))) {
-		struct net_work *w = list_entry(l, struct net_work, link);
-
+	while ((w = works)) {
+		works = w->next;
+		if (!works)
+			works_tail = &works;
 		w->is_queued = 0;
 		w->fn(w);
 	}
