@@ -248,6 +248,23 @@ SRCS_net := \
 	net/pkt.c \
 	net/pkt_data.c \
 	net/rx.c \
+	net/tcp_cc.c \
+	net/tcp_cc_cubic.c \
+	net/tcp_cc_reno.c \
+	net/tcp_core.c \
+	net/tcp_input.c \
+	net/tcp_input_ack.c \
+	net/tcp_input_data.c \
+	net/tcp_isn.c \
+	net/tcp_options.c \
+	net/tcp_output.c \
+	net/tcp_rack.c \
+	net/tcp_recover.c \
+	net/tcp_rtt.c \
+	net/tcp_sack.c \
+	net/tcp_timer.c \
+	net/tcp_timewait.c \
+	net/tcp_tx.c \
 	net/tx.c
 
 SRCS_loader := \

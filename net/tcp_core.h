@@ -265,9 +265,9 @@ struct tcp_config {
 
 struct tcb {
 	/* For the shell to read. */
-	uint8_t state; /* enum tcp_state */
-	uint8_t rtx_mode;
+	uint8_t state;    /* enum tcp_state */
 	uint8_t ca_state; /* enum tcp_ca, numbers as in TCP_INFO */
+	uint8_t rtx_mode; /* enum tcp_rtx_mode: what TCP_T_RTX is for */
 	uint8_t retries;  /* time-outs in a row (tcpi_retransmits) */
 	uint32_t snd_una, snd_nxt;
 	uint32_t snd_end; /* after the last byte in the send buffer, FIN not counted */
@@ -277,66 +277,62 @@ struct tcb {
 	uint32_t rcvbuf, rcvbuf_max;
 	uint16_t mss; /* payload of a full segment without options, what we send */
 
-	uint16_t
-	    flags_sent; /* reserved flag bits for output: see tcp_priv.h, enum tcp_want */
+	/* Bits. */
+	bool use_ts : 1, use_sack : 1, use_wscale : 1, use_ecn : 1, is_ipv6 : 1,
+	    ask_ecn : 1;
+	bool nodelay : 1, is_corked : 1, has_more : 1, no_pacing : 1, no_delack : 1,
+	    keep_on : 1;
+	bool has_rcv_up : 1, has_snd_up : 1, fin_wanted : 1, fin_sent : 1, fin_rcvd : 1;
+	bool is_orphan : 1, is_passive : 1, ack_now : 1, rst_wanted : 1, rst_has_ack : 1;
+	bool probe_wanted : 1, probe_sent : 1, keep_wanted : 1, tlp_wanted : 1,
+	    force_one : 1;
+	bool ece_pending : 1, cwr_pending : 1, pingpong : 1, has_dsack : 1;
+	bool is_cwnd_limited : 1, rtt_valid : 1, can_undo : 1, saw_reorder : 1;
+	bool frto : 1, frto_new_sent : 1, tlp_out : 1, tlp_is_retrans : 1, in_css : 1;
+	bool wants_tx : 1, wants_ranges : 1, syn_retried : 1, has_fin_seq : 1;
 
 	/* Sending: RFC 9293 3.3.1. */
 	uint32_t iss, snd_wnd, snd_wl1, snd_wl2, snd_up, max_wnd;
-	uint32_t snd_push;  /* PSH when a segment reaches this */
+	uint32_t
+	    snd_push; /* after the last byte of what the user gave at once: PSH there */
 	uint32_t snd_small; /* end of the last segment below an MSS (Minshall's Nagle) */
+	uint32_t rst_seq;
 	uint32_t tso_max;
+	uint16_t path_mss, user_mss, peer_mss, adv_mss;
+	uint8_t snd_wscale, rcv_wscale;
 
-	/* Receiving. */
+	/* Receiving (tcp_input_data.c). */
+	uint8_t quick; /* ACKs still to be sent at once */
+	uint8_t recent_count;
+	uint16_t rcv_mss;      /* estimate of the peer's segment size */
 	uint32_t irs, rcv_adv; /* right edge of the window that was last advertised */
 	uint32_t ack_sent;     /* rcv_nxt that was last told */
+	uint32_t
+	    fin_seq; /* the peer's FIN, when has_fin_seq: it may come before the data */
 	uint32_t ts_recent, ts_off;
-	nsec_t ts_recent_at;
+	uint32_t ts_recent_s; /* when, in seconds */
 	uint32_t nranges, ranges_cap;
 	struct tcp_range *ranges; /* out of order, ascending, disjoint, never touching */
 	struct tcp_range inline_ranges[TCP_INLINE_RANGES];
-	struct tcp_range dsack; /* to report once (RFC 2883); empty: none */
-	uint32_t last_range;    /* start of the range that grew last: first in SACK */
-	uint32_t drs_seq, drs_rtt_us,
-	    drs_space; /* receive window auto-tuning, tcp_input_data.c */
-	uint32_t drs_at_us, rcv_rtt_seq, rcv_rtt_at_us;
-	uint16_t rcv_mss; /* estimate of the peer's segment size */
-	uint16_t adv_mss;
-	uint8_t quick; /* ACKs still to be sent at once */
-	uint8_t unacked_segs;
-	uint32_t ato_us;
-	uint32_t last_rcv_us, last_snd_us;
+	struct tcp_range dsack; /* to report once (RFC 2883) */
+	uint32_t
+	    recent[TCP_MAX_SACK - 1]; /* a number in each of the ranges that grew last */
+	uint32_t drs_seq, drs_space, drs_at_us, rcv_rtt_us, rcv_rtt_seq, rcv_rtt_at_us;
+	uint32_t last_rcv_us, last_ack_us, last_snd_us; /* data in, ACK in, data out */
+	uint32_t last_rx_ms;                            /* anything in */
 
-	/* Options agreed on, user's options. */
-	uint8_t snd_wscale, rcv_wscale;
-	uint16_t path_mss, user_mss, peer_mss;
-	bool use_ts : 1, use_sack : 1, use_wscale : 1, use_ecn : 1, is_ipv6 : 1;
-	bool nodelay : 1, is_corked : 1, no_pacing : 1, no_delack : 1;
-	bool has_rcv_up : 1, fin_wanted : 1, fin_rcvd : 1, is_orphan : 1, is_passive : 1;
-	bool has_ts_recent : 1, pingpong : 1, ece_pending : 1, cwr_pending : 1,
-	    ask_ecn : 1;
-	bool is_cwnd_limited : 1, is_app_limited : 1, rtt_valid : 1, is_undo_possible : 1;
-	bool frto : 1, frto_sent_new : 1, tlp_out : 1, tlp_retrans : 1, syn_acked : 1;
-	bool rst_wanted : 1, ack_now : 1, probe_wanted : 1, keep_on : 1, saw_reorder : 1;
-	bool keep_probe_wanted : 1, wants_tx : 1, wants_ranges : 1, has_dsack : 1,
-	    has_snd_up : 1;
-	bool is_hystart_css : 1, tlp_wanted : 1, fin_sent : 1;
-
-	/* RTT and retransmission time-out (RFC 6298), microseconds. */
-	uint32_t srtt_us, rttvar_us, rto_us, rto_min_us, min_rtt_us;
-	uint32_t min_rtt_at_us;
-	uint32_t mdev_max_us, rtt_seq;
-	uint8_t backoff, probes, keep_probes_sent;
-	uint8_t syn_retries, synack_retries, max_retries, orphan_retries, keep_cnt;
-	uint32_t keep_idle_s, keep_intvl_s;
-	uint32_t user_timeout_ms;
-	uint32_t fin_timeout_ms;
+	/* RTT and retransmission time-out (RFC 6298), microseconds, srtt times 8, variance times 4. */
+	uint32_t srtt8_us, rttvar4_us, rto_us, rto_min_us, min_rtt_us, min_rtt_at_us;
+	uint8_t backoff, probes, keep_probes;
+	uint8_t syn_retries, synack_retries, max_retries, orphan_retries, keep_count;
+	uint32_t keep_idle_s, keep_intvl_s, user_timeout_ms;
 	nsec_t
-	    rtx_start; /* when the first of the current row of retransmissions was due */
+	    rtx_start; /* when the first of the current row of time-outs ran from; 0: no row */
 	nsec_t timer[TCP_T_COUNT];
-	nsec_t
-	    challenge_at; /* window of the rate limit for challenge ACKs (RFC 5961 7) */
+	uint32_t
+	    challenge_s; /* the second in which `challenges` were sent (RFC 5961 7) */
 	uint8_t challenges;
-	uint8_t blackhole; /* time-outs in a row of full segments */
+	uint8_t blackhole; /* time-outs in a row of full segments (RFC 4821) */
 	int16_t soft_error;
 
 	/* In flight (tcp_tx.c): a ring of records, oldest at tx_head. */
@@ -344,41 +340,37 @@ struct tcb {
 	uint32_t tx_cap, tx_head,
 	    tx_tail; /* free-running indices, capacity a power of two */
 	uint32_t flight_first,
-	    flight_last; /* list of records in flight, by time of transmission */
-	uint32_t lost_first,
-	    lost_last; /* list of lost ones that wait for retransmission */
+	    flight_last;                  /* records in flight, by time of transmission */
+	uint32_t lost_first, lost_last;   /* lost ones that wait for retransmission */
 	uint32_t in_flight, sacked, lost; /* bytes */
 	struct tcp_tx inline_tx[TCP_INLINE_TX];
 
-	/* Recovery. */
-	uint32_t recover; /* RFC 6582: snd_nxt when recovery began */
-	uint32_t high_sacked;
+	/* Recovery (tcp_recover.c, tcp_rack.c). */
+	uint32_t recover; /* snd_nxt when recovery began (RFC 6582) */
+	uint32_t fack;    /* after the highest number known to have arrived */
 	uint32_t dupacks;
 	uint32_t prr_delivered, prr_out, prr_start; /* RFC 6937 */
-	uint32_t undo_cwnd, undo_ssthresh, undo_seq, undo_retrans;
-	uint32_t rack_us, rack_rtt_us, rack_end, reo_steps, reo_seq; /* RFC 8985 */
+	uint32_t undo_cwnd, undo_ssthresh, undo_retrans, undo_ts;
+	uint32_t rack_us, rack_rtt_us, rack_end, reo_seq; /* RFC 8985 */
 	uint8_t reo_mult, reo_persist;
 	uint32_t tlp_end, frto_seq;
-	uint32_t ecn_recover;
 
-	/* Congestion control. */
+	/* Congestion control (tcp_cc.c). */
 	const struct tcp_cc_ops *cc;
 	uint32_t cwnd, ssthresh; /* bytes */
 	uint32_t cwnd_used_seq;
-	uint64_t delivered; /* bytes, in all */
 	uint64_t cc_state[TCP_CC_WORDS];
-	nsec_t pace_next;
+	nsec_t pace_next, cork_until;
 	uint64_t pace_rate, pace_max; /* bytes a second; 0: not paced, no limit */
 	struct {
-		uint32_t last_min_us, cur_min_us, end_seq;
+		uint32_t last_min_us, cur_min_us, css_min_us, end_seq;
 		uint8_t samples, css_rounds;
-		uint32_t css_min_us;
 	} hystart; /* RFC 9406 */
 
 	/* Counters for TCP_INFO. */
-	uint32_t total_retrans, segs_in, segs_out, data_segs_in, data_segs_out,
-	    reord_seen, dsack_seen;
-	uint64_t bytes_acked, bytes_received, bytes_sent, bytes_retrans;
+	uint32_t total_retrans, segs_in, segs_out, data_segs_in, data_segs_out;
+	uint32_t reord_seen, dsack_seen;
+	uint64_t delivered, bytes_acked, bytes_received, bytes_sent, bytes_retrans;
 };
 
 static_assert(sizeof(struct tcb) <= 1024, "100,000 idle connections at 3 KiB each");
@@ -527,10 +519,30 @@ struct tcp_tuple {
 	uint16_t local_port, remote_port;
 };
 
-uint32_t tcp_isn(const uint64_t key[2], const struct tcp_tuple *, nsec_t now);
+struct siphash_key;
+
+uint32_t tcp_isn(const struct siphash_key *, const struct tcp_tuple *, nsec_t now);
 
 /* RFC 6056 3.3.3 (algorithm 3): where to begin looking for a local port, for this destination. */
-uint32_t tcp_port_offset(const uint64_t key[2], const struct tcp_tuple *);
+uint32_t tcp_port_offset(const struct siphash_key *, const struct tcp_tuple *);
+
+/*
+ * SYN cookies (RFC 4987 3.6): an ISN that carries what a listener must know of a SYN, so that it keeps
+ * nothing. Window scale, SACK and ECN fit only when the peer has timestamps: they
+ * come back in the low bits of the echo.
+ */
+uint32_t tcp_cookie_make(const struct siphash_key *, const struct tcp_tuple *,
+    const struct tcp_seg *syn, nsec_t now);
+
+/* The TSval to answer the SYN with; ts_off of the configuration is then this less the clock (ms). */
+uint32_t tcp_cookie_tsval(const struct tcp_seg *syn, bool use_ecn, nsec_t now);
+
+/*
+ * Is `ack` the answer to a cookie of the last minute or two? Fills `opts` as the SYN had them
+ * (the MSS rounded down to one of a few) for tcp_core_accept_cookie().
+ */
+bool tcp_cookie_check(const struct siphash_key *, const struct tcp_tuple *,
+    const struct tcp_seg *ack, nsec_t now, struct tcp_opts *opts, bool *use_ecn);
 
 /* ---- TCP_INFO ------------------------------------------------------------------------- */
 
