@@ -72,6 +72,7 @@ SRCS_kernel_x86 := \
 
 # Only in the debug kernel: tests that run inside (selftest=).
 SRCS_selftest := \
+	drivers/net/selftest.c \
 	drivers/pci/selftest.c \
 	kernel/irq/selftest.c \
 	kernel/panic_selftest.c \
@@ -227,6 +228,13 @@ SRCS_drivers := \
 	drivers/char/tty_ioctl.c \
 	drivers/char/vt.c \
 	drivers/device.c \
+	drivers/net/e1000.c \
+	drivers/net/e1000_filter.c \
+	drivers/net/e1000_hw.c \
+	drivers/net/e1000_netdev.c \
+	drivers/net/e1000_rx.c \
+	drivers/net/e1000_tx.c \
+	drivers/net/e1000e.c \
 	drivers/pci/config.c \
 	drivers/pci/enumerate.c \
 	drivers/pci/intx.c \
