@@ -92,9 +92,9 @@ net_input(struct pkt *p)
 	const struct ether_proto *proto;
 
 	rcu_read_lock();
+	p->l3_off = (uint16_t)(p->data - p->head);
 	if (unlikely(__atomic_load_n(&num_taps, __ATOMIC_RELAXED)))
 		show_to_taps(p);
-	p->l3_off = (uint16_t)(p->data - p->head);
 	if (unlikely(p->flags & PKT_OTHERHOST))
 		pkt_drop(p, DROP_LINK_OTHER_HOST);
 	else if (unlikely(p->flags & PKT_HAS_VLAN && p->vlan_tci & 0xfff))

@@ -3,6 +3,7 @@
 
 #include "net/net_timer.h"
 #include "net/netdev.h"
+#include "net/packet.h"
 #include "net/pkt.h"
 #include "net/rx.h"
 
@@ -14,4 +15,5 @@ net_init(void)
 	net_timer_init_wheels();
 	net_threads_init(); /* where input runs */
 	loopback_init();    /* the first interface */
+	packet_init();      /* AF_PACKET */
 }
