@@ -245,6 +245,7 @@ SRCS_net := \
 	net/drops.c \
 	net/ether.c \
 	net/fib.c \
+	net/gro.c \
 	net/gso.c \
 	net/init.c \
 	net/ip_addr.c \

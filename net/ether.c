@@ -9,6 +9,7 @@
 
 #include "kernel/sync/rculist.h"
 #include "lib/string.h"
+#include "net/gro.h"
 #include "net/rx.h"
 
 const uint8_t ether_broadcast[ETH_ALEN] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
@@ -132,7 +133,8 @@ ether_input(struct pkt *p)
 	p->flags |= destination_kind(p->dev, h->dst);
 	p->protocol = likely(type >= ETHERTYPE_MIN) ? type : ETHERTYPE_802_2;
 	p->data += sizeof(*h);
-	net_input_steered(p);
+	if (!(p->dev->features & NETDEV_GRO) || !gro_receive(p))
+		net_input_steered(p);
 }
 
 enum err

@@ -27,6 +27,7 @@
 #include "lib/string.h"
 #include "mm/slab.h"
 #include "net/ether.h"
+#include "net/gro.h"
 #include "net/ip.h"
 #include "net/net_timer.h"
 #include "net/netdev.h"
@@ -320,6 +321,7 @@ run_polls(struct net_cpu *nc)
 		if (__atomic_load_n(&q->is_off, __ATOMIC_ACQUIRE))
 			continue;
 		n = q->dev->ops->poll(q, POLL_BUDGET);
+		gro_flush();
 		send_steered(nc);
 		if (n >= POLL_BUDGET &&
 		    !__atomic_exchange_n(&q->is_scheduled, 1, __ATOMIC_SEQ_CST)) {
