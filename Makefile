@@ -254,7 +254,6 @@ SRCS_net := \
 	net/neigh.c \
 	net/net_timer.c \
 	net/netdev.c \
-	net/packet.c \
 	net/pkt.c \
 	net/pkt_data.c \
 	net/rx.c \

@@ -3,7 +3,6 @@
 
 #include "net/net_timer.h"
 #include "net/netdev.h"
-#include "net/packet.h"
 #include "net/pkt.h"
 #include "net/rx.h"
 
@@ -15,5 +14,4 @@ net_init(void)
 	net_timer_init_wheels();
 	net_threads_init(); /* where input runs */
 	loopback_init();    /* the first interface */
-	packet_init();      /* AF_PACKET */
 }
