@@ -47,7 +47,7 @@ class Options:
     display = "none"      # none | window | vnc
     vga = "std"           # none: no display device at all
     serial = "stdio"      # stdio | none | a chardev
-    icount = None         # shift value: deterministic, single CPU
+    icount = None         # shift value: deterministic, one host thread
     no_reboot = False
     gdb = False
     incoming = None       # a machine saved by Machine.save: go on from there
@@ -184,7 +184,7 @@ def command_line(o, work, qmp_path):
     args = [QEMU, "-machine", o.machine, "-m", o.mem, "-nodefaults", "-no-user-config",
             "-cpu", o.cpu or ("host" if accel == "kvm" else "max")]
     if o.icount is not None:
-        args += ["-accel", "tcg,thread=single", "-icount", f"shift={o.icount},sleep=off", "-smp", "1",
+        args += ["-accel", "tcg,thread=single", "-icount", f"shift={o.icount},sleep=off", "-smp", o.smp,
                  "-rtc", "base=2024-01-01T00:00:00,clock=vm"]
     else:
         args += ["-accel", "tcg,thread=multi" if accel == "tcg" else accel, "-smp", o.smp]

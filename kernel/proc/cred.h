@@ -5,11 +5,26 @@
 #include "kernel/sync/rcu.h"
 #include "lib/types.h"
 
+/* The four ids of one kind; their rules are the same for users and groups. */
+struct id_set {
+	uint32_t real, effective, saved, fs;
+};
+
 struct cred {
 	uint32_t refs; /* [a] */
 	struct rcu_head rcu;
-	uint32_t uid, euid, suid, fsuid;
-	uint32_t gid, egid, sgid, fsgid;
+	union {
+		struct id_set user;
+		struct {
+			uint32_t uid, euid, suid, fsuid;
+		};
+	};
+	union {
+		struct id_set group;
+		struct {
+			uint32_t gid, egid, sgid, fsgid;
+		};
+	};
 	uint64_t cap_permitted, cap_effective, cap_inheritable, cap_bounding, cap_ambient;
 	uint32_t num_groups;
 	uint32_t *groups; /* sorted */

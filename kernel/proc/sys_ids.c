@@ -87,142 +87,158 @@ is_one_of(uint32_t id, uint32_t a, uint32_t b, uint32_t c)
 	return id == a || id == b || id == c;
 }
 
+/*
+ * A rule for changing ids: alters `ids` as wanted and returns true, or refuses. `has_cap`: the
+ * caller may take any id.
+ */
+typedef bool id_rule(struct id_set *ids, const uint32_t want[3], bool has_cap);
+
+static bool
+set_id(struct id_set *ids, const uint32_t want[3], bool has_cap)
+{
+	uint32_t id = want[0];
+
+	if (has_cap)
+		ids->real = ids->saved = id;
+	else if (id != ids->real && id != ids->saved)
+		return false;
+	ids->effective = ids->fs = id;
+	return true;
+}
+
+static bool
+set_real_effective(struct id_set *ids, const uint32_t want[3], bool has_cap)
+{
+	const struct id_set old = *ids;
+	uint32_t real = want[0], effective = want[1];
+
+	if (!has_cap && ((real != NO_ID &&
+	                     !is_one_of(real, old.real, old.effective, old.effective)) ||
+	                    (effective != NO_ID && !is_one_of(effective, old.real,
+	                                               old.effective, old.saved))))
+		return false;
+	if (real != NO_ID)
+		ids->real = real;
+	if (effective != NO_ID)
+		ids->effective = effective;
+	if (real != NO_ID || (effective != NO_ID && effective != old.real))
+		ids->saved = ids->effective;
+	ids->fs = ids->effective;
+	return true;
+}
+
+static bool
+set_all_three(struct id_set *ids, const uint32_t want[3], bool has_cap)
+{
+	uint32_t *const own[3] = {&ids->real, &ids->effective, &ids->saved};
+	const struct id_set old = *ids;
+
+	for (unsigned i = 0; i < 3; i++) {
+		if (want[i] == NO_ID)
+			continue;
+		if (!has_cap && !is_one_of(want[i], old.real, old.effective, old.saved))
+			return false;
+		*own[i] = want[i];
+	}
+	ids->fs = ids->effective;
+	return true;
+}
+
+static bool
+set_fs_id(struct id_set *ids, const uint32_t want[3], bool has_cap)
+{
+	uint32_t id = want[0];
+
+	if (!has_cap && id != ids->fs &&
+	    !is_one_of(id, ids->real, ids->effective, ids->saved))
+		return false;
+	ids->fs = id;
+	return true;
+}
+
+static long
+change_user(id_rule *rule, uint32_t a, uint32_t b, uint32_t c)
+{
+	const uint32_t want[3] = {a, b, c};
+	struct cred *cred = cred_copy(current_cred());
+
+	if (!cred)
+		return ERR_NOMEM;
+	if (!rule(&cred->user, want, capable(CAP_SETUID))) {
+		cred_put(cred);
+		return ERR_PERM;
+	}
+	return cred_commit(cred);
+}
+
+static long
+change_group(id_rule *rule, uint32_t a, uint32_t b, uint32_t c)
+{
+	const uint32_t want[3] = {a, b, c};
+	struct cred *cred = cred_copy(current_cred());
+
+	if (!cred)
+		return ERR_NOMEM;
+	if (!rule(&cred->group, want, capable(CAP_SETGID))) {
+		cred_put(cred);
+		return ERR_PERM;
+	}
+	return cred_commit(cred);
+}
+
 long
 sys_setuid(uint32_t uid)
 {
-	struct cred *c = cred_copy(current_cred());
-
-	if (!c)
-		return ERR_NOMEM;
-	if (capable(CAP_SETUID)) {
-		c->uid = c->suid = uid;
-	} else if (!is_one_of(uid, c->uid, c->suid, c->suid)) {
-		cred_put(c);
-		return ERR_PERM;
-	}
-	c->euid = c->fsuid = uid;
-	return cred_commit(c);
+	return change_user(set_id, uid, NO_ID, NO_ID);
 }
 
 long
 sys_setgid(uint32_t gid)
 {
-	struct cred *c = cred_copy(current_cred());
-
-	if (!c)
-		return ERR_NOMEM;
-	if (capable(CAP_SETGID)) {
-		c->gid = c->sgid = gid;
-	} else if (!is_one_of(gid, c->gid, c->sgid, c->sgid)) {
-		cred_put(c);
-		return ERR_PERM;
-	}
-	c->egid = c->fsgid = gid;
-	return cred_commit(c);
+	return change_group(set_id, gid, NO_ID, NO_ID);
 }
 
 long
 sys_setreuid(uint32_t ruid, uint32_t euid)
 {
-	struct cred *c = cred_copy(current_cred());
-	uint32_t old_uid;
-
-	if (!c)
-		return ERR_NOMEM;
-	old_uid = c->uid;
-	if (!capable(CAP_SETUID) &&
-	    ((ruid != NO_ID && !is_one_of(ruid, c->uid, c->euid, c->euid)) ||
-	        (euid != NO_ID && !is_one_of(euid, c->uid, c->euid, c->suid)))) {
-		cred_put(c);
-		return ERR_PERM;
-	}
-	if (ruid != NO_ID)
-		c->uid = ruid;
-	if (euid != NO_ID)
-		c->euid = euid;
-	if (ruid != NO_ID || (euid != NO_ID && euid != old_uid))
-		c->suid = c->euid;
-	c->fsuid = c->euid;
-	return cred_commit(c);
+	return change_user(set_real_effective, ruid, euid, NO_ID);
 }
 
 long
 sys_setregid(uint32_t rgid, uint32_t egid)
 {
-	struct cred *c = cred_copy(current_cred());
-	uint32_t old_gid;
-
-	if (!c)
-		return ERR_NOMEM;
-	old_gid = c->gid;
-	if (!capable(CAP_SETGID) &&
-	    ((rgid != NO_ID && !is_one_of(rgid, c->gid, c->egid, c->egid)) ||
-	        (egid != NO_ID && !is_one_of(egid, c->gid, c->egid, c->sgid)))) {
-		cred_put(c);
-		return ERR_PERM;
-	}
-	if (rgid != NO_ID)
-		c->gid = rgid;
-	if (egid != NO_ID)
-		c->egid = egid;
-	if (rgid != NO_ID || (egid != NO_ID && egid != old_gid))
-		c->sgid = c->egid;
-	c->fsgid = c->egid;
-	return cred_commit(c);
-}
-
-/* Whether each id is none at all or one that the caller has. */
-static bool
-may_take_ids(const uint32_t want[3], uint32_t a, uint32_t b, uint32_t c)
-{
-	for (unsigned i = 0; i < 3; i++)
-		if (want[i] != NO_ID && !is_one_of(want[i], a, b, c))
-			return false;
-	return true;
+	return change_group(set_real_effective, rgid, egid, NO_ID);
 }
 
 long
 sys_setresuid(uint32_t ruid, uint32_t euid, uint32_t suid)
 {
-	const uint32_t want[3] = {ruid, euid, suid};
-	struct cred *c = cred_copy(current_cred());
-
-	if (!c)
-		return ERR_NOMEM;
-	if (!capable(CAP_SETUID) && !may_take_ids(want, c->uid, c->euid, c->suid)) {
-		cred_put(c);
-		return ERR_PERM;
-	}
-	if (ruid != NO_ID)
-		c->uid = ruid;
-	if (euid != NO_ID)
-		c->euid = euid;
-	if (suid != NO_ID)
-		c->suid = suid;
-	c->fsuid = c->euid;
-	return cred_commit(c);
+	return change_user(set_all_three, ruid, euid, suid);
 }
 
 long
 sys_setresgid(uint32_t rgid, uint32_t egid, uint32_t sgid)
 {
-	const uint32_t want[3] = {rgid, egid, sgid};
-	struct cred *c = cred_copy(current_cred());
+	return change_group(set_all_three, rgid, egid, sgid);
+}
 
-	if (!c)
-		return ERR_NOMEM;
-	if (!capable(CAP_SETGID) && !may_take_ids(want, c->gid, c->egid, c->sgid)) {
-		cred_put(c);
-		return ERR_PERM;
-	}
-	if (rgid != NO_ID)
-		c->gid = rgid;
-	if (egid != NO_ID)
-		c->egid = egid;
-	if (sgid != NO_ID)
-		c->sgid = sgid;
-	c->fsgid = c->egid;
-	return cred_commit(c);
+/* These two return the old id whether they changed it or not. */
+long
+sys_setfsuid(uint32_t uid)
+{
+	uint32_t old = current_cred()->fsuid;
+
+	(void)change_user(set_fs_id, uid, NO_ID, NO_ID);
+	return (long)old;
+}
+
+long
+sys_setfsgid(uint32_t gid)
+{
+	uint32_t old = current_cred()->fsgid;
+
+	(void)change_group(set_fs_id, gid, NO_ID, NO_ID);
+	return (long)old;
 }
 
 static long
@@ -250,37 +266,6 @@ sys_getresgid(uint32_t USER *rgid, uint32_t USER *egid, uint32_t USER *sgid)
 	const uint32_t ids[3] = {c->gid, c->egid, c->sgid};
 
 	return put_three(ids, rgid, egid, sgid);
-}
-
-/* These two return the old id whether they changed it or not. */
-long
-sys_setfsuid(uint32_t uid)
-{
-	struct cred *c = cred_copy(current_cred());
-	uint32_t old = current_cred()->fsuid;
-
-	if (!c)
-		return (long)old;
-	if (capable(CAP_SETUID) || uid == c->fsuid ||
-	    is_one_of(uid, c->uid, c->euid, c->suid))
-		c->fsuid = uid;
-	(void)cred_commit(c); /* always 0 */
-	return (long)old;
-}
-
-long
-sys_setfsgid(uint32_t gid)
-{
-	struct cred *c = cred_copy(current_cred());
-	uint32_t old = current_cred()->fsgid;
-
-	if (!c)
-		return (long)old;
-	if (capable(CAP_SETGID) || gid == c->fsgid ||
-	    is_one_of(gid, c->gid, c->egid, c->sgid))
-		c->fsgid = gid;
-	(void)cred_commit(c); /* always 0 */
-	return (long)old;
 }
 
 /* ---- Supplementary groups

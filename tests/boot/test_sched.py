@@ -26,6 +26,15 @@ def test_inside_the_kernel(name):
         assert "FAIL" not in vm.text[:end.end()]
 
 
+@pytest.mark.parametrize("smp", ["1", "2"])
+def test_nice_values_give_shares(smp):
+    """By the guest's instructions, not the host's clock: the shares are the same in every run."""
+    with VM(boot="pvh", kernel=DEBUG_KERNEL, smp=smp, icount="4", limit=90,
+            append="selftest=nice_values_give_shares") as vm:
+        end = vm.expect(r"END 1")
+        assert "FAIL" not in vm.text[:end.end()]
+
+
 @pytest.mark.parametrize("name", MISUSE)
 def test_misuse_is_found(name):
     with VM(boot="pvh", kernel=DEBUG_KERNEL, append=f"selftest={name} panic_port=0x501") as vm:

@@ -63,6 +63,20 @@ def test_ctrl_z_stops_and_fg_goes_on(shell):
     shell.prompt()
 
 
+def test_vi_edits_a_file(shell):
+    """Judged by vi's status line and by the file: how vi redraws the text line depends on how the
+    keys arrive, one by one or together."""
+    shell.send("vi /tmp/v\n")
+    shell.expect(r"- /tmp/v 1/1 100%")
+    shell.send("ihello from vi")
+    shell.expect(r"I /tmp/v 1/1")
+    shell.send("\x1b")
+    shell.expect(r"- /tmp/v \[Modified\]")
+    shell.send(":wq\n")
+    shell.prompt()
+    assert shell.run("cat /tmp/v") == "hello from vi\n"
+
+
 def test_top_shows_the_cpu_line(shell):
     out = shell.run("top -b -n 1")
     assert "CPU:" in out and "Mem:" in out
