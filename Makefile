@@ -73,6 +73,7 @@ SRCS_kernel_x86 := \
 # Only in the debug kernel: tests that run inside (selftest=).
 SRCS_selftest := \
 	drivers/net/selftest.c \
+	drivers/net/selftest_rings.c \
 	drivers/pci/selftest.c \
 	kernel/irq/selftest.c \
 	kernel/panic_selftest.c \
@@ -235,11 +236,16 @@ SRCS_drivers := \
 	drivers/net/e1000_rx.c \
 	drivers/net/e1000_tx.c \
 	drivers/net/e1000e.c \
+	drivers/net/virtio_net.c \
+	drivers/net/virtio_net_ctrl.c \
+	drivers/net/virtio_net_data.c \
 	drivers/pci/config.c \
 	drivers/pci/enumerate.c \
 	drivers/pci/intx.c \
 	drivers/pci/msi.c \
-	drivers/pci/pci.c
+	drivers/pci/pci.c \
+	drivers/virtio/ring.c \
+	drivers/virtio/virtio.c
 
 SRCS_net := \
 	net/drops.c \

@@ -71,7 +71,7 @@ net_timer_init_wheels(void)
 
 		if (!w)
 			panic("no memory for timers of the network");
-		spin_init(&w->lock, "net wheel", RANK_NET_QUEUE);
+		spin_init(&w->lock, "net wheel", RANK_NET_WHEEL);
 		w->now = clock_now_ns() >> TICK_SHIFT;
 		w->hw_tick = NEVER;
 		w->cpu = cpu;

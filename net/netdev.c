@@ -126,6 +126,12 @@ notify(struct netdev *dev, enum netdev_event event)
 }
 
 void
+netdev_announce(struct netdev *dev)
+{
+	notify(dev, NETDEV_EV_ANNOUNCE);
+}
+
+void
 netdev_notify_add(struct netdev_notifier *n)
 {
 	struct netdev *dev;

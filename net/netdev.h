@@ -174,6 +174,8 @@ void netdev_tx_wake(struct netdev_queue *);
 /* The link came or went; any context. */
 void netdev_link_change(
     struct netdev *, bool has_link, uint32_t speed_mbps, bool is_full_duplex);
+/* The machine moved to another port of the network (NETDEV_EV_ANNOUNCE). [rtnl] */
+void netdev_announce(struct netdev *);
 /* Calls fn for each multicast address to be received, under mc_lock. */
 void netdev_for_each_mc(
     struct netdev *, void (*fn)(void *arg, const uint8_t mac[ETH_ALEN]), void *arg);
@@ -221,6 +223,7 @@ enum netdev_event {
 	NETDEV_EV_MTU,
 	NETDEV_EV_MAC,
 	NETDEV_EV_NAME,
+	NETDEV_EV_ANNOUNCE, /* neighbours should be told of our addresses again */
 };
 struct netdev_notifier {
 	void (*event)(struct netdev *, enum netdev_event);

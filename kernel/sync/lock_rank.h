@@ -38,8 +38,8 @@ enum lock_rank {
 	RANK_NET_TABLE =
 	    1370, /* buckets and tables: ports, sockets, reassembly, multicast */
 	RANK_NEIGH = 1380,
-	RANK_NET_QUEUE =
-	    1390, /* a device's transmit queue; a net thread's lists and wheel */
+	RANK_NET_QUEUE = 1390, /* a device's transmit queue; a net thread's lists */
+	RANK_NET_WHEEL = 1395, /* net timers: drivers arm them under their queue's lock */
 	RANK_TTY = 1400,
 	RANK_PAGE_TABLE = 1500, /* one page-table page */
 	RANK_PAGE_TREE = 1550,  /* page cache tree */
