@@ -249,11 +249,17 @@ SRCS_drivers := \
 
 SRCS_net := \
 	net/drops.c \
+	net/dst.c \
 	net/ether.c \
 	net/fib.c \
 	net/gro.c \
 	net/gso.c \
+	net/ifaddr.c \
 	net/init.c \
+	net/ip.c \
+	net/ip4.c \
+	net/ip4_options.c \
+	net/ip4_out.c \
 	net/ip_addr.c \
 	net/loopback.c \
 	net/mib.c \
@@ -262,6 +268,7 @@ SRCS_net := \
 	net/netdev.c \
 	net/pkt.c \
 	net/pkt_data.c \
+	net/route.c \
 	net/rx.c \
 	net/tcp_cc.c \
 	net/tcp_cc_cubic.c \

@@ -42,8 +42,8 @@ struct ifaddr {
 	char label[16];
 	struct net_timer timer; /* lifetimes; while tentative it belongs to DAD */
 	uint8_t dad_left;       /* DAD's own */
-	uint8_t pending;        /* [a] what the configuration thread has to do: ifaddr.c */
-	uint32_t metric;        /* of the prefix route; 0: the family's */
+	uint8_t pending; /* [a] what the configuration thread has to do: ifaddr.c */
+	uint32_t metric; /* of the prefix route; 0: the family's */
 	struct rcu_head rcu;
 };
 
