@@ -248,16 +248,23 @@ SRCS_drivers := \
 	drivers/virtio/virtio.c
 
 SRCS_net := \
+	net/absent.c \
+	net/arp.c \
 	net/drops.c \
 	net/dst.c \
 	net/ether.c \
 	net/fib.c \
 	net/gro.c \
 	net/gso.c \
+	net/icmp4.c \
+	net/icmp_limit.c \
 	net/ifaddr.c \
+	net/igmp.c \
 	net/init.c \
 	net/ip.c \
 	net/ip4.c \
+	net/ip4_frag.c \
+	net/ip4_fwd.c \
 	net/ip4_options.c \
 	net/ip4_out.c \
 	net/ip_addr.c \

@@ -254,6 +254,7 @@ make_usable(struct ifaddr *ifa)
 	ifa->changed_ns = clock_now_ns();
 	if (ifa->dev->flags & NETDEV_UP)
 		change_routes(ifa, true);
+	net_timer_cancel_sync(&ifa->timer); /* DAD's */
 	net_timer_init(&ifa->timer, lifetime_due);
 	arm_lifetime(ifa);
 	notify(ifa, true);

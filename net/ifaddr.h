@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "kernel/sync/rcu.h"
+#include "kernel/sync/rculist.h"
 #include "lib/err.h"
 #include "lib/list.h"
 #include "net/ip_addr.h"
@@ -42,8 +42,9 @@ struct ifaddr {
 	char label[16];
 	struct net_timer timer; /* lifetimes; while tentative it belongs to DAD */
 	uint8_t dad_left;       /* DAD's own */
-	uint8_t pending; /* [a] what the configuration thread has to do: ifaddr.c */
-	uint32_t metric; /* of the prefix route; 0: the family's */
+	uint8_t pending;    /* [a] what the configuration thread has to do: ifaddr.c */
+	uint32_t metric;    /* of the prefix route; 0: the family's */
+	nsec_t conflict_ns; /* [a] when another station last claimed it; 0: never */
 	struct rcu_head rcu;
 };
 
