@@ -66,7 +66,8 @@ addrsel_source(const struct netdev *out, const struct ip_addr *dst, unsigned pre
 {
 	struct ifaddr *ifa;
 
-	ifaddr_for_each (ifa, out, ip_is_v4(dst) ? AF_INET : AF_INET6) {
+	ifaddr_for_each(ifa, out, ip_is_v4(dst) ? AF_INET : AF_INET6)
+	{
 		*src = ifa->addr;
 		return true;
 	}

@@ -1,9 +1,13 @@
 /* The wiring of the network stack: every part in the order in which they need each other. */
 #include "net/init.h"
 
+#include "net/ifaddr.h"
+#include "net/ip4.h"
+#include "net/neigh.h"
 #include "net/net_timer.h"
 #include "net/netdev.h"
 #include "net/pkt.h"
+#include "net/route.h"
 #include "net/rx.h"
 
 void
@@ -14,4 +18,8 @@ net_init(void)
 	net_timer_init_wheels();
 	net_threads_init(); /* where input runs */
 	loopback_init();    /* the first interface */
+	neigh_init();
+	route_init();  /* tables, before the first address */
+	ip4_init();    /* groups and settings of interfaces */
+	ifaddr_init(); /* addresses: lo gets its own here */
 }
