@@ -332,7 +332,9 @@ struct tcb {
 	uint32_t
 	    challenge_s; /* the second in which `challenges` were sent (RFC 5961 7) */
 	uint8_t challenges;
-	uint8_t blackhole; /* time-outs in a row of full segments (RFC 4821) */
+	uint8_t mtu_doubts;    /* how often a black hole was suspected (RFC 4821) */
+	uint16_t mtu_saved;    /* path_mss before; 0: not lowered */
+	uint32_t mtu_retry_ms; /* when to try it again */
 	int16_t soft_error;
 
 	/* In flight (tcp_tx.c): a ring of records, oldest at tx_head. */

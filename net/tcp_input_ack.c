@@ -66,7 +66,11 @@ progress(struct tcb *t, const struct tcp_acked *a, nsec_t now, struct tcp_result
 	t->bytes_acked += r->acked;
 	t->retries = 0;
 	t->rtx_start = 0;
-	t->blackhole = 0;
+	if (t->mtu_saved && (int32_t)(tcp_ms(now) - t->mtu_retry_ms) > 0) {
+		t->path_mss = t->mtu_saved;
+		t->mtu_saved = 0;
+		tcp_update_mss(t);
+	}
 	t->soft_error = 0;
 	if (seq_lt(t->snd_up, t->snd_una))
 		t->has_snd_up = false;
@@ -77,7 +81,6 @@ progress(struct tcb *t, const struct tcp_acked *a, nsec_t now, struct tcp_result
 		    t->snd_una - 1; /* do not let old marks wrap round into the future */
 	if (seq_lt(t->fack, t->snd_una))
 		t->fack = t->snd_una;
-	(void)now;
 }
 
 /* Acceptable: between what may have been delayed and what was sent (RFC 5961 5.2). */
@@ -114,6 +117,9 @@ tcp_input_ack(struct tcb *t, const struct tcp_seg *seg, nsec_t now, struct tcp_r
 		a.acked = seg->ack - t->snd_una;
 		t->snd_una = seg->ack;
 		tcp_tx_ack(t, seg->ack, now, &a);
+		if (a.saw_retrans)
+			a.rtt_us = a.last_rtt_us =
+			    0; /* what lay behind a hole has waited for it */
 		progress(t, &a, now, r);
 	}
 	is_window_update = seq_le(t->snd_una, seg->ack) && update_window(t, seg);

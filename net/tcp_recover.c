@@ -195,7 +195,8 @@ in_loss(struct tcb *t, struct tcp_acked *a, nsec_t now)
 	if (a->acked && !(t->frto && t->frto_new_sent)) {
 		t->is_cwnd_limited = true;
 		t->cwnd_used_seq = t->snd_nxt;
-		tcp_cc_acked(t, a->delivered, a->last_rtt_us, now);
+		/* One segment for an ACK, whatever it covers (RFC 5681 3.1, RFC 3465 2.3). */
+		tcp_cc_acked(t, MIN(a->delivered, (uint32_t)t->mss), a->last_rtt_us, now);
 	}
 }
 

@@ -101,12 +101,10 @@ is_lost(struct sim *s, struct sim_link *l, const struct packet *p)
 	if (p->len && ++l->data_segs >= l->drop_first &&
 	    l->data_segs < l->drop_first + l->drop_count)
 		return true;
-	if (!l->in_burst && chance(s, l->burst))
-		l->in_burst = 1 + (uint32_t)(sim_random(s) % (2 * l->burst_len));
-	if (l->in_burst) {
-		l->in_burst--;
+	if (chance(s, l->burst))
+		l->burst_until = s->now + sim_random(s) % (2 * l->burst_len);
+	if (s->now < l->burst_until)
 		return true;
-	}
 	return chance(s, l->loss) || chance(s, l->corrupt);
 }
 
@@ -377,9 +375,9 @@ run_app(struct sim *s, int me)
 	                    : MIN(tcp_core_sndbuf_hint(&h->t), (uint32_t)MIB(16));
 	struct tcp_result r;
 
-	if (!h->is_open || h->is_closed)
+	if (!h->is_open)
 		return;
-	while (h->given < h->app.to_send && h->given - h->acked < room &&
+	while (!h->is_closed && h->given < h->app.to_send && h->given - h->acked < room &&
 	       s->now >= h->next_chunk) {
 		uint64_t n = MIN(h->app.to_send - h->given, room - (h->given - h->acked));
 
@@ -394,8 +392,8 @@ run_app(struct sim *s, int me)
 		h->given += n;
 		tcp_core_send(&h->t, (uint32_t)n, false, s->now);
 	}
-	if (h->given == h->app.to_send && !h->is_shut && !h->app.no_close &&
-	    h->t.state != TCP_SYN_SENT) {
+	if (!h->is_closed && h->given == h->app.to_send && !h->is_shut &&
+	    !h->app.no_close && h->t.state != TCP_SYN_SENT) {
 		h->is_shut = true;
 		tcp_core_shutdown(&h->t, s->now, &r);
 		apply(s, me, &r, NULL);

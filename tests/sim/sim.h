@@ -25,7 +25,7 @@ struct sim_link {
 	uint64_t drop_first, drop_count; /* drop data segments number first.. (from 1) */
 
 	nsec_t busy_until;
-	uint32_t in_burst;
+	nsec_t burst_until;
 	uint64_t packets, lost, data_segs;
 };
 
