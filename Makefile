@@ -249,6 +249,7 @@ SRCS_drivers := \
 
 SRCS_net := \
 	net/absent.c \
+	net/addrsel.c \
 	net/arp.c \
 	net/drops.c \
 	net/dst.c \
@@ -257,6 +258,7 @@ SRCS_net := \
 	net/gro.c \
 	net/gso.c \
 	net/icmp4.c \
+	net/icmp6.c \
 	net/icmp_limit.c \
 	net/ifaddr.c \
 	net/igmp.c \
@@ -267,9 +269,18 @@ SRCS_net := \
 	net/ip4_fwd.c \
 	net/ip4_options.c \
 	net/ip4_out.c \
+	net/ip6.c \
+	net/ip6_ext.c \
+	net/ip6_frag.c \
+	net/ip6_fwd.c \
+	net/ip6_out.c \
 	net/ip_addr.c \
 	net/loopback.c \
 	net/mib.c \
+	net/mld.c \
+	net/nd.c \
+	net/nd_options.c \
+	net/nd_router.c \
 	net/neigh.c \
 	net/net_timer.c \
 	net/netdev.c \
@@ -277,6 +288,7 @@ SRCS_net := \
 	net/pkt_data.c \
 	net/route.c \
 	net/rx.c \
+	net/slaac.c \
 	net/tcp_cc.c \
 	net/tcp_cc_cubic.c \
 	net/tcp_cc_reno.c \

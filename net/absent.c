@@ -2,9 +2,9 @@
  * What stands in for parts of the stack that are not linked in: weak definitions, which give way to
  * the real ones.
  */
-#include "net/ifaddr.h"
+#include "net/dhcp6.h"
 #include "net/ip.h"
-#include "net/neigh.h"
+#include "net/nd.h"
 #include "net/ping.h"
 #include "net/raw.h"
 
@@ -42,56 +42,38 @@ ping_error(const struct ip_error *e)
 }
 
 WEAK bool
-ip6_mc_is_member(struct netdev *dev, const struct ip_addr *group)
+raw6_input(struct pkt *p)
 {
 	return false;
-}
-
-WEAK enum err
-ip6_send(struct pkt *p, struct dst *d, const struct ip_tx *tx)
-{
-	pkt_drop(p, DROP_IP_NO_ROUTE);
-	return ERR_NETUNREACH;
 }
 
 WEAK void
-ifaddr_dad_start(struct ifaddr *ifa)
-{
-	ifaddr_dad_done(ifa, false);
-}
-
-WEAK bool
-addrsel_source(const struct netdev *out, const struct ip_addr *dst, unsigned prefs,
-    struct ip_addr *src)
-{
-	struct ifaddr *ifa;
-
-	ifaddr_for_each(ifa, out, ip_is_v4(dst) ? AF_INET : AF_INET6)
-	{
-		*src = ifa->addr;
-		return true;
-	}
-	return false;
-}
-
-static void
-solicit_nobody(struct neigh *n, const uint8_t *mac)
+raw6_error(const struct ip_error *e, uint8_t proto)
 {
 }
 
-static void
-drop_waiting(struct neigh *n, struct pkt *list)
+WEAK void
+resolv_ra_server(struct netdev *dev, const struct ip_addr *server, uint32_t lifetime_s)
 {
-	pkt_free_list(list);
 }
 
-static nsec_t
-one_second(const struct netdev *dev)
+WEAK void
+resolv_ra_search(
+    struct netdev *dev, const uint8_t *names, size_t len, uint32_t lifetime_s)
 {
-	return NSEC_PER_SEC;
 }
 
-const struct neigh_ops WEAK nd_neigh_ops = {.solicit = solicit_nobody,
-    .unreachable = drop_waiting,
-    .reachable_ns = one_second,
-    .retrans_ns = one_second};
+WEAK void
+resolv_ra_forget(struct netdev *dev)
+{
+}
+
+WEAK void
+dhcp6_router_says(struct netdev *dev, bool is_managed, bool is_other)
+{
+}
+
+WEAK void
+dhcp6_dev_down(struct netdev *dev)
+{
+}

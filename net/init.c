@@ -3,6 +3,7 @@
 
 #include "net/ifaddr.h"
 #include "net/ip4.h"
+#include "net/ip6.h"
 #include "net/neigh.h"
 #include "net/net_timer.h"
 #include "net/netdev.h"
@@ -19,7 +20,8 @@ net_init(void)
 	net_threads_init(); /* where input runs */
 	loopback_init();    /* the first interface */
 	neigh_init();
-	route_init();  /* tables, before the first address */
-	ip4_init();    /* groups and settings of interfaces */
+	route_init(); /* tables, before the first address */
+	ip4_init();   /* groups and settings of interfaces */
+	ip6_init();
 	ifaddr_init(); /* addresses: lo gets its own here */
 }
