@@ -580,7 +580,7 @@ debug: setup
 
 # Everything that is tested: host unit tests, then machines. Ends with "N passed, N failed".
 test: setup
-	@$(MAKE) --no-print-directory all guest iso bench-programs
+	@$(MAKE) --no-print-directory all guest iso bench-programs build/link
 	@$(MAKE) --no-print-directory BUILD=debug build/debug/kernel.elf
 	@$(MAKE) --no-print-directory $(UNIT_BINS)
 	@scripts/test $(UNIT_BINS)
@@ -595,6 +595,11 @@ cover: setup
 	@$(MAKE) --no-print-directory all guest
 	@$(MAKE) --no-print-directory BUILD=debug build/debug/kernel.elf
 	@scripts/cover
+
+# The bad link of the network tests (tests/lib/lan.py).
+build/link: tests/link/link.c
+	$(say) HOST $<
+	$(Q)$(CC) -O2 -Wall -Wextra -o $@ $<
 
 # Benchmark programs: static musl for the guest, and the host's helpers (tests/bench/README.md).
 BENCH_GUEST := $(patsubst tests/bench/src/%.c,build/bench/guest/%,$(wildcard tests/bench/src/*.c))

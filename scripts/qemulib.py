@@ -50,6 +50,7 @@ class Options:
     icount = None         # shift value: deterministic, one host thread
     no_reboot = False
     gdb = False
+    fds = ()              # descriptors that QEMU inherits, for net="tap,fd=N"
     incoming = None       # a machine saved by Machine.save: go on from there
     timeout = 0
     extra = ()
@@ -281,7 +282,7 @@ class Machine:
         try:
             self.args = command_line(options, self.work, os.path.join(self.work, "qmp"))
             self.process = subprocess.Popen(self.args, stdin=stdin, stdout=stdout, stderr=stderr,
-                                            preexec_fn=_die_with_parent)
+                                            pass_fds=options.fds, preexec_fn=_die_with_parent)
             self.qmp = Qmp(os.path.join(self.work, "qmp"), self.process)
             if options.incoming:
                 self._go_on()
