@@ -330,7 +330,8 @@ quiesce_all(struct power_hook *hook)
 void
 dev_add(struct device *dev)
 {
-	static struct power_hook hook = {.quiesce = quiesce_all};
+	static struct power_hook hook = {
+	    .quiesce = quiesce_all, .quiesce_now = quiesce_all};
 
 	mutex_lock(&lock);
 	if (list_is_empty(&devices))

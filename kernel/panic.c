@@ -140,6 +140,7 @@ finish(bool may_print)
 	if (stays)
 		halt();
 	delay_ns(seconds * NSEC_PER_SEC);
+	power_quiesce_now(); /* or devices write into the next kernel's memory */
 	power_restart();
 }
 

@@ -27,9 +27,12 @@ NORETURN void power_halt(void); /* this CPU, for good */
 struct power_hook {
 	struct list link;
 	void (*quiesce)(struct power_hook *);
+	/* The same in a panic, or NULL: no locks, no sleep, everything may be half done. */
+	void (*quiesce_now)(struct power_hook *);
 };
 
 void power_add_hook(struct power_hook *);
 
 /* Calls all hooks: before an orderly end. May sleep. */
 void power_quiesce(void);
+void power_quiesce_now(void); /* before a restart after a panic */

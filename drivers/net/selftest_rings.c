@@ -2,6 +2,7 @@
  * In-kernel tests of network drivers, whichever there are, against the answer of QEMU's own
  * network at 10.0.2.2 to ARP: no more of the stack is needed.
  */
+#include "drivers/pci/pci.h"
 #include "kernel/log.h"
 #include "kernel/sched/thread.h"
 #include "kernel/selftest.h"
@@ -97,6 +98,50 @@ is_answered(struct netdev *dev)
 			return false;
 	}
 	return true;
+}
+
+struct pci_nics {
+	struct device *dev[MAX_NICS];
+	unsigned num;
+};
+
+static void
+collect_nic(struct device *dev, void *arg)
+{
+	enum { CLASS_NETWORK = 0x02 };
+	struct pci_nics *nics = arg;
+
+	if (dev->driver && to_pci(dev)->class >> 16 == CLASS_NETWORK &&
+	    nics->num < MAX_NICS)
+		nics->dev[nics->num++] = dev;
+}
+
+/* Drivers leave and come back, while packets are on their way. */
+SELFTEST(nics_come_and_go)
+{
+	for (unsigned round = 0; round < 3; round++) {
+		struct pci_nics pci = {.num = 0};
+		struct netdev *nics[MAX_NICS];
+		unsigned num = find_nics(nics);
+
+		for (unsigned i = 0; i < num; i++) {
+			SELFTEST_CHECK(set_up(nics[i], true));
+			for (unsigned n = 0; n < 50; n++) {
+				struct pkt *p = arp_request(nics[i], ARP_FRAME);
+
+				SELFTEST_CHECK(p != NULL);
+				(void)netdev_send(nics[i], p); /* lost, perhaps */
+			}
+		}
+		dev_for_each(collect_nic, &pci);
+		SELFTEST_CHECK(pci.num == num);
+		for (unsigned i = 0; i < num; i++) {
+			dev_detach(pci.dev[i]);
+			SELFTEST_CHECK(!pci.dev[i]->driver && !pci.dev[i]->taken);
+		}
+		SELFTEST_CHECK(find_nics(nics) == 0);
+		SELFTEST_CHECK(dev_attach_all() == num && find_nics(nics) == num);
+	}
 }
 
 SELFTEST(nics_send_and_receive)

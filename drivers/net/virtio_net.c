@@ -21,6 +21,8 @@
 
 #include "kernel/log.h"
 #include "kernel/random.h"
+#include "kernel/sched/thread.h"
+#include "kernel/sync/rcu.h"
 #include "lib/string.h"
 #include "mm/page.h"
 #include "mm/slab.h"
@@ -223,8 +225,10 @@ restart(struct vnet *vn)
 	}
 	net_sync(); /* no poll runs */
 	stop(vn);
-	if (start(vn) != OK)
+	if (start(vn) != OK) {
+		netdev_link_change(nd, false, 0, false);
 		return;
+	}
 	vnet_set_rx_mode(nd);
 	for (unsigned i = 0; i < nd->num_queues; i++) {
 		__atomic_store_n(&nd->queues[i].is_off, false, __ATOMIC_SEQ_CST);
@@ -287,12 +291,19 @@ config_changed(struct net_work *w)
 	mutex_unlock(&rtnl_mutex);
 }
 
+static bool
+is_detached(const struct vnet *vn)
+{
+	return __atomic_load_n(&vn->is_detached, __ATOMIC_ACQUIRE);
+}
+
 static enum irq_result
 config_interrupt(void *arg)
 {
 	struct vnet *vn = arg;
 
-	net_config_queue(&vn->config_work);
+	if (!is_detached(vn))
+		net_config_queue(&vn->config_work);
 	return IRQ_HANDLED;
 }
 
@@ -301,7 +312,8 @@ pair_interrupt(void *arg)
 {
 	struct vnet_pair *pr = arg;
 
-	netdev_schedule(pr->nq);
+	if (!is_detached(pr->vn))
+		netdev_schedule(pr->nq);
 	return IRQ_HANDLED;
 }
 
@@ -314,7 +326,7 @@ shared_interrupt(void *arg)
 	unsigned isr =
 	    is_line ? virtio_isr(&vn->v) : VIRTIO_ISR_QUEUE | VIRTIO_ISR_CONFIG;
 
-	if (!isr)
+	if (!isr || is_detached(vn))
 		return IRQ_NONE;
 	if (isr & VIRTIO_ISR_CONFIG)
 		net_config_queue(&vn->config_work);
@@ -462,11 +474,40 @@ vnet_attach(struct device *dev)
 	return OK;
 }
 
+struct flush {
+	struct net_work work;
+	uint32_t is_done; /* [a] */
+};
+
+static void
+flushed(struct net_work *w)
+{
+	struct flush *f = container_of(w, struct flush, work);
+
+	__atomic_store_n(&f->is_done, 1, __ATOMIC_RELEASE); /* it may be gone now */
+}
+
+/* Waits until the configuration thread has done all that is queued: it works in order. */
+static void
+flush_config_work(void)
+{
+	struct flush f = {.work.fn = flushed};
+
+	net_config_queue(&f.work);
+	while (!__atomic_load_n(&f.is_done, __ATOMIC_ACQUIRE))
+		thread_sleep_ns(NSEC_PER_MSEC);
+}
+
+/* The interrupt handlers outlive the interface, so they must have nothing to do with it. */
 static void
 vnet_detach(struct device *dev)
 {
 	struct vnet *vn = dev->state;
 
+	(void)virtio_reset(&vn->v); /* it may be gone already */
+	__atomic_store_n(&vn->is_detached, true, __ATOMIC_SEQ_CST);
+	rcu_synchronize(); /* no handler runs that has not seen it */
+	flush_config_work();
 	netdev_unregister(vn->nd);
 	kfree(vn->pairs);
 }

@@ -84,6 +84,7 @@ struct vnet {
 	struct vnet_pair *pairs; /* [I] num_pairs */
 	unsigned num_pairs, max_pairs;
 	bool is_running;  /* [a] between start and stop */
+	bool is_detached; /* [a] interrupts must do nothing */
 	bool is_broken;   /* [a] the device lied, and is off until it is started anew */
 	uint32_t rx_room; /* bytes of a receive buffer; [rtnl] changes while down */
 	uint64_t num_faults, num_restarts; /* [rtnl], faults [a] */

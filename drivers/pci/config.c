@@ -67,24 +67,21 @@ port_address(struct pci_addr a, unsigned off)
 }
 
 static uint32_t
-port_read(struct pci_addr a, unsigned off, unsigned width)
+port_read_locked(struct pci_addr a, unsigned off, unsigned width)
 {
 	uint16_t port = (uint16_t)(CONFIG_DATA + (off & 3));
-	uint32_t v;
 
-	spin_lock(&port_lock);
 	port_out32(CONFIG_ADDRESS, port_address(a, off));
-	v = width == 1 ? port_in8(port) : width == 2 ? port_in16(port) : port_in32(port);
-	spin_unlock(&port_lock);
-	return v;
+	if (width == 1)
+		return port_in8(port);
+	return width == 2 ? port_in16(port) : port_in32(port);
 }
 
 static void
-port_write(struct pci_addr a, unsigned off, unsigned width, uint32_t v)
+port_write_locked(struct pci_addr a, unsigned off, unsigned width, uint32_t v)
 {
 	uint16_t port = (uint16_t)(CONFIG_DATA + (off & 3));
 
-	spin_lock(&port_lock);
 	port_out32(CONFIG_ADDRESS, port_address(a, off));
 	if (width == 1)
 		port_out8(port, (uint8_t)v);
@@ -92,6 +89,31 @@ port_write(struct pci_addr a, unsigned off, unsigned width, uint32_t v)
 		port_out16(port, (uint16_t)v);
 	else
 		port_out32(port, v);
+}
+
+/* In a panic whoever holds the lock will never give it back. */
+static uint32_t
+port_read(struct pci_addr a, unsigned off, unsigned width)
+{
+	uint32_t v;
+
+	if (log_is_panicking())
+		return port_read_locked(a, off, width);
+	spin_lock(&port_lock);
+	v = port_read_locked(a, off, width);
+	spin_unlock(&port_lock);
+	return v;
+}
+
+static void
+port_write(struct pci_addr a, unsigned off, unsigned width, uint32_t v)
+{
+	if (log_is_panicking()) {
+		port_write_locked(a, off, width, v);
+		return;
+	}
+	spin_lock(&port_lock);
+	port_write_locked(a, off, width, v);
 	spin_unlock(&port_lock);
 }
 

@@ -91,6 +91,17 @@ power_quiesce(void)
 }
 
 void
+power_quiesce_now(void)
+{
+	for (struct list *l = hooks.next; l != &hooks; l = l->next) {
+		struct power_hook *h = list_entry(l, struct power_hook, link);
+
+		if (h->quiesce_now)
+			h->quiesce_now(h);
+	}
+}
+
+void
 power_halt(void)
 {
 	for (;;) {

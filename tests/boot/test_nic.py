@@ -1,10 +1,16 @@
 """Network drivers under QEMU: frames both ways, rings longer than they are, down and up again, resets
 in the middle, and every kind of interrupt. The in-kernel tests (drivers/net/selftest_rings.c) do the work."""
+import contextlib
+import ctypes
+import os
+import subprocess
+
 import pytest
 from conftest import DEBUG_KERNEL
 from vm import VM
 
 SELFTESTS = (
+    "nics_come_and_go",
     "nics_send_and_receive",
     "nics_go_down_and_up_again",
     "nics_send_bursts",
@@ -16,7 +22,7 @@ def machine(append="", **options):
     return VM(boot="pvh", kernel=DEBUG_KERNEL, append=append, limit=90, **options)
 
 
-SHORT = (SELFTESTS[0], SELFTESTS[2])
+SHORT = ("nics_send_and_receive", "nics_send_bursts")
 
 
 def run_selftests(append, tests=SELFTESTS, **options):
@@ -57,3 +63,59 @@ def test_several_nics_behind_bridges():
     for append in ("", "nomsi "):
         text, _ = run_selftests(append, nic="virtio", extra=extra, tests=SHORT)
         assert text.count(" in\n") >= 3
+
+
+CLONE_NEWNET = 0x40000000
+
+
+@contextlib.contextmanager
+def namespace(*commands):
+    """A network namespace for this test, in which the body runs (and QEMU, if it starts there)."""
+    name = f"keel-nic-{os.getpid()}"
+    libc = ctypes.CDLL(None, use_errno=True)
+    home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+    subprocess.run(["ip", "netns", "add", name], check=True)
+    try:
+        for command in commands:
+            subprocess.run(["ip", "-n", name, *command.split()], check=True)
+        there = os.open(f"/run/netns/{name}", os.O_RDONLY)
+        assert libc.setns(there, CLONE_NEWNET) == 0
+        os.close(there)
+        yield name
+    finally:
+        assert libc.setns(home, CLONE_NEWNET) == 0
+        os.close(home)
+        subprocess.run(["ip", "netns", "del", name], check=True)
+
+
+def tap(queues=1):
+    return (f"tuntap add tap0 mode tap {'multi_queue' if queues > 1 else ''}",
+            "addr add 10.0.2.2/24 dev tap0", "link set tap0 up")
+
+
+def tap_nic(queues, options=""):
+    return ("-netdev", f"tap,id=x,ifname=tap0,script=no,downscript=no,queues={queues}", "-device",
+            f"virtio-net-pci,netdev=x,romfile=,mq={'on' if queues > 1 else 'off'},vectors={queues * 2 + 2}{options}")
+
+
+@pytest.mark.parametrize("cpus, queues, pairs", [("4", 4, 4), ("2", 4, 2), ("4", 2, 2)])
+def test_virtio_with_a_pair_of_queues_for_each_cpu(cpus, queues, pairs):
+    with namespace(*tap(queues)):
+        with machine("".join(f" selftest={t}" for t in SELFTESTS), smp=cpus, nic="none",
+                     extra=tap_nic(queues)) as vm:
+            vm.expect(f"eth0: {pairs} of {queues} pairs of queues")
+            vm.expect(rf"END {len(SELFTESTS)}$")
+            assert "FAIL" not in vm.text, vm.text
+            vm.prompt()
+            lines = [x.split() for x in vm.run("grep virtio_net@ /proc/interrupts").splitlines()]
+            assert len(lines) == pairs + 1  # and one for the configuration
+            on = [[int(n) > 0 for n in x[1:1 + int(cpus)]] for x in lines[1:]]
+            assert all(sum(x) <= 1 for x in on), lines  # each queue has a CPU of its own
+
+
+def test_link_goes_and_comes_back():
+    with machine("selftest=nics_send_and_receive", smp="2", nic="virtio") as vm:
+        vm.expect(r"END 1$")
+        for state in ("off", "on"):
+            vm.qmp.command("human-monitor-command", **{"command-line": f"set_link n0 {state}"})
+            vm.expect("eth0: link is " + {"off": "down", "on": "up"}[state])
