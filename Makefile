@@ -527,6 +527,25 @@ $(B)/unit/%: tests/unit/%.c tests/unit/host.h tests/unit/ktest.c $(B)/flags | $(
 	$(Q)srcs="$< tests/unit/ktest.c $$(sed -n '/LINK:/,$${s/^.*LINK:/ /;s/^ \* / /;h;s/\*\/.*//;p;g;/\*\//q}' $< | tr '\n' ' ')"; \
 	$(CC) $(UNIT_CFLAGS) -MM -MP -MT $@ $$srcs >$@.d && $(CC) $(UNIT_CFLAGS) -o $@ $$srcs
 
+# libFuzzer targets: tests/fuzz/NAME_fuzz.c, linked as unit tests are. Each runs for FUZZ seconds and
+# keeps what it learned in build/fuzz/NAME/.
+FUZZ ?= 30
+FUZZ_BINS := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(sort $(wildcard tests/fuzz/*_fuzz.c)))
+
+.PHONY: fuzz
+fuzz: $(FUZZ_BINS)
+	@for f in $(FUZZ_BINS); do \
+		mkdir -p build/fuzz/$$(basename $$f) && echo "fuzz $$(basename $$f), $(FUZZ) s" && \
+		$$f -max_total_time=$(FUZZ) -verbosity=0 -artifact_prefix=build/fuzz/ \
+			build/fuzz/$$(basename $$f) || exit 1; \
+	done
+
+$(B)/fuzz/%: tests/fuzz/%.c tests/unit/host.h $(B)/flags | $(GEN)/syscalls.h
+	@mkdir -p $(@D)
+	$(say) FUZZ $<
+	$(Q)srcs="$< $$(sed -n '/LINK:/,$${s/^.*LINK:/ /;s/^ \* / /;h;s/\*\/.*//;p;g;/\*\//q}' $< | tr '\n' ' ')"; \
+	$(CC) $(UNIT_CFLAGS) -fsanitize=fuzzer -o $@ $$srcs
+
 # The vDSO: user code, a shared object of one page that the kernel carries.
 VDSO_CFLAGS := --target=x86_64-unknown-none-elf -std=gnu17 -ffreestanding -O2 $(WARN) $(REPRO) \
 	-fPIC -fvisibility=hidden -mgeneral-regs-only -fno-stack-protector \
@@ -638,6 +657,7 @@ help:
 	@echo 'make run      the same in QEMU: SMP= MEM= NIC= INITRD= APPEND= BOOT= MACHINE= ARGS='
 	@echo 'make test     all tests          make check   format, layers, style, static analysis'
 	@echo 'make debug    under gdb          make iso     a GRUB image, build/keel.iso'
+	@echo 'make fuzz     parsers and the TCP core under libFuzzer, FUZZ=30 seconds each'
 	@echo 'make bench    beside Linux       make cover   line coverage of the kernel by the tests'
 
 .PHONY: clean

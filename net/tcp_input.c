@@ -260,6 +260,8 @@ input_fin(struct tcb *t, nsec_t now, struct tcp_result *r)
 	t->rcv_nxt++;
 	t->fin_rcvd = true;
 	t->has_fin_seq = false;
+	t->nranges = 0; /* what claims to lie beyond the end */
+	t->recent_count = 0;
 	t->ack_now = true;
 	r->events |= TCP_EV_FIN;
 	switch (t->state) {

@@ -115,9 +115,9 @@ tcp_tlp_arm(struct tcb *t, nsec_t now)
 		if (t->in_flight <= t->mss)
 			pto += TLP_DELACK_US;
 	}
+	/* A probe goes before the first time-out even when that is nearer (7.2). */
 	rto = tcp_rto_us(t);
-	if (pto >= rto)
-		return false;
+	pto = MIN(pto, rto);
 	t->rtx_mode = RTX_TLP;
 	tcp_timer_set(t, TCP_T_RTX, now + pto * NSEC_PER_USEC);
 	return true;

@@ -142,8 +142,10 @@ count_dupacks(struct tcb *t, struct tcp_acked *a)
 	if (t->ca_state == CA_RECOVERY) {
 		/* A partial ACK tells of the next hole (RFC 6582 3.2 step 5). */
 		if (a->acked && seq_lt(t->snd_una, t->recover) &&
-		    !(tcp_tx_at(t, t->tx_head)->flags & TX_RETRANS))
+		    !(tcp_tx_at(t, t->tx_head)->flags & TX_RETRANS)) {
 			tcp_tx_mark_lost(t, tcp_tx_at(t, t->tx_head));
+			t->force_one = true;
+		}
 	} else if (t->dupacks >= DUP_THRESH && t->ca_state < CA_RECOVERY &&
 	           seq_lt(t->recover, t->snd_una)) {
 		a->newly_lost += tcp_tx_at(t, t->tx_head)->len;
@@ -174,6 +176,8 @@ frto(struct tcb *t, const struct tcp_acked *a)
 		undo(t); /* 3.b: never retransmitted, yet it arrived */
 		return;
 	}
+	if (t->frto_new_sent)
+		t->cwnd = 3 * t->mss; /* 3.a */
 	if (t->frto_new_sent || !a->acked || !seq_lt(t->snd_una, t->recover) ||
 	    seq_le(t->snd_end, t->snd_nxt) || t->snd_nxt - t->snd_una >= t->snd_wnd) {
 		t->frto =

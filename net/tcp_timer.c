@@ -6,8 +6,8 @@
 #include "net/tcp_priv.h"
 
 enum {
-	BLACKHOLE_TIMEOUTS =
-	    2, /* of full segments, then the path's MTU is in doubt (RFC 4821 7.7) */
+	/* of full segments, then the path's MTU is in doubt (RFC 4821 7.7) */
+	BLACKHOLE_TIMEOUTS = 3,
 	BLACKHOLE_MSS = 1024, /* 4821's suggestion to begin with */
 	MTU_RETRY_MS = 15000,
 };
