@@ -251,10 +251,12 @@ SRCS_net := \
 	net/absent.c \
 	net/addrsel.c \
 	net/arp.c \
+	net/cmsg.c \
 	net/drops.c \
 	net/dst.c \
 	net/ether.c \
 	net/fib.c \
+	net/filter.c \
 	net/gro.c \
 	net/gso.c \
 	net/icmp4.c \
@@ -262,6 +264,14 @@ SRCS_net := \
 	net/icmp_limit.c \
 	net/ifaddr.c \
 	net/igmp.c \
+	net/inet.c \
+	net/inet_dgram.c \
+	net/inet_err.c \
+	net/inet_mc.c \
+	net/inet_msg.c \
+	net/inet_opt.c \
+	net/inet_port.c \
+	net/inet_proc.c \
 	net/init.c \
 	net/ip.c \
 	net/ip4.c \
@@ -284,11 +294,18 @@ SRCS_net := \
 	net/neigh.c \
 	net/net_timer.c \
 	net/netdev.c \
+	net/ping.c \
 	net/pkt.c \
 	net/pkt_data.c \
+	net/raw.c \
 	net/route.c \
 	net/rx.c \
 	net/slaac.c \
+	net/sock_opt.c \
+	net/sock_stamp.c \
+	net/socket.c \
+	net/sys_socket.c \
+	net/sys_sockmsg.c \
 	net/tcp_cc.c \
 	net/tcp_cc_cubic.c \
 	net/tcp_cc_reno.c \
@@ -306,7 +323,8 @@ SRCS_net := \
 	net/tcp_timer.c \
 	net/tcp_timewait.c \
 	net/tcp_tx.c \
-	net/tx.c
+	net/tx.c \
+	net/udp.c
 
 SRCS_loader := \
 	loader/efimap.c \

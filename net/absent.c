@@ -5,8 +5,6 @@
 #include "net/dhcp6.h"
 #include "net/ip.h"
 #include "net/nd.h"
-#include "net/ping.h"
-#include "net/raw.h"
 
 #define WEAK __attribute__((weak))
 
@@ -17,40 +15,6 @@ nobody(struct pkt *p)
 }
 
 const struct ip_proto WEAK tcp_proto = {.name = "tcp", .input = nobody};
-const struct ip_proto WEAK udp_proto = {.name = "udp", .input = nobody};
-
-WEAK bool
-raw4_input(struct pkt *p)
-{
-	return false;
-}
-
-WEAK void
-raw4_error(const struct ip_error *e, uint8_t proto)
-{
-}
-
-WEAK bool
-ping_input(struct pkt *p)
-{
-	return false;
-}
-
-WEAK void
-ping_error(const struct ip_error *e)
-{
-}
-
-WEAK bool
-raw6_input(struct pkt *p)
-{
-	return false;
-}
-
-WEAK void
-raw6_error(const struct ip_error *e, uint8_t proto)
-{
-}
 
 WEAK void
 resolv_ra_server(struct netdev *dev, const struct ip_addr *server, uint32_t lifetime_s)

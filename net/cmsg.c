@@ -12,7 +12,7 @@ put_cmsg(struct sock_msg *m, int level, int type, const void *data, size_t n)
 {
 	struct cmsg c = {.len = sizeof(c) + n, .level = level, .type = type};
 	size_t room = m->control ? m->control_len - m->control_used : 0;
-	uint8_t *to = m->control + m->control_used;
+	uint8_t *to;
 
 	if (room < sizeof(c)) {
 		m->out_flags |= MSG_CTRUNC;
@@ -22,6 +22,7 @@ put_cmsg(struct sock_msg *m, int level, int type, const void *data, size_t n)
 		m->out_flags |= MSG_CTRUNC;
 		c.len = room;
 	}
+	to = m->control + m->control_used;
 	memcpy(to, &c, sizeof(c));
 	memcpy(to + sizeof(c), data, c.len - sizeof(c));
 	m->control_used += MIN(ALIGN_UP(c.len, CMSG_ALIGN), room);

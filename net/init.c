@@ -10,6 +10,7 @@
 #include "net/pkt.h"
 #include "net/route.h"
 #include "net/rx.h"
+#include "net/sock.h"
 
 void
 net_init(void)
@@ -24,4 +25,5 @@ net_init(void)
 	ip4_init();   /* groups and settings of interfaces */
 	ip6_init();
 	ifaddr_init(); /* addresses: lo gets its own here */
+	inet_init();   /* sockets of both families */
 }

@@ -19,7 +19,13 @@
 #include "lib/err.h"
 #include "net/pkt.h"
 
+struct dst;
 struct file;
+struct inet_mc;
+struct ip_error;
+struct ip_tx;
+struct page;
+struct port;
 struct sock;
 struct uio;
 
@@ -172,6 +178,7 @@ void sock_init(struct sock *, const struct sock_ops *, int family, int type, int
 struct sock *sock_get(struct sock *);
 bool sock_try_get(struct sock *); /* false: it is going away */
 void sock_put(struct sock *);
+uint32_t sock_count(void); /* of all families */
 
 /* Queues a datagram: false when rcvbuf is full (the packet is still yours). [lock not held] */
 bool sock_queue_rx(struct sock *, struct pkt *);
@@ -217,56 +224,102 @@ enum err sock_getsockopt(struct sock *, int opt, void *val, unsigned *len);
 /* ---- inet: what tcp.c, udp.c, raw.c share (net/inet.c) ---------------------------------- */
 
 struct inet_sock {
-	struct sock sock;               /* first */
-	struct ip_addr local, peer;     /* v4-mapped for v4; unspecified: any */
+	struct sock sock; /* first */
+	/* v4-mapped for v4; unspecified: any. local: what packets must be for; [lock] */
+	struct ip_addr local, peer;
 	uint16_t local_port, peer_port; /* host order */
-	struct ip_addr bind_addr;       /* as bound, for bind's conflict rules */
+	bool is_connected;              /* datagram sockets: peer is set */
+	struct ip_addr bind_addr;       /* as bound; disconnecting brings it back */
+	/* Options; names as in ip(7) and ipv6(7). */
 	bool is_v6only, is_bound_port, is_freebind, is_transparent, is_hdrincl,
 	    is_recverr, is_recverr6, is_pktinfo, is_pktinfo6, is_recvttl, is_recvtos,
-	    is_recvopts, is_recvhop6, is_recvtclass6, is_mc_loop, is_mc_loop6, is_mc_all,
-	    is_mc_all6, is_recv_origdst, is_recvfragsize, is_autoflow;
+	    is_recvopts, is_retopts, is_recvhop6, is_recvtclass6, is_recvflow6,
+	    is_mc_loop, is_mc_loop6, is_mc_all, is_mc_all6, is_recv_origdst,
+	    is_recv_origdst6, is_recvfragsize, is_autoflow, is_flow_send, is_dontfrag6,
+	    is_gro;
+	/* Remembered only. */
+	bool is_router_alert, is_nodefrag, is_checksum_wanted, is_bind_no_port,
+	    is_recvrthdr6, is_recvhopopts6, is_recvdstopts6, is_recvpathmtu6, is_passsec4,
+	    is_recverr_4884, is_recverr6_4884, is_recvfragsize6;
 	int16_t ttl, mc_ttl, hops6, mc_hops6; /* -1: default */
-	uint8_t tos, tclass6, pmtudisc, pmtudisc6, min_ttl;
-	uint32_t mc_if;         /* interface index for multicast; 0 */
-	struct ip_addr mc_addr; /* IP_MULTICAST_IF by address */
+	uint8_t tos, tclass6, pmtudisc, pmtudisc6, min_ttl, min_hops6;
+	uint32_t mc_if, mc_if6;           /* interface index for multicast; 0 */
+	uint32_t unicast_if, unicast_if6; /* IP_UNICAST_IF; 0 */
+	uint32_t scope_if;                /* of a link-local peer; 0 */
+	struct ip_addr mc_addr;           /* IP_MULTICAST_IF by address: source address */
+	struct ip_addr sticky_src;        /* IPV6_PKTINFO as an option */
+	uint32_t sticky_if;
 	uint32_t flow_label, addr_prefs;
-	void *options; /* IP_OPTIONS or v6 sticky options, RCU */
+	struct inet_options *options; /* IP_OPTIONS, RCU */
 	struct dst
 	    *dst; /* [sock.lock] cached route of a connected socket; check dst_is_valid */
-	struct inet_mc *mc;               /* multicast memberships */
-	struct list bind_link, hash_link; /* RCU: port table; lookup table */
-	uint32_t bind_hash;
+	struct inet_mc *mc;    /* multicast memberships: inet_mc.c */
+	struct port *port;     /* where bind_link is; NULL: no port */
+	struct list bind_link; /* [port table] */
+	struct list hash_link; /* RCU: the protocol's own lookup table */
 };
 
-/* sockaddr <-> address and port; checks length, family, scope; v4 given to a v6 socket is mapped. */
+/* IP_OPTIONS as they go into the header, padded. */
+struct inet_options {
+	struct rcu_head rcu;
+	uint8_t len; /* multiple of 4 */
+	uint8_t bytes[40];
+};
+
+/* sockaddr <-> address and port; checks length, family, scope; v4 given to a v6 socket is mapped.
+ * An unspecified address becomes the loopback's, as Linux has it for destinations. */
 enum err inet_get_addr(const struct inet_sock *, const struct sock_addr *,
     struct ip_addr *, uint16_t *port, uint32_t *scope_if);
 void inet_put_addr(const struct inet_sock *, struct sock_addr *, const struct ip_addr *,
     uint16_t port, uint32_t scope_if);
 
 /* Port tables, one each for TCP and UDP: bind with Linux's conflict rules (REUSEADDR, REUSEPORT
- * by uid, V6ONLY, BINDTODEVICE), ephemeral ports by RFC 6056 algorithm 3. O(1). */
+ * by uid, V6ONLY, BINDTODEVICE), ephemeral ports by RFC 6056 algorithm 3. O(1). May be called with
+ * sock->lock held. */
 struct port_table;
 extern struct port_table tcp_ports, udp_ports;
+/* The whole of bind(2): checks the address and its port (0: ephemeral), takes it, sets local.
+ * ERR_INVAL: it has a port already. */
+enum err inet_bind(struct inet_sock *, const struct sock_addr *, struct port_table *);
+/* Sets local, bind_addr, local_port. */
 enum err inet_bind_port(
     struct inet_sock *, struct port_table *, const struct ip_addr *, uint16_t port);
-/* Ephemeral port for connect: `is_free(is, port)` asks the protocol about the four-tuple. */
+/*
+ * Ephemeral port for a socket without one. For connect (local, peer, peer_port set):
+ * `is_free(is, port)` asks the protocol about the four-tuple and may enter it into its table; it
+ * is called under a lock of RANK_PORT_TABLE, above RANK_SOCK and below RANK_NET_TABLE.
+ * ERR_ADDRNOTAVAIL: none is free. is_free NULL: a port of its own; ERR_AGAIN: none.
+ */
 enum err inet_autobind(struct inet_sock *, struct port_table *,
     bool (*is_free)(struct inet_sock *, uint16_t port));
 /* An accepted connection shares its listener's port. */
 void inet_share_port(
     struct inet_sock *child, struct inet_sock *listener, struct port_table *);
+/* listen(2): sets is_listening, or ERR_ADDRINUSE: another listens at this port (the rules of bind
+ * let two with SO_REUSEADDR have it while neither listens). */
+enum err inet_listen_port(struct inet_sock *, struct port_table *);
 void inet_release_port(struct inet_sock *, struct port_table *);
 
-/* Options of level IP and IPV6, and names, for every inet protocol. */
+/* Options of level IP and IPV6, and names, for every inet protocol. ERR_NOPROTOOPT: another level,
+ * or no such option. */
 enum err inet_setsockopt(
     struct inet_sock *, int level, int opt, const void *val, unsigned len);
 enum err inet_getsockopt(
     struct inet_sock *, int level, int opt, void *val, unsigned *len);
 enum err inet_getname(struct inet_sock *, struct sock_addr *, bool is_peer);
-/* The route now: cached if valid, else looked up anew with the socket's constraints. A reference. */
+/* The route now: cached if valid, else looked up anew with the socket's constraints. A reference.
+ * *src in: the source wanted, unspecified: any; out: the one to use. */
 enum err inet_route(
     struct inet_sock *, const struct ip_addr *dst, struct ip_addr *src, struct dst **out);
+/* How the socket's packets to `dst` are to be sent: TOS, TTL, DF, flow label, IP_OPTIONS into
+ * *tx; addresses and proto are the caller's. Options stay valid under RCU. */
+void inet_tx_defaults(
+    struct ip_tx *tx, const struct inet_sock *, const struct ip_addr *dst);
+/* An ICMP error for this socket: onto the error queue when it asked for that (IP_RECVERR), and
+ * pending if hard or asked for. recv with MSG_ERRQUEUE gives it back. */
+void inet_icmp_error(
+    struct inet_sock *, const struct ip_error *, uint16_t dst_port, bool is_connected);
+long inet_recv_error(struct inet_sock *, struct sock_msg *);
 /* Common part of creation and destruction. */
 void inet_sock_init(
     struct inet_sock *, const struct sock_ops *, int family, int type, int proto);
@@ -275,3 +328,4 @@ void inet_sock_fini(struct inet_sock *);
 struct sock *tcp_sock_create(int family), *udp_sock_create(int family),
     *raw_sock_create(int family, int proto),
     *ping_sock_create(int family); /* NULL: no memory */
+void inet_init(void); /* tables, families, /proc; after the network's own tables */

@@ -26,6 +26,7 @@ enum {
 };
 
 static uint64_t next_ino = 4096; /* [a] */
+static uint32_t num_socks;       /* [a] */
 
 /* ---- Life ----------------------------------------------------------------------------- */
 
@@ -50,6 +51,7 @@ sock_init(struct sock *sk, const struct sock_ops *ops, int family, int type, int
 	sk->uid = cred->euid;
 	sk->gid = cred->egid;
 	sk->ino = __atomic_fetch_add(&next_ino, 1, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&num_socks, 1, __ATOMIC_RELAXED);
 }
 
 struct sock *
@@ -76,18 +78,25 @@ sock_free(struct rcu_head *head)
 {
 	struct sock *sk = container_of(head, struct sock, rcu);
 
+	pkt_queue_free(&sk->rx);
+	pkt_queue_free(&sk->errors);
 	filter_free(sk->filter);
 	sk->ops->destroy(sk);
+	__atomic_fetch_sub(&num_socks, 1, __ATOMIC_RELAXED);
+}
+
+uint32_t
+sock_count(void)
+{
+	return __atomic_load_n(&num_socks, __ATOMIC_RELAXED);
 }
 
 void
 sock_put(struct sock *sk)
 {
-	if (__atomic_sub_fetch(&sk->refs, 1, __ATOMIC_ACQ_REL))
-		return;
-	pkt_queue_free(&sk->rx);
-	pkt_queue_free(&sk->errors);
-	rcu_call(&sk->rcu, sock_free);
+	/* Whoever found it under RCU may still give it a packet. */
+	if (__atomic_sub_fetch(&sk->refs, 1, __ATOMIC_ACQ_REL) == 0)
+		rcu_call(&sk->rcu, sock_free);
 }
 
 /* ---- Errors and waking ------------------------------------------------------------------ */
@@ -233,7 +242,7 @@ sock_queue_rx(struct sock *sk, struct pkt *p)
 	if ((sk->is_timestamp || sk->is_timestampns || sk->stamping) && !p->stamp_ns)
 		p->stamp_ns = (nsec_t)clock_wall_ns();
 	spin_lock(&sk->lock);
-	fits = sk->rx_bytes <= sk->rcvbuf && !(sk->shutdown & SOCK_NO_RECV);
+	fits = sk->rx_bytes <= sk->rcvbuf;
 	if (fits) {
 		pkt_queue_push(&sk->rx, p);
 		sk->rx_bytes += p->truesize;
@@ -255,6 +264,8 @@ sock_pop_rx(struct sock *sk, bool is_peek)
 	spin_lock(&sk->lock);
 	if (is_peek) {
 		p = sk->rx.first ? pkt_clone(sk->rx.first) : NULL;
+		if (p)
+			memcpy(p->cb, sk->rx.first->cb, sizeof(p->cb));
 	} else {
 		p = pkt_queue_pop(&sk->rx);
 		if (p)
@@ -354,7 +365,7 @@ sock_file_ioctl(struct file *f, unsigned cmd, uintptr_t arg)
 	case SIOCGPGRP:
 		owner = (int32_t)f->owner_pid;
 		return put_user(owner, (int32_t USER *)arg);
-	default: return sock_ioctl_ifconf(cmd, arg);
+	default: return ERR_NOTTY;
 	}
 }
 

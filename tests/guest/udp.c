@@ -1,0 +1,1016 @@
+/* UDP, raw and ping sockets and the socket calls as such, over loopback. */
+#define _GNU_SOURCE
+#include "tests/guest/check.h"
+
+#include <arpa/inet.h>
+#include <netinet/icmp6.h>
+#include <netinet/in.h>
+#include <netinet/ip_icmp.h>
+#include <netinet/udp.h>
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+
+/* linux/errqueue.h, which musl has not. */
+struct sock_extended_err {
+	uint32_t ee_errno;
+	uint8_t ee_origin, ee_type, ee_code, ee_pad;
+	uint32_t ee_info, ee_data;
+};
+enum { SO_EE_ORIGIN_ICMP = 2 };
+
+#ifndef UDP_SEGMENT
+#define UDP_SEGMENT 103
+#endif
+
+static struct sockaddr_in
+in(const char *addr, int port)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(port)};
+
+	inet_pton(AF_INET, addr, &a.sin_addr);
+	return a;
+}
+
+static struct sockaddr_in6
+in6(const char *addr, int port)
+{
+	struct sockaddr_in6 a = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
+
+	inet_pton(AF_INET6, addr, &a.sin6_addr);
+	return a;
+}
+
+static int
+port_of(int fd)
+{
+	struct sockaddr_in6 a;
+	socklen_t len = sizeof(a);
+
+	CHECK_EQ(getsockname(fd, (void *)&a, &len), 0);
+	return ntohs(a.sin6_port); /* at the same place in both families */
+}
+
+static int
+bound(const char *addr)
+{
+	struct sockaddr_in a = in(addr, 0);
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+	CHECK(fd >= 0);
+	CHECK_EQ(bind(fd, (void *)&a, sizeof(a)), 0);
+	return fd;
+}
+
+static void
+set(int fd, int level, int opt, int v)
+{
+	CHECK_EQ(setsockopt(fd, level, opt, &v, sizeof(v)), 0);
+}
+
+static int
+get(int fd, int level, int opt)
+{
+	int v = 0;
+	socklen_t len = sizeof(v);
+
+	CHECK_EQ(getsockopt(fd, level, opt, &v, &len), 0);
+	return v;
+}
+
+/* ---- The calls ---------------------------------------------------------------------- */
+
+static void
+socket_refuses_wrong_arguments(void)
+{
+	CHECK_ERR(socket(-1, SOCK_DGRAM, 0), EAFNOSUPPORT);
+	CHECK_ERR(socket(200, SOCK_DGRAM, 0), EAFNOSUPPORT);
+	CHECK_ERR(socket(AF_INET, 15, 0), EINVAL);
+	CHECK_ERR(socket(AF_INET, SOCK_DGRAM | 0x10000000, 0), EINVAL);
+	CHECK_ERR(socket(AF_INET, SOCK_SEQPACKET, 0), ESOCKTNOSUPPORT);
+	CHECK_ERR(socket(AF_INET, SOCK_DGRAM, IPPROTO_TCP), EPROTONOSUPPORT);
+	CHECK_ERR(socket(AF_INET, SOCK_DGRAM, 400), EINVAL);
+	CHECK_ERR(socket(AF_INET, SOCK_RAW, 0), EPROTONOSUPPORT);
+	CHECK_ERR(socketpair(AF_INET, SOCK_DGRAM, 0, (int[2]){0, 0}), EOPNOTSUPP);
+}
+
+static void
+flags_of_socket_are_kept(void)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_UDP);
+	struct stat st;
+	char link[64], text[64] = "";
+	char buf[4];
+
+	CHECK(fd >= 0);
+	CHECK(fcntl(fd, F_GETFL) & O_NONBLOCK);
+	CHECK_EQ(fcntl(fd, F_GETFD), FD_CLOEXEC);
+	CHECK_ERR(recv(fd, buf, 4, 0), EAGAIN);
+	CHECK_EQ(fstat(fd, &st), 0);
+	CHECK(S_ISSOCK(st.st_mode));
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	CHECK(readlink(link, text, sizeof(text) - 1) > 0);
+	snprintf(link, sizeof(link), "socket:[%lu]", (unsigned long)st.st_ino);
+	CHECK_EQ(strcmp(text, link), 0);
+	CHECK_ERR(lseek(fd, 0, SEEK_SET), ESPIPE);
+	CHECK_ERR(pread(fd, buf, 4, 0), ESPIPE);
+}
+
+static void
+calls_on_other_files_fail(void)
+{
+	struct sockaddr_in a = in("127.0.0.1", 0);
+	socklen_t len = sizeof(a);
+	int fds[2];
+
+	CHECK_EQ(pipe(fds), 0);
+	CHECK_ERR(bind(fds[0], (void *)&a, len), ENOTSOCK);
+	CHECK_ERR(bind(99, (void *)&a, len), EBADF);
+	CHECK_ERR(recv(fds[0], &a, 1, 0), ENOTSOCK);
+	CHECK_ERR(shutdown(fds[0], SHUT_RD), ENOTSOCK);
+	CHECK_ERR(getsockname(fds[0], (void *)&a, &len), ENOTSOCK);
+}
+
+static void
+bind_refuses_wrong_addresses(void)
+{
+	struct sockaddr_in a = in("127.0.0.1", 0);
+	struct sockaddr_in6 a6 = in6("::1", 0);
+	int fd = socket(AF_INET, SOCK_DGRAM, 0), fd6 = socket(AF_INET6, SOCK_DGRAM, 0);
+
+	CHECK_ERR(bind(fd, (void *)&a, 15), EINVAL);
+	CHECK_ERR(bind(fd, (void *)&a, -1), EINVAL);
+	CHECK_ERR(bind(fd, (void *)&a, 200), EINVAL);
+	CHECK_ERR(bind(fd, (void *)8, sizeof(a)), EFAULT);
+	CHECK_ERR(bind(fd, (void *)&a6, sizeof(a6)), EAFNOSUPPORT);
+	CHECK_ERR(bind(fd6, (void *)&a, sizeof(a)), EINVAL);
+	CHECK_ERR(bind(fd6, (void *)&a6, 20), EINVAL);
+	a = in("198.51.100.77", 0);
+	CHECK_ERR(bind(fd, (void *)&a, sizeof(a)), EADDRNOTAVAIL);
+	a = in("127.0.0.1", 0);
+	CHECK_EQ(bind(fd, (void *)&a, sizeof(a)), 0);
+	CHECK_ERR(bind(fd, (void *)&a, sizeof(a)), EINVAL);
+	a = in("0.0.0.0", 0);
+	a.sin_family = AF_UNSPEC;
+	fd = socket(AF_INET, SOCK_DGRAM, 0);
+	CHECK_EQ(bind(fd, (void *)&a, sizeof(a)), 0);
+}
+
+static void
+names_are_cut_to_the_room_there_is(void)
+{
+	int fd = bound("127.0.0.1");
+	struct sockaddr_in a;
+	socklen_t len = 4;
+
+	memset(&a, 0xee, sizeof(a));
+	CHECK_EQ(getsockname(fd, (void *)&a, &len), 0);
+	CHECK_EQ(len, 16);
+	CHECK_EQ(a.sin_family, AF_INET);
+	CHECK_EQ(a.sin_addr.s_addr, 0xeeeeeeee);
+	len = sizeof(a);
+	CHECK_ERR(getpeername(fd, (void *)&a, &len), ENOTCONN);
+	len = -1;
+	CHECK_ERR(getsockname(fd, (void *)&a, &len), EINVAL);
+	CHECK_ERR(listen(fd, 5), EOPNOTSUPP);
+	CHECK_ERR(accept(fd, NULL, NULL), EOPNOTSUPP);
+	CHECK_ERR(syscall(SYS_accept4, fd, NULL, NULL, 0x7), EINVAL);
+	CHECK_ERR(shutdown(fd, 3), EINVAL);
+	CHECK_ERR(shutdown(fd, SHUT_WR), ENOTCONN);
+}
+
+static void
+socket_options_read_back(void)
+{
+	static const int flags[] = {SO_REUSEADDR, SO_REUSEPORT, SO_BROADCAST,
+	    SO_KEEPALIVE, SO_OOBINLINE, SO_DONTROUTE, SO_NO_CHECK, SO_TIMESTAMP};
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+	struct linger l = {1, 5};
+	struct timeval tv = {1, 500000};
+	socklen_t len;
+
+	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
+		CHECK_EQ(get(fd, SOL_SOCKET, flags[i]), 0);
+		set(fd, SOL_SOCKET, flags[i], 5);
+		CHECK_EQ(get(fd, SOL_SOCKET, flags[i]), 1);
+		set(fd, SOL_SOCKET, flags[i], 0);
+		CHECK_EQ(get(fd, SOL_SOCKET, flags[i]), 0);
+	}
+	CHECK_EQ(get(fd, SOL_SOCKET, SO_TYPE), SOCK_DGRAM);
+	CHECK_EQ(get(fd, SOL_SOCKET, SO_DOMAIN), AF_INET);
+	CHECK_EQ(get(fd, SOL_SOCKET, SO_PROTOCOL), IPPROTO_UDP);
+	CHECK_EQ(get(fd, SOL_SOCKET, SO_ERROR), 0);
+	CHECK_EQ(get(fd, SOL_SOCKET, SO_ACCEPTCONN), 0);
+	set(fd, SOL_SOCKET, SO_SNDBUF, 10000);
+	CHECK_EQ(get(fd, SOL_SOCKET, SO_SNDBUF), 20000);
+	set(fd, SOL_SOCKET, SO_RCVBUF, 1);
+	CHECK_EQ(get(fd, SOL_SOCKET, SO_RCVBUF), 2304);
+	set(fd, SOL_SOCKET, SO_PRIORITY, 6);
+	CHECK_EQ(get(fd, SOL_SOCKET, SO_PRIORITY), 6);
+	CHECK_EQ(setsockopt(fd, SOL_SOCKET, SO_LINGER, &l, sizeof(l)), 0);
+	memset(&l, 0, sizeof(l));
+	len = sizeof(l);
+	CHECK_EQ(getsockopt(fd, SOL_SOCKET, SO_LINGER, &l, &len), 0);
+	CHECK_EQ(l.l_onoff, 1);
+	CHECK_EQ(l.l_linger, 5);
+	CHECK_EQ(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv)), 0);
+	len = sizeof(tv);
+	CHECK_EQ(getsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, &len), 0);
+	CHECK_EQ(tv.tv_usec, 500000);
+	tv.tv_usec = 1000000;
+	CHECK_ERR(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv)), EDOM);
+	CHECK_ERR(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &l, 3), EINVAL);
+	CHECK_ERR(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, (void *)8, 4), EFAULT);
+	CHECK_ERR(setsockopt(fd, SOL_SOCKET, SO_TYPE, &l, 4), ENOPROTOOPT);
+	CHECK_ERR(setsockopt(fd, SOL_SOCKET, 999, &l, 4), ENOPROTOOPT);
+	CHECK_ERR(setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "nosuch0", 8), ENODEV);
+	CHECK_EQ(setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "lo", 3), 0);
+	CHECK_ERR(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &l, -1), EINVAL);
+}
+
+static void
+ip_options_read_back(void)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM, 0), fd6 = socket(AF_INET6, SOCK_DGRAM, 0);
+	unsigned char byte = 7;
+	socklen_t len = 1;
+
+	CHECK_EQ(get(fd, IPPROTO_IP, IP_TTL), 64);
+	set(fd, IPPROTO_IP, IP_TTL, 9);
+	CHECK_EQ(get(fd, IPPROTO_IP, IP_TTL), 9);
+	CHECK_EQ(setsockopt(fd, IPPROTO_IP, IP_TOS, &byte, 1), 0);
+	CHECK_EQ(getsockopt(fd, IPPROTO_IP, IP_TOS, &byte, &len), 0);
+	CHECK_EQ(byte, 7);
+	CHECK_EQ(get(fd, IPPROTO_IP, IP_MULTICAST_TTL), 1);
+	CHECK_EQ(get(fd, IPPROTO_IP, IP_MULTICAST_LOOP), 1);
+	CHECK_EQ(get(fd, IPPROTO_IP, IP_MTU_DISCOVER), IP_PMTUDISC_WANT);
+	set(fd, IPPROTO_IP, IP_PKTINFO, 1);
+	CHECK_EQ(get(fd, IPPROTO_IP, IP_PKTINFO), 1);
+	CHECK_ERR(setsockopt(fd, IPPROTO_IP, IP_TTL, &(int){256}, 4), EINVAL);
+	CHECK_ERR(setsockopt(fd, IPPROTO_IP, IP_TTL, &(int){0}, 4), EINVAL);
+	CHECK_ERR(setsockopt(fd, IPPROTO_IP, IP_HDRINCL, &(int){1}, 4), ENOPROTOOPT);
+	CHECK_ERR(setsockopt(fd, IPPROTO_IP, 999, &(int){1}, 4), ENOPROTOOPT);
+	CHECK_ERR(setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &(int){1}, 4), ENOPROTOOPT);
+	CHECK_ERR(
+	    getsockopt(fd, IPPROTO_IP, IP_MTU, &(int){1}, &(socklen_t){4}), ENOTCONN);
+	CHECK_EQ(get(fd6, IPPROTO_IPV6, IPV6_UNICAST_HOPS), 64);
+	CHECK_EQ(get(fd6, IPPROTO_IPV6, IPV6_MULTICAST_HOPS), 1);
+	set(fd6, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+	CHECK_EQ(get(fd6, IPPROTO_IPV6, IPV6_V6ONLY), 1);
+	set(fd6, IPPROTO_IPV6, IPV6_TCLASS, 0x20);
+	CHECK_EQ(get(fd6, IPPROTO_IPV6, IPV6_TCLASS), 0x20);
+}
+
+/* ---- Datagrams ------------------------------------------------------------------------ */
+
+static void
+datagram_goes_to_its_port(void)
+{
+	int a = bound("127.0.0.1"), b = bound("127.0.0.1");
+	struct sockaddr_in to = in("127.0.0.1", port_of(b)), from;
+	socklen_t len = sizeof(from);
+	char buf[16];
+	int n;
+
+	CHECK_EQ(sendto(a, "hello", 5, 0, (void *)&to, sizeof(to)), 5);
+	CHECK_EQ(recvfrom(b, buf, sizeof(buf), 0, (void *)&from, &len), 5);
+	CHECK_EQ(memcmp(buf, "hello", 5), 0);
+	CHECK_EQ(len, sizeof(from));
+	CHECK_EQ(ntohs(from.sin_port), port_of(a));
+	CHECK_EQ(from.sin_addr.s_addr, htonl(INADDR_LOOPBACK));
+	CHECK_EQ(sendto(a, NULL, 0, 0, (void *)&to, sizeof(to)), 0);
+	CHECK_EQ(recv(b, buf, sizeof(buf), 0), 0);
+	CHECK_EQ(sendto(a, "abcdef", 6, 0, (void *)&to, sizeof(to)), 6);
+	CHECK_EQ(ioctl(b, FIONREAD, &n), 0);
+	CHECK_EQ(n, 6);
+	CHECK_EQ(recv(b, buf, 3, MSG_PEEK), 3);
+	CHECK_EQ(recv(b, buf, 3, MSG_PEEK | MSG_TRUNC), 6);
+	CHECK_EQ(recv(b, buf, 2, MSG_TRUNC), 6);
+	CHECK_ERR(recv(b, buf, 2, MSG_DONTWAIT), EAGAIN);
+}
+
+static void
+send_refuses_wrong_arguments(void)
+{
+	static char big[70000];
+	int a = socket(AF_INET, SOCK_DGRAM, 0);
+	struct sockaddr_in to = in("127.0.0.1", 9999);
+
+	CHECK_ERR(send(a, "x", 1, 0), EDESTADDRREQ);
+	CHECK_ERR(sendto(a, "x", 1, 0, (void *)&to, 8), EINVAL);
+	CHECK_ERR(sendto(a, big, 65508, 0, (void *)&to, sizeof(to)), EMSGSIZE);
+	CHECK_ERR(sendto(a, "x", 1, MSG_OOB, (void *)&to, sizeof(to)), EOPNOTSUPP);
+	CHECK_ERR(sendto(a, (void *)8, 100, 0, (void *)&to, sizeof(to)), EFAULT);
+	to.sin_port = 0;
+	CHECK_ERR(sendto(a, "x", 1, 0, (void *)&to, sizeof(to)), EINVAL);
+	to = in("127.0.0.1", 9999);
+	to.sin_family = AF_INET6;
+	CHECK_ERR(sendto(a, "x", 1, 0, (void *)&to, sizeof(to)), EAFNOSUPPORT);
+	CHECK_ERR(send(a, "x", 1, MSG_NOSIGNAL), EDESTADDRREQ);
+}
+
+static void
+large_datagrams_survive_whole(void)
+{
+	static char out[65507], back[65507];
+	int a = bound("127.0.0.1"), b = bound("127.0.0.1");
+	struct sockaddr_in to = in("127.0.0.1", port_of(b));
+
+	for (size_t i = 0; i < sizeof(out); i++)
+		out[i] = (char)(i * 31 + (i >> 9));
+	for (size_t n = 1; n <= sizeof(out); n = n == sizeof(out) ? n + 1 : n * 7 + 1) {
+		if (n > sizeof(out))
+			n = sizeof(out);
+		CHECK_EQ(sendto(a, out, n, 0, (void *)&to, sizeof(to)), n);
+		memset(back, 0, sizeof(back));
+		CHECK_EQ(recv(b, back, sizeof(back), 0), n);
+		CHECK_EQ(memcmp(out, back, n), 0);
+	}
+}
+
+static void
+connected_sockets_hear_only_their_peer(void)
+{
+	int a = bound("127.0.0.1"), b = bound("127.0.0.1"), c = bound("127.0.0.1");
+	struct sockaddr_in to_a = in("127.0.0.1", port_of(a));
+	struct sockaddr_in to_b = in("127.0.0.1", port_of(b)), name;
+	struct sockaddr none = {.sa_family = AF_UNSPEC};
+	socklen_t len = sizeof(name);
+	char buf[8];
+
+	CHECK_EQ(connect(a, (void *)&to_b, sizeof(to_b)), 0);
+	CHECK_EQ(getpeername(a, (void *)&name, &len), 0);
+	CHECK_EQ(ntohs(name.sin_port), port_of(b));
+	CHECK_EQ(send(a, "to b", 4, 0), 4);
+	CHECK_EQ(recv(b, buf, sizeof(buf), 0), 4);
+	CHECK_EQ(sendto(c, "no", 2, 0, (void *)&to_a, sizeof(to_a)), 2);
+	CHECK_ERR(recv(a, buf, sizeof(buf), MSG_DONTWAIT), EAGAIN);
+	CHECK_EQ(sendto(b, "yes", 3, 0, (void *)&to_a, sizeof(to_a)), 3);
+	CHECK_EQ(recv(a, buf, sizeof(buf), 0), 3);
+	CHECK_EQ(connect(a, &none, sizeof(none)), 0);
+	CHECK_ERR(getpeername(a, (void *)&name, &len), ENOTCONN);
+	CHECK_EQ(port_of(a), 0); /* nobody named that port */
+	close(a);
+	a = socket(AF_INET, SOCK_DGRAM, 0);
+	CHECK_EQ(bind(a, (void *)&to_a, sizeof(to_a)), 0);
+	CHECK_EQ(connect(a, (void *)&to_b, sizeof(to_b)), 0);
+	CHECK_EQ(connect(a, &none, sizeof(none)), 0);
+	CHECK_EQ(sendto(c, "now", 3, 0, (void *)&to_a, sizeof(to_a)), 3);
+	CHECK_EQ(recv(a, buf, sizeof(buf), 0), 3);
+	CHECK_EQ(write(b, "x", 1), -1);
+	CHECK_EQ(errno, EDESTADDRREQ);
+}
+
+static void
+nobody_at_the_port_is_connection_refused(void)
+{
+	int a = bound("127.0.0.1"), gone = bound("127.0.0.1");
+	struct sockaddr_in to = in("127.0.0.1", port_of(gone));
+	struct pollfd p = {.fd = a, .events = POLLIN};
+	char buf[4];
+
+	close(gone);
+	CHECK_EQ(connect(a, (void *)&to, sizeof(to)), 0);
+	CHECK_EQ(send(a, "x", 1, 0), 1);
+	CHECK_EQ(poll(&p, 1, 2000), 1);
+	CHECK_EQ(p.revents, POLLIN * 0 + POLLERR);
+	CHECK_EQ(get(a, SOL_SOCKET, SO_ERROR), ECONNREFUSED);
+	CHECK_EQ(send(a, "x", 1, 0), 1);
+	CHECK_EQ(poll(&p, 1, 2000), 1);
+	CHECK_ERR(recv(a, buf, 4, 0), ECONNREFUSED);
+	CHECK_EQ(send(a, "x", 1, 0), 1);
+	CHECK_EQ(poll(&p, 1, 2000), 1);
+	CHECK_ERR(send(a, "x", 1, 0), ECONNREFUSED);
+}
+
+static void
+error_queue_tells_who_and_why(void)
+{
+	int a = bound("127.0.0.1"), gone = bound("127.0.0.1");
+	struct sockaddr_in to = in("127.0.0.1", port_of(gone)), name;
+	char buf[64], control[256];
+	struct iovec iov = {buf, sizeof(buf)};
+	struct msghdr m = {.msg_name = &name,
+	    .msg_namelen = sizeof(name),
+	    .msg_iov = &iov,
+	    .msg_iovlen = 1,
+	    .msg_control = control,
+	    .msg_controllen = sizeof(control)};
+	struct pollfd p = {.fd = a, .events = 0};
+	struct sock_extended_err *ee;
+	struct sockaddr_in *offender;
+	struct cmsghdr *c;
+
+	close(gone);
+	set(a, IPPROTO_IP, IP_RECVERR, 1);
+	CHECK_ERR(recvmsg(a, &m, MSG_ERRQUEUE), EAGAIN);
+	CHECK_EQ(sendto(a, "lost", 4, 0, (void *)&to, sizeof(to)), 4);
+	CHECK_EQ(poll(&p, 1, 2000), 1);
+	CHECK_EQ(p.revents, POLLERR);
+	CHECK_EQ(recvmsg(a, &m, MSG_ERRQUEUE), 4);
+	CHECK_EQ(memcmp(buf, "lost", 4), 0);
+	CHECK(m.msg_flags & MSG_ERRQUEUE);
+	CHECK_EQ(name.sin_port, to.sin_port);
+	c = CMSG_FIRSTHDR(&m);
+	CHECK(c && c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_RECVERR);
+	ee = (void *)CMSG_DATA(c);
+	offender = (void *)(ee + 1);
+	CHECK_EQ(ee->ee_errno, ECONNREFUSED);
+	CHECK_EQ(ee->ee_origin, SO_EE_ORIGIN_ICMP);
+	CHECK_EQ(ee->ee_type, ICMP_DEST_UNREACH);
+	CHECK_EQ(ee->ee_code, ICMP_PORT_UNREACH);
+	CHECK_EQ(offender->sin_addr.s_addr, htonl(INADDR_LOOPBACK));
+	CHECK_EQ(get(a, SOL_SOCKET, SO_ERROR), 0);
+}
+
+static void
+control_data_tells_of_the_way(void)
+{
+	int a = bound("127.0.0.1"), b = bound("0.0.0.0");
+	struct sockaddr_in to = in("127.0.0.1", port_of(b));
+	char buf[8], control[512];
+	struct iovec iov = {buf, sizeof(buf)};
+	struct msghdr m = {.msg_iov = &iov,
+	    .msg_iovlen = 1,
+	    .msg_control = control,
+	    .msg_controllen = sizeof(control)};
+	int seen = 0;
+
+	set(b, IPPROTO_IP, IP_PKTINFO, 1);
+	set(b, IPPROTO_IP, IP_RECVTTL, 1);
+	set(b, IPPROTO_IP, IP_RECVTOS, 1);
+	set(b, SOL_SOCKET, SO_TIMESTAMP, 1);
+	set(a, IPPROTO_IP, IP_TTL, 33);
+	set(a, IPPROTO_IP, IP_TOS, 0x10);
+	CHECK_EQ(sendto(a, "x", 1, 0, (void *)&to, sizeof(to)), 1);
+	CHECK_EQ(recvmsg(b, &m, 0), 1);
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c)) {
+		if (c->cmsg_level == SOL_SOCKET) {
+			struct timeval tv;
+
+			CHECK_EQ(c->cmsg_type, SO_TIMESTAMP);
+			memcpy(&tv, CMSG_DATA(c), sizeof(tv));
+			CHECK(tv.tv_sec > 1600000000 && tv.tv_usec < 1000000);
+			seen |= 1;
+		} else if (c->cmsg_type == IP_PKTINFO) {
+			struct in_pktinfo *info = (void *)CMSG_DATA(c);
+
+			CHECK_EQ(info->ipi_ifindex, 1);
+			CHECK_EQ(info->ipi_addr.s_addr, htonl(INADDR_LOOPBACK));
+			CHECK_EQ(info->ipi_spec_dst.s_addr, htonl(INADDR_LOOPBACK));
+			seen |= 2;
+		} else if (c->cmsg_type == IP_TTL) {
+			CHECK_EQ(*(int *)CMSG_DATA(c), 33);
+			seen |= 4;
+		} else if (c->cmsg_type == IP_TOS) {
+			CHECK_EQ(*(unsigned char *)CMSG_DATA(c), 0x10);
+			CHECK_EQ(c->cmsg_len, CMSG_LEN(1));
+			seen |= 8;
+		}
+	}
+	CHECK_EQ(seen, 15);
+	CHECK_EQ(sendto(a, "x", 1, 0, (void *)&to, sizeof(to)), 1);
+	m.msg_controllen = 20;
+	CHECK_EQ(recvmsg(b, &m, 0), 1);
+	CHECK(m.msg_flags & MSG_CTRUNC);
+}
+
+static void
+control_data_of_a_send_is_obeyed(void)
+{
+	int a = bound("0.0.0.0"), b = bound("0.0.0.0");
+	struct sockaddr_in to = in("127.0.0.1", port_of(b)), from;
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(struct in_pktinfo)) +
+		           CMSG_SPACE(sizeof(int))];
+	} control = {.bytes = {0}};
+	struct iovec iov = {"x", 1};
+	struct msghdr m = {.msg_name = &to,
+	    .msg_namelen = sizeof(to),
+	    .msg_iov = &iov,
+	    .msg_iovlen = 1,
+	    .msg_control = &control,
+	    .msg_controllen = sizeof(control)};
+	struct in_pktinfo info = {.ipi_spec_dst = in("127.0.0.5", 0).sin_addr};
+	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+	socklen_t len = sizeof(from);
+	int ttl = 77;
+	char buf[4];
+
+	c->cmsg_level = IPPROTO_IP;
+	c->cmsg_type = IP_PKTINFO;
+	c->cmsg_len = CMSG_LEN(sizeof(info));
+	memcpy(CMSG_DATA(c), &info, sizeof(info));
+	c = CMSG_NXTHDR(&m, c);
+	c->cmsg_level = IPPROTO_IP;
+	c->cmsg_type = IP_TTL;
+	c->cmsg_len = CMSG_LEN(sizeof(ttl));
+	memcpy(CMSG_DATA(c), &ttl, sizeof(ttl));
+	CHECK_EQ(sendmsg(a, &m, 0), 1);
+	CHECK_EQ(recvfrom(b, buf, 4, 0, (void *)&from, &len), 1);
+	CHECK_EQ(from.sin_addr.s_addr, inet_addr("127.0.0.5"));
+	ttl = 300;
+	memcpy(CMSG_DATA(c), &ttl, sizeof(ttl));
+	CHECK_ERR(sendmsg(a, &m, 0), EINVAL);
+	CMSG_FIRSTHDR(&m)->cmsg_len = 3;
+	CHECK_ERR(sendmsg(a, &m, 0), EINVAL);
+	m.msg_control = NULL;
+	m.msg_controllen = 0;
+	m.msg_iovlen = 1025;
+	CHECK_ERR(sendmsg(a, &m, 0), EMSGSIZE);
+	m.msg_iovlen = 1;
+	m.msg_namelen = -1;
+	CHECK_ERR(sendmsg(a, &m, 0), EINVAL);
+}
+
+static void
+rows_of_messages(void)
+{
+	int a = bound("127.0.0.1"), b = bound("127.0.0.1");
+	struct sockaddr_in to = in("127.0.0.1", port_of(b));
+	struct iovec out[3] = {{"one", 3}, {"three", 5}, {"fifteen", 7}}, back[5];
+	struct mmsghdr sent[3], got[5];
+	struct timespec none = {0, 1000000};
+	char buf[5][16];
+
+	memset(sent, 0, sizeof(sent));
+	memset(got, 0, sizeof(got));
+	for (int i = 0; i < 3; i++)
+		sent[i].msg_hdr = (struct msghdr){.msg_name = &to,
+		    .msg_namelen = sizeof(to),
+		    .msg_iov = &out[i],
+		    .msg_iovlen = 1};
+	for (int i = 0; i < 5; i++) {
+		back[i] = (struct iovec){buf[i], sizeof(buf[i])};
+		got[i].msg_hdr = (struct msghdr){.msg_iov = &back[i], .msg_iovlen = 1};
+	}
+	CHECK_EQ(sendmmsg(a, sent, 3, 0), 3);
+	CHECK_EQ(sent[2].msg_len, 7);
+	CHECK_EQ(recvmmsg(b, got, 5, MSG_WAITFORONE, NULL), 3);
+	CHECK_EQ(got[1].msg_len, 5);
+	CHECK_EQ(memcmp(buf[2], "fifteen", 7), 0);
+	CHECK_ERR(recvmmsg(b, got, 5, MSG_DONTWAIT, NULL), EAGAIN);
+	CHECK_EQ(sendmmsg(a, sent, 1, 0), 1);
+	CHECK_EQ(recvmmsg(b, got, 1, 0, &none), 1);
+	none.tv_nsec = -1;
+	CHECK_ERR(recvmmsg(b, got, 1, 0, &none), EINVAL);
+}
+
+static void
+vectors_make_one_datagram(void)
+{
+	int a = bound("127.0.0.1"), b = bound("127.0.0.1");
+	struct sockaddr_in to = in("127.0.0.1", port_of(b));
+	struct iovec out[3] = {{"ab", 2}, {NULL, 0}, {"cde", 3}};
+	char x[2], y[9];
+	struct iovec back[2] = {{x, 2}, {y, 9}};
+
+	CHECK_EQ(connect(a, (void *)&to, sizeof(to)), 0);
+	CHECK_EQ(writev(a, out, 3), 5);
+	CHECK_EQ(readv(b, back, 2), 5);
+	CHECK_EQ(memcmp(x, "ab", 2), 0);
+	CHECK_EQ(memcmp(y, "cde", 3), 0);
+}
+
+static void
+cork_puts_pieces_together(void)
+{
+	int a = bound("127.0.0.1"), b = bound("127.0.0.1");
+	struct sockaddr_in to = in("127.0.0.1", port_of(b));
+	char buf[16];
+
+	CHECK_EQ(connect(a, (void *)&to, sizeof(to)), 0);
+	CHECK_EQ(send(a, "abc", 3, MSG_MORE), 3);
+	CHECK_ERR(recv(b, buf, 16, MSG_DONTWAIT), EAGAIN);
+	CHECK_EQ(send(a, "de", 2, 0), 2);
+	CHECK_EQ(recv(b, buf, 16, 0), 5);
+	CHECK_EQ(memcmp(buf, "abcde", 5), 0);
+	set(a, IPPROTO_UDP, UDP_CORK, 1);
+	CHECK_EQ(send(a, "xy", 2, 0), 2);
+	CHECK_EQ(send(a, "z", 1, 0), 1);
+	CHECK_ERR(recv(b, buf, 16, MSG_DONTWAIT), EAGAIN);
+	set(a, IPPROTO_UDP, UDP_CORK, 0);
+	CHECK_EQ(recv(b, buf, 16, 0), 3);
+}
+
+static void
+segments_are_cut_from_one_send(void)
+{
+	int a = bound("127.0.0.1"), b = bound("127.0.0.1");
+	struct sockaddr_in to = in("127.0.0.1", port_of(b));
+	char buf[1000];
+
+	memset(buf, 'x', sizeof(buf));
+	CHECK_EQ(connect(a, (void *)&to, sizeof(to)), 0);
+	set(a, IPPROTO_UDP, UDP_SEGMENT, 300);
+	CHECK_EQ(send(a, buf, 1000, 0), 1000);
+	for (int i = 0; i < 3; i++)
+		CHECK_EQ(recv(b, buf, sizeof(buf), 0), 300);
+	CHECK_EQ(recv(b, buf, sizeof(buf), 0), 100);
+}
+
+/* ---- Waiting ------------------------------------------------------------------------ */
+
+static void
+time_out_ends_a_wait(void)
+{
+	int a = bound("127.0.0.1");
+	struct timeval tv = {0, 100000};
+	struct timespec before, after;
+	char buf[4];
+
+	CHECK_EQ(setsockopt(a, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv)), 0);
+	clock_gettime(CLOCK_MONOTONIC, &before);
+	CHECK_ERR(recv(a, buf, 4, 0), EAGAIN);
+	clock_gettime(CLOCK_MONOTONIC, &after);
+	CHECK((after.tv_sec - before.tv_sec) * 1000 +
+	          (after.tv_nsec - before.tv_nsec) / 1000000 >=
+	      99);
+}
+
+static void
+poll_and_epoll_see_datagrams(void)
+{
+	int a = bound("127.0.0.1"), b = bound("127.0.0.1"), ep = epoll_create1(0);
+	struct sockaddr_in to = in("127.0.0.1", port_of(b));
+	struct epoll_event e = {.events = EPOLLIN | EPOLLET};
+	struct pollfd p = {.fd = b, .events = POLLIN | POLLOUT};
+	char buf[4];
+
+	CHECK_EQ(poll(&p, 1, 0), 1);
+	CHECK_EQ(p.revents, POLLOUT);
+	CHECK_EQ(epoll_ctl(ep, EPOLL_CTL_ADD, b, &e), 0);
+	CHECK_EQ(epoll_wait(ep, &e, 1, 0), 0);
+	for (int i = 0; i < 2; i++) { /* an edge for each, though the first is not read */
+		CHECK_EQ(sendto(a, "x", 1, 0, (void *)&to, sizeof(to)), 1);
+		CHECK_EQ(epoll_wait(ep, &e, 1, 2000), 1);
+		CHECK_EQ(e.events, EPOLLIN);
+		CHECK_EQ(epoll_wait(ep, &e, 1, 0), 0);
+	}
+	CHECK_EQ(poll(&p, 1, 0), 1);
+	CHECK_EQ(p.revents, POLLIN | POLLOUT);
+	CHECK_EQ(recv(b, buf, 4, 0), 1);
+	CHECK_EQ(recv(b, buf, 4, 0), 1);
+	CHECK_EQ(shutdown(b, SHUT_RDWR), -1);
+	CHECK_EQ(poll(&p, 1, 0), 1);
+	CHECK_EQ(p.revents, POLLIN | POLLOUT | POLLHUP);
+	CHECK_EQ(recv(b, buf, 4, 0), 0);
+	CHECK_ERR(sendto(b, "x", 1, 0, (void *)&to, sizeof(to)), EPIPE);
+}
+
+static volatile int signals;
+
+static void
+count_signal(int sig)
+{
+	signals++;
+}
+
+static void
+async_sends_sigio(void)
+{
+	int a = bound("127.0.0.1"), b = bound("127.0.0.1"), on = 1;
+	struct sockaddr_in to = in("127.0.0.1", port_of(b));
+
+	signal(SIGIO, count_signal);
+	CHECK_EQ(fcntl(b, F_SETOWN, getpid()), 0);
+	CHECK_EQ(fcntl(b, F_GETOWN), getpid());
+	CHECK_EQ(ioctl(b, FIOASYNC, &on), 0);
+	CHECK_EQ(sendto(a, "x", 1, 0, (void *)&to, sizeof(to)), 1);
+	for (int i = 0; i < 200 && !signals; i++)
+		usleep(10000);
+	CHECK(signals > 0);
+}
+
+static void
+a_signal_interrupts_a_wait(void)
+{
+	struct sigaction sa = {.sa_handler = count_signal};
+	int a = bound("127.0.0.1");
+	char buf[4];
+
+	sigaction(SIGALRM, &sa, NULL);
+	alarm(1);
+	CHECK_ERR(recv(a, buf, 4, 0), EINTR);
+}
+
+/* ---- Groups and sharing -------------------------------------------------------------- */
+
+static void
+reuseport_spreads_flows(void)
+{
+	int s[4], used = 0;
+	struct sockaddr_in a = in("127.0.0.1", 0);
+	char buf[4];
+
+	for (int i = 0; i < 4; i++) {
+		s[i] = socket(AF_INET, SOCK_DGRAM, 0);
+		set(s[i], SOL_SOCKET, SO_REUSEPORT, 1);
+		CHECK_EQ(bind(s[i], (void *)&a, sizeof(a)), 0);
+		a.sin_port = htons(port_of(s[0]));
+	}
+	for (int i = 0; i < 64; i++) {
+		int c = bound("127.0.0.1");
+
+		CHECK_EQ(sendto(c, "x", 1, 0, (void *)&a, sizeof(a)), 1);
+		close(c);
+	}
+	for (int i = 0; i < 4; i++) {
+		int n = 0;
+
+		while (recv(s[i], buf, 4, MSG_DONTWAIT) == 1)
+			n++;
+		used += n > 0;
+	}
+	CHECK(used >= 2);
+}
+
+static void
+one_port_is_one_sockets(void)
+{
+	int a = bound("127.0.0.1"), b = socket(AF_INET, SOCK_DGRAM, 0);
+	struct sockaddr_in same = in("127.0.0.1", port_of(a));
+	struct sockaddr_in any = in("0.0.0.0", port_of(a));
+	struct sockaddr_in other = in("127.0.0.2", port_of(a));
+	struct sockaddr_in6 any6 = in6("::", port_of(a));
+	int c = socket(AF_INET6, SOCK_DGRAM, 0);
+
+	CHECK_ERR(bind(b, (void *)&same, sizeof(same)), EADDRINUSE);
+	CHECK_ERR(bind(b, (void *)&any, sizeof(any)), EADDRINUSE);
+	CHECK_EQ(bind(b, (void *)&other, sizeof(other)), 0);
+	CHECK_ERR(bind(c, (void *)&any6, sizeof(any6)), EADDRINUSE);
+	set(c, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+	CHECK_EQ(bind(c, (void *)&any6, sizeof(any6)), 0);
+}
+
+static void
+dual_stack_shows_v4_as_mapped(void)
+{
+	int s = socket(AF_INET6, SOCK_DGRAM, 0), c = bound("127.0.0.1");
+	struct sockaddr_in6 any = in6("::", 0), from;
+	struct sockaddr_in to;
+	socklen_t len = sizeof(from);
+	char buf[8], text[64];
+
+	CHECK_EQ(bind(s, (void *)&any, sizeof(any)), 0);
+	to = in("127.0.0.1", port_of(s));
+	CHECK_EQ(sendto(c, "v4", 2, 0, (void *)&to, sizeof(to)), 2);
+	CHECK_EQ(recvfrom(s, buf, 8, 0, (void *)&from, &len), 2);
+	CHECK_EQ(len, sizeof(from));
+	CHECK_EQ(strcmp(inet_ntop(AF_INET6, &from.sin6_addr, text, sizeof(text)),
+	             "::ffff:127.0.0.1"),
+	    0);
+	CHECK_EQ(sendto(s, "back", 4, 0, (void *)&from, sizeof(from)), 4);
+	CHECK_EQ(recv(c, buf, 8, 0), 4);
+	CHECK_EQ(connect(s, (void *)&from, sizeof(from)), 0);
+	CHECK_EQ(getsockname(s, (void *)&from, &len), 0);
+	CHECK_EQ(strcmp(inet_ntop(AF_INET6, &from.sin6_addr, text, sizeof(text)),
+	             "::ffff:127.0.0.1"),
+	    0);
+	set(s, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
+}
+
+static void
+v6_datagrams_and_control_data(void)
+{
+	int a = socket(AF_INET6, SOCK_DGRAM, 0), b = socket(AF_INET6, SOCK_DGRAM, 0);
+	struct sockaddr_in6 to = in6("::1", 0), from;
+	char buf[8], control[256];
+	struct iovec iov = {buf, sizeof(buf)};
+	struct msghdr m = {.msg_name = &from,
+	    .msg_namelen = sizeof(from),
+	    .msg_iov = &iov,
+	    .msg_iovlen = 1,
+	    .msg_control = control,
+	    .msg_controllen = sizeof(control)};
+	int seen = 0;
+
+	CHECK_EQ(bind(b, (void *)&to, sizeof(to)), 0);
+	to.sin6_port = htons(port_of(b));
+	set(b, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
+	set(b, IPPROTO_IPV6, IPV6_RECVHOPLIMIT, 1);
+	set(b, IPPROTO_IPV6, IPV6_RECVTCLASS, 1);
+	set(a, IPPROTO_IPV6, IPV6_TCLASS, 0x28);
+	CHECK_EQ(sendto(a, "six", 3, 0, (void *)&to, sizeof(to)), 3);
+	CHECK_EQ(recvmsg(b, &m, 0), 3);
+	CHECK(IN6_IS_ADDR_LOOPBACK(&from.sin6_addr));
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c)) {
+		CHECK_EQ(c->cmsg_level, IPPROTO_IPV6);
+		if (c->cmsg_type == IPV6_PKTINFO) {
+			struct in6_pktinfo *info = (void *)CMSG_DATA(c);
+
+			CHECK(IN6_IS_ADDR_LOOPBACK(&info->ipi6_addr));
+			CHECK_EQ(info->ipi6_ifindex, 1);
+			seen |= 1;
+		} else if (c->cmsg_type == IPV6_HOPLIMIT) {
+			CHECK_EQ(*(int *)CMSG_DATA(c), 64);
+			seen |= 2;
+		} else if (c->cmsg_type == IPV6_TCLASS) {
+			CHECK_EQ(*(int *)CMSG_DATA(c), 0x28);
+			seen |= 4;
+		}
+	}
+	CHECK_EQ(seen, 7);
+}
+
+static void
+multicast_reaches_every_member(void)
+{
+	int a = socket(AF_INET, SOCK_DGRAM, 0), m[3];
+	struct sockaddr_in any = in("0.0.0.0", 0), group, from;
+	socklen_t len = sizeof(from);
+	struct ip_mreqn r = {.imr_ifindex = 1};
+	struct ip_mreq_source block;
+	char buf[8];
+
+	inet_pton(AF_INET, "239.1.2.3", &r.imr_multiaddr);
+	for (int i = 0; i < 3; i++) {
+		m[i] = socket(AF_INET, SOCK_DGRAM, 0);
+		set(m[i], SOL_SOCKET, SO_REUSEADDR, 1);
+		CHECK_EQ(bind(m[i], (void *)&any, sizeof(any)), 0);
+		any.sin_port = htons(port_of(m[0]));
+		set(m[i], IPPROTO_IP, IP_MULTICAST_ALL, 0);
+		if (i < 2)
+			CHECK_EQ(setsockopt(
+			             m[i], IPPROTO_IP, IP_ADD_MEMBERSHIP, &r, sizeof(r)),
+			    0);
+	}
+	CHECK_ERR(
+	    setsockopt(m[0], IPPROTO_IP, IP_ADD_MEMBERSHIP, &r, sizeof(r)), EADDRINUSE);
+	CHECK_EQ(setsockopt(a, IPPROTO_IP, IP_MULTICAST_IF, &r, sizeof(r)), 0);
+	group = in("239.1.2.3", port_of(m[0]));
+	CHECK_EQ(sendto(a, "all", 3, 0, (void *)&group, sizeof(group)), 3);
+	CHECK_EQ(recvfrom(m[0], buf, 8, 0, (void *)&from, &len), 3);
+	CHECK_EQ(recv(m[1], buf, 8, 0), 3);
+	CHECK_ERR(recv(m[2], buf, 8, MSG_DONTWAIT), EAGAIN);
+	block.imr_multiaddr = r.imr_multiaddr;
+	block.imr_interface.s_addr = htonl(INADDR_LOOPBACK);
+	block.imr_sourceaddr = from.sin_addr;
+	CHECK_EQ(setsockopt(m[1], IPPROTO_IP, IP_BLOCK_SOURCE, &block, sizeof(block)), 0);
+	CHECK_EQ(sendto(a, "all", 3, 0, (void *)&group, sizeof(group)), 3);
+	CHECK_EQ(recv(m[0], buf, 8, 0), 3);
+	CHECK_ERR(recv(m[1], buf, 8, MSG_DONTWAIT), EAGAIN);
+	CHECK_EQ(setsockopt(m[0], IPPROTO_IP, IP_DROP_MEMBERSHIP, &r, sizeof(r)), 0);
+	CHECK_ERR(setsockopt(m[0], IPPROTO_IP, IP_DROP_MEMBERSHIP, &r, sizeof(r)),
+	    EADDRNOTAVAIL);
+	inet_pton(AF_INET, "10.0.0.1", &r.imr_multiaddr);
+	CHECK_ERR(setsockopt(m[0], IPPROTO_IP, IP_ADD_MEMBERSHIP, &r, sizeof(r)), EINVAL);
+}
+
+/* ---- Raw and ping --------------------------------------------------------------------- */
+
+static uint16_t
+checksum(const void *data, size_t n)
+{
+	const uint8_t *b = data;
+	uint32_t sum = 0;
+
+	for (size_t i = 0; i < n; i += 2)
+		sum += (uint32_t)b[i] << 8 | (i + 1 < n ? b[i + 1] : 0);
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return htons((uint16_t)~sum);
+}
+
+static void
+raw_socket_pings(void)
+{
+	int s = socket(AF_INET, SOCK_RAW, IPPROTO_ICMP);
+	struct icmphdr echo = {.type = ICMP_ECHO}, *back;
+	struct sockaddr_in to = in("127.0.0.1", 0);
+	uint32_t filter = ~(1u << ICMP_ECHOREPLY);
+	uint8_t buf[128];
+
+	CHECK(s >= 0);
+	CHECK_EQ(setsockopt(s, SOL_RAW, 1, &filter, sizeof(filter)), 0);
+	echo.un.echo.id = htons(0x1234);
+	echo.checksum = checksum(&echo, sizeof(echo));
+	CHECK_EQ(
+	    sendto(s, &echo, sizeof(echo), 0, (void *)&to, sizeof(to)), sizeof(echo));
+	CHECK_EQ(recv(s, buf, sizeof(buf), 0), 20 + sizeof(echo));
+	CHECK_EQ(buf[0], 0x45);
+	back = (void *)(buf + 20);
+	CHECK_EQ(back->type, ICMP_ECHOREPLY);
+	CHECK_EQ(back->un.echo.id, htons(0x1234));
+}
+
+static void
+header_included_goes_as_it_is(void)
+{
+	int s = socket(AF_INET, SOCK_RAW, IPPROTO_RAW),
+	    r = socket(AF_INET, SOCK_RAW, 253);
+	struct sockaddr_in to = in("127.0.0.1", 0);
+	uint8_t out[24] = {0x45, 0x08, 0, 0, 0xab, 0xcd, 0, 0, 44, 253, 0, 0, 127, 0, 0,
+	    1, 127, 0, 0, 1, 'd', 'a', 't', 'a'};
+	uint8_t buf[64];
+
+	CHECK_EQ(sendto(s, out, sizeof(out), 0, (void *)&to, sizeof(to)), sizeof(out));
+	CHECK_EQ(recv(r, buf, sizeof(buf), 0), sizeof(out));
+	CHECK_EQ(buf[1], 0x08);
+	CHECK_EQ(buf[3], 24);
+	CHECK_EQ(buf[4], 0xab);
+	CHECK_EQ(buf[8], 44);
+	CHECK_EQ(memcmp(buf + 20, "data", 4), 0);
+}
+
+static void
+ping_socket_gets_its_own_answers(void)
+{
+	int s = socket(AF_INET, SOCK_DGRAM, IPPROTO_ICMP);
+	struct icmphdr echo = {.type = ICMP_ECHO}, back;
+	struct sockaddr_in to = in("127.0.0.1", 0), from;
+	socklen_t len = sizeof(from);
+
+	if (s < 0 && errno == EACCES)
+		return; /* the group range does not let us */
+	CHECK(s >= 0);
+	echo.un.echo.sequence = htons(7);
+	CHECK_EQ(
+	    sendto(s, &echo, sizeof(echo), 0, (void *)&to, sizeof(to)), sizeof(echo));
+	CHECK_EQ(recvfrom(s, &back, sizeof(back), 0, (void *)&from, &len), sizeof(back));
+	CHECK_EQ(back.type, ICMP_ECHOREPLY);
+	CHECK_EQ(back.un.echo.sequence, htons(7));
+	CHECK_EQ(ntohs(back.un.echo.id), port_of(s));
+	echo.type = ICMP_TIMESTAMP;
+	CHECK_ERR(sendto(s, &echo, sizeof(echo), 0, (void *)&to, sizeof(to)), EINVAL);
+	CHECK_ERR(sendto(s, &echo, 4, 0, (void *)&to, sizeof(to)), EINVAL);
+}
+
+static void
+proc_lists_bound_sockets(void)
+{
+	int s = bound("127.0.0.1");
+	char line[256], want[32];
+	struct stat st;
+	FILE *f = fopen("/proc/net/udp", "r");
+	int seen = 0;
+
+	CHECK(f);
+	CHECK_EQ(fstat(s, &st), 0);
+	snprintf(want, sizeof(want), "0100007F:%04X", port_of(s));
+	while (fgets(line, sizeof(line), f)) {
+		char local[32];
+		unsigned long ino;
+
+		CHECK_EQ(strlen(line), 128);
+		if (sscanf(line, "%*d: %31s %*s %*s %*s %*s %*s %*d %*d %lu", local,
+		        &ino) == 2 &&
+		    !strcmp(local, want)) {
+			CHECK_EQ(ino, st.st_ino);
+			seen = 1;
+		}
+	}
+	CHECK(seen);
+}
+
+static const struct test tests[] = {
+    TEST(socket_refuses_wrong_arguments),
+    TEST(flags_of_socket_are_kept),
+    TEST(calls_on_other_files_fail),
+    TEST(bind_refuses_wrong_addresses),
+    TEST(names_are_cut_to_the_room_there_is),
+    TEST(socket_options_read_back),
+    TEST(ip_options_read_back),
+    TEST(datagram_goes_to_its_port),
+    TEST(send_refuses_wrong_arguments),
+    TEST(large_datagrams_survive_whole),
+    TEST(connected_sockets_hear_only_their_peer),
+    TEST(nobody_at_the_port_is_connection_refused),
+    TEST(error_queue_tells_who_and_why),
+    TEST(control_data_tells_of_the_way),
+    TEST(control_data_of_a_send_is_obeyed),
+    TEST(rows_of_messages),
+    TEST(vectors_make_one_datagram),
+    TEST(cork_puts_pieces_together),
+    TEST(segments_are_cut_from_one_send),
+    TEST(time_out_ends_a_wait),
+    TEST(poll_and_epoll_see_datagrams),
+    TEST(async_sends_sigio),
+    TEST(a_signal_interrupts_a_wait),
+    TEST(reuseport_spreads_flows),
+    TEST(one_port_is_one_sockets),
+    TEST(dual_stack_shows_v4_as_mapped),
+    TEST(v6_datagrams_and_control_data),
+    TEST(multicast_reaches_every_member),
+    TEST(raw_socket_pings),
+    TEST(header_included_goes_as_it_is),
+    TEST(ping_socket_gets_its_own_answers),
+    TEST(proc_lists_bound_sockets),
+};
+
+int
+main(int argc, char **argv)
+{
+	int failed = 0;
+
+	for (unsigned i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)
+		if (argc < 2 || !strcmp(argv[1], tests[i].name))
+			failed += run_test(&tests[i]);
+	return failed;
+}
