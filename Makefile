@@ -306,22 +306,37 @@ SRCS_net := \
 	net/socket.c \
 	net/sys_socket.c \
 	net/sys_sockmsg.c \
+	net/tcp.c \
 	net/tcp_cc.c \
 	net/tcp_cc_cubic.c \
 	net/tcp_cc_reno.c \
+	net/tcp_conn.c \
 	net/tcp_core.c \
 	net/tcp_input.c \
 	net/tcp_input_ack.c \
 	net/tcp_input_data.c \
 	net/tcp_isn.c \
+	net/tcp_listen.c \
+	net/tcp_mem.c \
+	net/tcp_opt.c \
 	net/tcp_options.c \
+	net/tcp_out.c \
 	net/tcp_output.c \
+	net/tcp_proc.c \
 	net/tcp_rack.c \
+	net/tcp_rcvbuf.c \
 	net/tcp_recover.c \
+	net/tcp_request.c \
 	net/tcp_rtt.c \
 	net/tcp_sack.c \
+	net/tcp_send.c \
+	net/tcp_sndbuf.c \
+	net/tcp_sock.c \
+	net/tcp_sysctl.c \
+	net/tcp_table.c \
 	net/tcp_timer.c \
 	net/tcp_timewait.c \
+	net/tcp_tw.c \
 	net/tcp_tx.c \
 	net/tx.c \
 	net/udp.c

@@ -3,18 +3,9 @@
  * the real ones.
  */
 #include "net/dhcp6.h"
-#include "net/ip.h"
 #include "net/nd.h"
 
 #define WEAK __attribute__((weak))
-
-static bool
-nobody(struct pkt *p)
-{
-	return false;
-}
-
-const struct ip_proto WEAK tcp_proto = {.name = "tcp", .input = nobody};
 
 WEAK void
 resolv_ra_server(struct netdev *dev, const struct ip_addr *server, uint32_t lifetime_s)

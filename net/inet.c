@@ -23,6 +23,12 @@ static uint32_t first_free_port = 1024; /* ports below take CAP_NET_BIND_SERVICE
 /* ---- socket(2) --------------------------------------------------------------------------- */
 
 static struct sock *
+create_tcp(int family, int proto)
+{
+	return tcp_sock_create(family);
+}
+
+static struct sock *
 create_udp(int family, int proto)
 {
 	return udp_sock_create(family);
@@ -39,6 +45,7 @@ static const struct inet_kind {
 	uint8_t type, proto, family; /* family 0: both */
 	struct sock *(*create)(int family, int proto);
 } kinds[] = {
+    {SOCK_STREAM, IP_PROTO_TCP, 0, create_tcp},
     {SOCK_DGRAM, IP_PROTO_UDP, 0, create_udp},
     {SOCK_DGRAM, IP_PROTO_ICMP, AF_INET, create_ping},
     {SOCK_DGRAM, IP_PROTO_ICMP6, AF_INET6, create_ping},

@@ -10,6 +10,7 @@
 #include "lib/string.h"
 #include "mm/slab.h"
 #include "net/inet_priv.h"
+#include "net/tcp.h"
 
 enum { STATE_CONNECTED = 1, STATE_CLOSE = 7 }; /* TCP_ESTABLISHED, TCP_CLOSE */
 
@@ -191,11 +192,13 @@ count_sockets(uint16_t family, struct port_table *t)
 static void
 show_sockstat(struct seq *q)
 {
-	unsigned tcp = count_sockets(AF_INET, &tcp_ports);
+	struct tcp_stats tcp;
 
+	tcp_get_stats(&tcp);
 	seq_printf(q, "sockets: used %u\n", sock_count());
-	seq_printf(q, "TCP: inuse %u orphan 0 tw 0 alloc %u mem 0\n", tcp,
-	    tcp + count_sockets(AF_INET6, &tcp_ports));
+	seq_printf(q, "TCP: inuse %u orphan %u tw %u alloc %u mem %lu\n",
+	    count_sockets(AF_INET, &tcp_ports), tcp.orphans, tcp.time_waits, tcp.alive,
+	    tcp.mem_pages);
 	seq_printf(q, "UDP: inuse %u mem 0\n", count_sockets(AF_INET, &udp_ports));
 	seq_puts(q, "UDPLITE: inuse 0\n");
 	seq_printf(q, "RAW: inuse %u\n", count_sockets(AF_INET, NULL));
@@ -281,13 +284,6 @@ show_group(struct seq *q, const char *group, const struct mib_prefix *prefix)
 	seq_putc(q, '\n');
 }
 
-static void
-count_connected(struct inet_sock *is, void *arg)
-{
-	if (is->peer_port && !is->sock.is_listening)
-		(*(unsigned *)arg)++;
-}
-
 /* Columns stand where Linux has them: programs find them by name, people by habit. */
 static void
 show_tcp(struct seq *q)
@@ -296,16 +292,16 @@ show_tcp(struct seq *q)
 	    MIB_Tcp_AttemptFails, MIB_Tcp_EstabResets};
 	static const enum mib rest[] = {MIB_Tcp_InSegs, MIB_Tcp_OutSegs,
 	    MIB_Tcp_RetransSegs, MIB_Tcp_InErrs, MIB_Tcp_OutRsts, MIB_Tcp_InCsumErrors};
-	unsigned connected = 0;
+	struct tcp_stats tcp;
 
-	inet_ports_for_each(&tcp_ports, count_connected, &connected);
+	tcp_get_stats(&tcp);
 	seq_puts(q,
 	    "Tcp: RtoAlgorithm RtoMin RtoMax MaxConn ActiveOpens PassiveOpens "
 	    "AttemptFails EstabResets CurrEstab InSegs OutSegs RetransSegs InErrs "
 	    "OutRsts InCsumErrors\nTcp: 1 200 120000 -1");
 	for (size_t i = 0; i < ARRAY_SIZE(ours); i++)
 		seq_printf(q, " %lu", mib_get(ours[i]));
-	seq_printf(q, " %u", connected);
+	seq_printf(q, " %u", tcp.established);
 	for (size_t i = 0; i < ARRAY_SIZE(rest); i++)
 		seq_printf(q, " %lu", mib_get(rest[i]));
 	seq_putc(q, '\n');

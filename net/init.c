@@ -11,6 +11,7 @@
 #include "net/route.h"
 #include "net/rx.h"
 #include "net/sock.h"
+#include "net/tcp.h"
 
 void
 net_init(void)
@@ -25,5 +26,6 @@ net_init(void)
 	ip4_init();   /* groups and settings of interfaces */
 	ip6_init();
 	ifaddr_init(); /* addresses: lo gets its own here */
+	tcp_init();    /* tables of connections, settings */
 	inet_init();   /* sockets of both families */
 }
