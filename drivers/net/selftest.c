@@ -11,6 +11,7 @@
 #include "kernel/time/clock.h"
 #include "lib/string.h"
 #include "net/ether.h"
+#include "net/ifaddr.h"
 
 enum { GATEWAY = 0x0a000202, OURS = 0x0a00020f, ARP_REQUEST = 1 };
 
@@ -81,6 +82,38 @@ nth_device(unsigned nth)
 	    found = netdev_get(dev);
 	rcu_read_unlock();
 	return found;
+}
+
+/*
+ * By name only, because it stays so: the first interface is up with frames of 9000 bytes at
+ * 10.77.0.2/24. A test on the other end of the wire does the rest.
+ */
+SELFTEST_FATAL(netdev_stays_at_10_77_0_2)
+{
+	struct netdev *dev = nth_device(0);
+	struct ifaddr_config c = {
+	    .addr = ip_from_v4(be32_of(0x0a4d0002)),
+	    .peer = ip_from_v4(be32_of(0x0a4d0002)),
+	    .broadcast = ip_from_v4(be32_of(0x0a4d00ff)),
+	    .plen = 24,
+	    .origin = IFA_STATIC,
+	    .flags = IFA_PERMANENT,
+	    .valid_ns = IFA_FOREVER,
+	    .preferred_ns = IFA_FOREVER,
+	};
+	enum err err;
+
+	SELFTEST_CHECK(dev);
+	mutex_lock(&rtnl_mutex);
+	err = netdev_up(dev);
+	if (err == OK)
+		err = netdev_set_mtu(dev, NETDEV_MAX_MTU);
+	if (err == OK)
+		err = ifaddr_add(dev, &c, true);
+	mutex_unlock(&rtnl_mutex);
+	SELFTEST_CHECK(err == OK);
+	SELFTEST_CHECK(wait_for_link(dev));
+	netdev_put(dev);
 }
 
 SELFTEST(netdev_talks_to_its_gateway)
