@@ -35,7 +35,7 @@ struct cpu_random {
 
 static PER_CPU(struct cpu_random, cpu_random);
 
-static struct spinlock pool_lock = SPINLOCK_INIT("random pool", RANK_OBJECT);
+static struct spinlock pool_lock = SPINLOCK_INIT("random pool", RANK_RANDOM);
 static uint32_t pool[KEY_WORDS];  /* [pool_lock] */
 static uint64_t pool_version = 1; /* [pool_lock] written, [a] read */
 

@@ -55,6 +55,7 @@ enum lock_rank {
 	RANK_IRQ = 2200,        /* interrupt controllers */
 	RANK_PCI_CONFIG = 2250, /* ports CF8h and CFCh: masking a message takes them */
 	RANK_IPI = 2300,
+	RANK_RANDOM = 2350, /* random numbers are wanted under any lock */
 	RANK_LOG = 2400, /* last: logging works under every other lock */
 	RANK_CONSOLE = 2500,
 };
