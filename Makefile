@@ -252,9 +252,11 @@ SRCS_net := \
 	net/addrsel.c \
 	net/arp.c \
 	net/cmsg.c \
+	net/conf.c \
 	net/drops.c \
 	net/dst.c \
 	net/ether.c \
+	net/ethtool.c \
 	net/fib.c \
 	net/filter.c \
 	net/gro.c \
@@ -263,6 +265,10 @@ SRCS_net := \
 	net/icmp6.c \
 	net/icmp_limit.c \
 	net/ifaddr.c \
+	net/ifconf.c \
+	net/ifconf_inet.c \
+	net/ifconf_inet6.c \
+	net/ifconf_proc.c \
 	net/igmp.c \
 	net/inet.c \
 	net/inet_dgram.c \
@@ -294,11 +300,18 @@ SRCS_net := \
 	net/neigh.c \
 	net/net_timer.c \
 	net/netdev.c \
+	net/netlink.c \
+	net/netlink_msg.c \
+	net/packet.c \
 	net/ping.c \
 	net/pkt.c \
 	net/pkt_data.c \
 	net/raw.c \
 	net/route.c \
+	net/rtnl_addr.c \
+	net/rtnl_link.c \
+	net/rtnl_neigh.c \
+	net/rtnl_route.c \
 	net/rx.c \
 	net/slaac.c \
 	net/sock_opt.c \
@@ -306,6 +319,7 @@ SRCS_net := \
 	net/socket.c \
 	net/sys_socket.c \
 	net/sys_sockmsg.c \
+	net/sysctl.c \
 	net/tcp.c \
 	net/tcp_cc.c \
 	net/tcp_cc_cubic.c \
@@ -339,7 +353,8 @@ SRCS_net := \
 	net/tcp_tw.c \
 	net/tcp_tx.c \
 	net/tx.c \
-	net/udp.c
+	net/udp.c \
+	net/vlan.c
 
 SRCS_loader := \
 	loader/efimap.c \

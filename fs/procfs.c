@@ -26,6 +26,8 @@ struct proc_file {
 	uint64_t ino;
 	void (*show)(struct seq *);
 	enum err (*store)(const char *);
+	enum err (*store_private)(void *, const char *);
+	void *private; /* for show and store_private */
 	struct proc_file *parent;
 	struct list children; /* [tree_lock] */
 	struct list sibling;  /* [tree_lock] */
@@ -84,25 +86,25 @@ add(struct proc_file *dir, struct proc_file *f)
 	return old;
 }
 
-/* Enters DIR/NAME and the folders in it; `show` NULL: a folder with nothing in it yet. */
+/* Enters DIR/NAME and the folders in it, as `what` says; `show` NULL: a folder with nothing in
+ * it yet. */
 static enum err
-enter(struct proc_file *dir, const char *name, void (*show)(struct seq *),
-    enum err (*store)(const char *))
+enter(struct proc_file *dir, const char *name, const struct proc_file *what)
 {
+	bool is_writable = what->store || what->store_private;
+
 	for (;;) {
 		const char *slash = strchr(name, '/');
 		struct proc_file *f = kzalloc(sizeof(*f)), *there;
 
 		if (!f)
 			return ERR_NOMEM;
+		if (!slash)
+			*f = *what;
 		f->name = name;
 		f->len = slash ? (uint32_t)(slash - name) : strlen(name);
-		f->mode =
-		    slash || !show ? S_IFDIR | 0555 : S_IFREG | (store ? 0644 : 0444);
-		if (!slash) {
-			f->show = show;
-			f->store = store;
-		}
+		f->mode = slash || !what->show ? S_IFDIR | 0555
+		                               : S_IFREG | (is_writable ? 0644 : 0444);
 		there = add(dir, f);
 		if (!slash)
 			return there == f ? OK : ERR_EXIST;
@@ -115,19 +117,35 @@ enum err
 proc_register_rw(
     const char *name, void (*show)(struct seq *), enum err (*store)(const char *text))
 {
-	return enter(&root, name, show, store);
+	return enter(&root, name, &(struct proc_file){.show = show, .store = store});
 }
 
 enum err
 proc_register(const char *name, void (*show)(struct seq *))
 {
-	return enter(&root, name, show, NULL);
+	return enter(&root, name, &(struct proc_file){.show = show});
+}
+
+enum err
+proc_register_private(const char *name, void (*show)(struct seq *),
+    enum err (*store)(void *private, const char *text), void *private)
+{
+	return enter(&root, name,
+	    &(struct proc_file){
+	        .show = show, .store_private = store, .private = private});
+}
+
+enum err
+sysfs_register_private(const char *name, void (*show)(struct seq *), void *private)
+{
+	return enter(
+	    &sys_root, name, &(struct proc_file){.show = show, .private = private});
 }
 
 enum err
 sysfs_register(const char *name, void (*show)(struct seq *))
 {
-	return enter(&sys_root, name, show, NULL);
+	return enter(&sys_root, name, &(struct proc_file){.show = show});
 }
 
 /* ---- inodes */
@@ -286,6 +304,7 @@ make_text(struct file *f, struct seq *s)
 	const struct proc_inode *p = proc_inode_of(f->inode);
 
 	seq_init(s);
+	s->private = p->file ? p->file->private : NULL;
 	if (p->file)
 		p->file->show(s);
 	else
@@ -349,7 +368,7 @@ registered_write(struct file *f, struct uio *uio, loff_t *pos)
 	char *text;
 	enum err err;
 
-	if (!file->store)
+	if (!file->store && !file->store_private)
 		return ERR_IO;
 	if (n > MAX_STORE - 1)
 		return ERR_INVAL;
@@ -361,7 +380,8 @@ registered_write(struct file *f, struct uio *uio, loff_t *pos)
 		text[n] = '\0';
 		if (n > 0 && text[n - 1] == '\n')
 			text[n - 1] = '\0';
-		err = file->store(text);
+		err = file->store ? file->store(text)
+		                  : file->store_private(file->private, text);
 	}
 	kfree(text);
 	if (err)

@@ -11,6 +11,9 @@
 #include "lib/string.h"
 #include "net/gro.h"
 #include "net/rx.h"
+#include "net/vlan.h"
+
+enum { VLAN_ID_MASK = 0xfff };
 
 const uint8_t ether_broadcast[ETH_ALEN] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
 
@@ -96,10 +99,17 @@ net_input(struct pkt *p)
 	p->l3_off = (uint16_t)(p->data - p->head);
 	if (unlikely(__atomic_load_n(&num_taps, __ATOMIC_RELAXED)))
 		show_to_taps(p);
+	if (unlikely(p->flags & PKT_HAS_VLAN && p->vlan_tci & VLAN_ID_MASK)) {
+		if (!vlan_input(p)) {
+			pkt_drop(p, DROP_LINK_VLAN);
+			rcu_read_unlock();
+			return;
+		}
+		if (__atomic_load_n(&num_taps, __ATOMIC_RELAXED))
+			show_to_taps(p); /* again, now as the VLAN's */
+	}
 	if (unlikely(p->flags & PKT_OTHERHOST))
 		pkt_drop(p, DROP_LINK_OTHER_HOST);
-	else if (unlikely(p->flags & PKT_HAS_VLAN && p->vlan_tci & 0xfff))
-		pkt_drop(p, DROP_LINK_VLAN);
 	else if (likely((proto = proto_of(p->protocol))))
 		proto->input(p);
 	else
@@ -133,6 +143,10 @@ ether_input(struct pkt *p)
 	p->flags |= destination_kind(p->dev, h->dst);
 	p->protocol = likely(type >= ETHERTYPE_MIN) ? type : ETHERTYPE_802_2;
 	p->data += sizeof(*h);
+	if (unlikely(type == ETHERTYPE_VLAN) && !vlan_untag(p)) {
+		pkt_drop(p, DROP_LINK_SHORT);
+		return;
+	}
 	if (!(p->dev->features & NETDEV_GRO) || !gro_receive(p))
 		net_input_steered(p);
 }

@@ -2,16 +2,21 @@
 #include "net/init.h"
 
 #include "net/ifaddr.h"
+#include "net/ifconf.h"
 #include "net/ip4.h"
 #include "net/ip6.h"
 #include "net/neigh.h"
 #include "net/net_timer.h"
 #include "net/netdev.h"
+#include "net/netlink.h"
+#include "net/packet.h"
 #include "net/pkt.h"
 #include "net/route.h"
 #include "net/rx.h"
 #include "net/sock.h"
+#include "net/sysctl.h"
 #include "net/tcp.h"
+#include "net/vlan.h"
 
 void
 net_init(void)
@@ -21,11 +26,16 @@ net_init(void)
 	net_timer_init_wheels();
 	net_threads_init(); /* where input runs */
 	loopback_init();    /* the first interface */
+	vlan_init();        /* interfaces on interfaces */
 	neigh_init();
 	route_init(); /* tables, before the first address */
 	ip4_init();   /* groups and settings of interfaces */
 	ip6_init();
-	ifaddr_init(); /* addresses: lo gets its own here */
-	tcp_init();    /* tables of connections, settings */
-	inet_init();   /* sockets of both families */
+	ifaddr_init();  /* addresses: lo gets its own here */
+	tcp_init();     /* tables of connections, settings */
+	inet_init();    /* sockets of both families */
+	packet_init();  /* AF_PACKET */
+	netlink_init(); /* rtnetlink */
+	sysctl_init();  /* switches in /proc/sys/net, /sys/class/net */
+	ifconf_init();  /* the older ioctls, files in /proc/net */
 }

@@ -482,6 +482,35 @@ netdev_set_allmulti(struct netdev *dev, int change)
 	count_flag(dev, &dev->allmulti_count, NETDEV_ALLMULTI, change);
 }
 
+enum err
+netdev_change_flags(struct netdev *dev, uint32_t flags)
+{
+	bool is_promisc = flags & NETDEV_PROMISC, is_allmulti = flags & NETDEV_ALLMULTI;
+
+	if (is_promisc != dev->is_user_promisc)
+		netdev_set_promisc(dev, is_promisc ? 1 : -1);
+	dev->is_user_promisc = is_promisc;
+	if (is_allmulti != dev->is_user_allmulti)
+		netdev_set_allmulti(dev, is_allmulti ? 1 : -1);
+	dev->is_user_allmulti = is_allmulti;
+	if (flags & NETDEV_UP)
+		return netdev_up(dev);
+	netdev_down(dev);
+	return OK;
+}
+
+uint32_t
+netdev_user_flags(const struct netdev *dev)
+{
+	uint32_t flags = dev->flags & ~(uint32_t)(NETDEV_PROMISC | NETDEV_ALLMULTI);
+
+	if (dev->is_user_promisc)
+		flags |= NETDEV_PROMISC;
+	if (dev->is_user_allmulti)
+		flags |= NETDEV_ALLMULTI;
+	return flags;
+}
+
 static struct mc_addr *
 find_mc_locked(struct netdev *dev, const uint8_t mac[ETH_ALEN])
 {

@@ -134,7 +134,8 @@ struct netdev {
 	struct netdev *index_next; /* RCU, hash chain by index */
 	struct netdev *lower; /* [I] what a VLAN interface lies on, a reference; NULL */
 	uint16_t vlan_id;     /* [I] of a VLAN interface */
-	bool is_registered;   /* [config] */
+	bool is_user_promisc, is_user_allmulti; /* [config] set by ip link, ifconfig */
+	bool is_registered;                     /* [config] */
 	struct net_work link_work, rx_mode_work,
 	    hung_work;        /* what needs rtnl, for later */
 	struct list mc_addrs; /* [mc_lock] link-layer multicast addresses, counted */
@@ -208,6 +209,10 @@ enum err netdev_set_mac(struct netdev *, const uint8_t mac[ETH_ALEN]);
 enum err netdev_rename(struct netdev *, const char *name);
 void netdev_set_promisc(struct netdev *, int change); /* +1, -1 */
 void netdev_set_allmulti(struct netdev *, int change);
+/* As users set them: UP, PROMISC, ALLMULTI; the others are not for them to change. */
+enum err netdev_change_flags(struct netdev *, uint32_t flags);
+/* As users see them: PROMISC and ALLMULTI only where users set them. */
+uint32_t netdev_user_flags(const struct netdev *);
 enum err netdev_mc_add(
     struct netdev *, const uint8_t mac[ETH_ALEN]); /* counted; any context */
 void netdev_mc_del(struct netdev *, const uint8_t mac[ETH_ALEN]);

@@ -494,9 +494,7 @@ set_membership(struct packet_sock *ps, const void *val, unsigned len, bool is_ad
 		err = membership_add(ps, &m);
 	} else {
 		it = membership_find(ps, &m);
-		if (!it)
-			err = ERR_ADDRNOTAVAIL;
-		else if (--it->count == 0)
+		if (it && --it->count == 0) /* as Linux, none is no error */
 			membership_end(ps, it);
 	}
 	mutex_unlock(&ps->sock.send_lock);

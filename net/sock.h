@@ -215,8 +215,8 @@ long sock_install(struct sock *, int flags);
 /* Time stamps of arrival for SO_TIMESTAMP and friends, as control data (net/sock_stamp.c). */
 void sock_put_stamps(struct sock *, struct sock_msg *, const struct pkt *);
 
-long sock_ioctl_ifconf(
-    unsigned cmd, uintptr_t arg); /* SIOC* of interfaces: net/ifconf.c */
+/* SIOC* of interfaces, addresses and routes (net/ifconf.c); ERR_NOTTY: not one of them. */
+long sock_ioctl_ifconf(struct sock *, unsigned cmd, uintptr_t arg);
 /* SOL_SOCKET (net/sock_opt.c). */
 enum err sock_setsockopt(struct sock *, int opt, const void *val, unsigned len);
 enum err sock_getsockopt(struct sock *, int opt, void *val, unsigned *len);

@@ -365,7 +365,7 @@ sock_file_ioctl(struct file *f, unsigned cmd, uintptr_t arg)
 	case SIOCGPGRP:
 		owner = (int32_t)f->owner_pid;
 		return put_user(owner, (int32_t USER *)arg);
-	default: return ERR_NOTTY;
+	default: return sock_ioctl_ifconf(sk, cmd, arg);
 	}
 }
 
