@@ -50,6 +50,12 @@ tcp_cc_initial(const struct tcb *t)
 	return MIN(10u * t->mss, MAX(2u * t->mss, 14600u));
 }
 
+uint32_t
+tcp_cc_flight(const struct tcb *t)
+{
+	return t->is_cwnd_limited ? t->cwnd : MIN(t->cwnd, t->flight);
+}
+
 static void
 hystart_round(struct tcb *t)
 {

@@ -24,6 +24,9 @@ extern const struct tcp_cc_ops tcp_cc_reno;
 /* The window of RFC 6928 for this MSS. */
 uint32_t tcp_cc_initial(const struct tcb *);
 
+/* What a reduction begins from: the window, as far as it was used (RFC 5681 3.1, equation 4). */
+uint32_t tcp_cc_flight(const struct tcb *);
+
 void tcp_cc_init(struct tcb *);
 
 /* `acked` bytes arrived outside of recovery; `rtt_us` 0: no sample. */

@@ -60,7 +60,7 @@ cubic_ssthresh(struct tcb *t)
 	c->cwnd_prior = t->cwnd;
 	c->w_max = t->cwnd < c->w_max ? t->cwnd / 20 * 17 : t->cwnd;
 	c->epoch = 0;
-	return MAX((uint32_t)((uint64_t)t->cwnd * 7 / 10), 2u * t->mss);
+	return MAX((uint32_t)((uint64_t)tcp_cc_flight(t) * 7 / 10), 2u * t->mss);
 }
 
 static void

@@ -12,11 +12,10 @@ reno_init(struct tcb *t)
 {
 }
 
-/* Half of what was in flight (5681 equation 4), not of a window that was not used. */
 static uint32_t
 reno_ssthresh(struct tcb *t)
 {
-	return MAX(t->cwnd / 2, 2u * t->mss);
+	return MAX(tcp_cc_flight(t) / 2, 2u * t->mss);
 }
 
 /* One segment for each window (RFC 3465 2.1). */

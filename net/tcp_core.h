@@ -360,6 +360,7 @@ struct tcb {
 	/* Congestion control (tcp_cc.c). */
 	const struct tcp_cc_ops *cc;
 	uint32_t cwnd, ssthresh; /* bytes */
+	uint32_t flight;         /* outstanding before the ACK or time-out at hand */
 	uint32_t cwnd_used_seq;
 	uint64_t cc_state[TCP_CC_WORDS];
 	nsec_t pace_next, cork_until;

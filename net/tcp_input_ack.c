@@ -103,7 +103,7 @@ check_ack(struct tcb *t, const struct tcp_seg *seg, nsec_t now, struct tcp_resul
 bool
 tcp_input_ack(struct tcb *t, const struct tcp_seg *seg, nsec_t now, struct tcp_result *r)
 {
-	struct tcp_acked a = {.prior_una = t->snd_una, .prior_flight = t->in_flight};
+	struct tcp_acked a = {.prior_una = t->snd_una};
 	bool is_window_update;
 
 	if (!check_ack(t, seg, now, r))
@@ -113,6 +113,7 @@ tcp_input_ack(struct tcb *t, const struct tcp_seg *seg, nsec_t now, struct tcp_r
 	a.has_ece = t->use_ecn && seg->flags & TCP_ECE && !(seg->flags & TCP_SYN);
 	t->last_ack_us = tcp_us(now);
 	t->probes = 0;
+	t->flight = t->snd_nxt - t->snd_una;
 	if (seq_lt(t->snd_una, seg->ack)) {
 		a.acked = seg->ack - t->snd_una;
 		t->snd_una = seg->ack;
@@ -137,7 +138,7 @@ tcp_input_ack(struct tcb *t, const struct tcp_seg *seg, nsec_t now, struct tcp_r
 	}
 	tcp_recover_ack(t, &a, now);
 	tcp_cc_pace(t);
-	if (a.acked || a.has_new_sack || is_window_update || t->rtx_mode == RTX_NONE)
+	if (a.acked || a.has_new_sack || t->rtx_mode == RTX_NONE)
 		tcp_rearm(t, now);
 	return true;
 }

@@ -112,7 +112,7 @@ estimate_mss(struct tcb *t, const struct tcp_seg *seg)
  * DELACK_US.
  */
 void
-tcp_ack_data(struct tcb *t, const struct tcp_seg *seg, nsec_t now)
+tcp_ack_data(struct tcb *t, nsec_t now)
 {
 	if (t->rcv_nxt - t->ack_sent >= 2u * t->rcv_mss || t->nranges || t->no_delack ||
 	    t->ack_now) {
@@ -123,7 +123,6 @@ tcp_ack_data(struct tcb *t, const struct tcp_seg *seg, nsec_t now)
 	} else if (!tcp_timer_is_set(t, TCP_T_ACK)) {
 		tcp_timer_set(t, TCP_T_ACK, now + DELACK_US * NSEC_PER_USEC);
 	}
-	(void)seg;
 }
 
 /* ---- Right-sizing ------------------------------------------------------------------------------ */
@@ -278,7 +277,7 @@ tcp_input_data(struct tcb *t, const struct tcp_seg *seg, nsec_t now, struct tcp_
 		measure_rcv_rtt(t, seg, now);
 	if (had_holes || t->nranges || seg->flags & TCP_FIN || r->verdict != TCP_TAKEN)
 		t->ack_now = true;
-	tcp_ack_data(t, seg, now);
+	tcp_ack_data(t, now);
 }
 
 /* RFC 9293 3.8.5, as RFC 6093 has it: the pointer names the byte after the urgent one. */

@@ -9,7 +9,7 @@
 
 enum {
 	PACE_BURST_NS = 1000000, /* one output holds what goes out in a millisecond */
-	PACE_CREDIT_NS = 500000, /* a timer that came late does not slow us down */
+	PACE_CREDIT_NS = 2000000, /* a timer that came late does not slow us down */
 };
 
 /* ---- Common to all segments ------------------------------------------------------------------- */

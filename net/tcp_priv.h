@@ -139,7 +139,6 @@ struct tcp_acked {
 	uint32_t newly_lost;
 	uint32_t rtt_us;      /* from the oldest segment, 0: none */
 	uint32_t last_rtt_us; /* from the newest */
-	uint32_t prior_flight;
 	uint32_t prior_una;
 	uint32_t tsecr; /* when has_ts */
 	bool has_ts, has_dsack, has_ece, has_new_sack;
@@ -232,7 +231,7 @@ void tcp_input_data(
 void tcp_input_urgent(struct tcb *, const struct tcp_seg *, struct tcp_result *);
 void tcp_dsack(struct tcb *, uint32_t start, uint32_t end);
 /* An ACK is due now, or within the time of a delayed one. */
-void tcp_ack_data(struct tcb *, const struct tcp_seg *, nsec_t now);
+void tcp_ack_data(struct tcb *, nsec_t now);
 
 /* ---- tcp_timer.c ---- */
 

@@ -256,6 +256,7 @@ tcp_recover_rto(struct tcb *t, nsec_t now)
 	              (t->ca_state == CA_LOSS && !t->retries);
 	struct tcp_tx *head = tcp_tx_at(t, t->tx_head);
 
+	t->flight = t->snd_nxt - t->snd_una;
 	if (is_new) {
 		save_undo(t);
 		start_reduction(t);

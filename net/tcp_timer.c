@@ -135,12 +135,23 @@ suspect_black_hole(struct tcb *t, nsec_t now, struct tcp_result *r)
 	tcp_update_mss(t);
 }
 
+/*
+ * The peer has closed its window on what is in flight, and still answers: that may last
+ * (RFC 9293 3.8.6.1), but not for an orphan.
+ */
+static bool
+is_shut_but_alive(const struct tcb *t, nsec_t now)
+{
+	return !t->snd_wnd && tcp_is_synchronized(t) && !t->is_orphan &&
+	    tcp_us(now) - t->last_ack_us < 2u * RTO_MAX_US;
+}
+
 static void
 rto_fired(struct tcb *t, nsec_t now, struct tcp_result *r)
 {
 	if (tcp_tx_is_empty(t))
 		return;
-	if (is_hopeless(t, t->retries, now)) {
+	if (!is_shut_but_alive(t, now) && is_hopeless(t, t->retries, now)) {
 		time_out(t, r);
 		return;
 	}
