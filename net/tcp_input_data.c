@@ -114,7 +114,9 @@ estimate_mss(struct tcb *t, const struct tcp_seg *seg)
 void
 tcp_ack_data(struct tcb *t, nsec_t now)
 {
-	if (t->rcv_nxt - t->ack_sent >= 2u * t->rcv_mss || t->nranges || t->no_delack ||
+	uint32_t enough = MIN(2u * t->rcv_mss, t->rcvbuf / 2);
+
+	if (t->rcv_nxt - t->ack_sent >= enough || t->nranges || t->no_delack ||
 	    t->ack_now) {
 		t->ack_now = true;
 	} else if (t->quick && !t->pingpong) {

@@ -8,7 +8,7 @@
 #include "net/tcp_priv.h"
 
 enum {
-	PACE_BURST_NS = 1000000, /* one output holds what goes out in a millisecond */
+	PACE_BURST_NS = 1000000,  /* one output holds what goes out in a millisecond */
 	PACE_CREDIT_NS = 2000000, /* a timer that came late does not slow us down */
 };
 

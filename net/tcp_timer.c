@@ -143,7 +143,7 @@ static bool
 is_shut_but_alive(const struct tcb *t, nsec_t now)
 {
 	return !t->snd_wnd && tcp_is_synchronized(t) && !t->is_orphan &&
-	    tcp_us(now) - t->last_ack_us < 2u * RTO_MAX_US;
+	       tcp_us(now) - t->last_ack_us < 2u * RTO_MAX_US;
 }
 
 static void
