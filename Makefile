@@ -308,6 +308,7 @@ SRCS_net := \
 	net/pkt_data.c \
 	net/raw.c \
 	net/route.c \
+	net/route_proc.c \
 	net/rtnl_addr.c \
 	net/rtnl_link.c \
 	net/rtnl_neigh.c \

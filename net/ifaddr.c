@@ -343,6 +343,8 @@ start_dad(struct ifaddr *ifa)
 	ifa->flags |= IFA_TENTATIVE;
 	if (!(ifa->dev->flags & NETDEV_UP))
 		return; /* when it comes up */
+	/* It may be running: whoever added the address did so while the interface came up. */
+	net_timer_cancel_sync(&ifa->timer);
 	if (ip_is_v4(&ifa->addr))
 		ifaddr_acd_start(ifa);
 	else

@@ -73,3 +73,5 @@ enum err ifconf_ethtool(struct netdev *, uint64_t user_data);
 
 /* /proc/net/dev, dev_mcast, if_inet6 and /sys/class/net. */
 void ifconf_init(void);
+/* /proc/net/route and ipv6_route: net/route_proc.c, called by it. */
+void route_proc_init(void);

@@ -92,4 +92,5 @@ ifconf_init(void)
 	(void)proc_register("net/dev", show_dev);
 	(void)proc_register("net/dev_mcast", show_mcast);
 	(void)proc_register("net/if_inet6", show_if_inet6);
+	route_proc_init();
 }

@@ -9,7 +9,7 @@
  * Moving a timer to a later time, the case of every TCP segment, only stores the new time:
  * the timer stays where it is, and when its slot comes up and its time has not, it is queued
  * again. The storer and the wheel may do so at the same moment: the storer stores, then
- * looks whether the timer is still armed; the wheel marks it not armed, then looks at the
+ * looks whether the timer is still armed; the wheel marks it as looked at, then looks at the
  * time. With both in one order (sequentially consistent), at least one of them notices.
  *
  * A wheel's lock covers its timers. The timer names its wheel by `cpu`, which changes only
@@ -32,6 +32,11 @@ enum {
 	SLOTS = 1 << SLOT_SHIFT,
 	LEVELS = 4,
 	CALLS_AT_ONCE = 256, /* then packets have their turn */
+
+	/* net_timer.armed */
+	IDLE = 0,
+	ARMED = 1,
+	LOOKED_AT = 2, /* popped; it fires, or is queued again for its later time */
 };
 static const uint64_t MAX_AHEAD = (1ull << (SLOT_SHIFT * LEVELS)) - SLOTS; /* ticks */
 static const uint64_t NEVER = UINT64_MAX;
@@ -234,7 +239,7 @@ arm_slow(struct net_timer *t, nsec_t expires_ns) NO_THREAD_SAFETY_ANALYSIS
 			w->now = MAX(w->now, clock_now_ns() >> TICK_SHIFT);
 		w->num_armed++;
 		enqueue_locked(w, t, expires_ns);
-		__atomic_store_n(&t->armed, 1, __ATOMIC_SEQ_CST);
+		__atomic_store_n(&t->armed, ARMED, __ATOMIC_SEQ_CST);
 	}
 	arm_hw_locked(w);
 	spin_unlock(&w->lock);
@@ -243,11 +248,11 @@ arm_slow(struct net_timer *t, nsec_t expires_ns) NO_THREAD_SAFETY_ANALYSIS
 void
 net_timer_arm(struct net_timer *t, nsec_t expires_ns)
 {
-	if (__atomic_load_n(&t->armed, __ATOMIC_ACQUIRE) &&
+	if (__atomic_load_n(&t->armed, __ATOMIC_ACQUIRE) == ARMED &&
 	    expires_ns >= __atomic_load_n(&t->queued_ns, __ATOMIC_RELAXED)) {
 		__atomic_store_n(&t->expires_ns, expires_ns, __ATOMIC_SEQ_CST);
 		/* queued_ns again: the wheel may just have queued it for a later time. */
-		if (__atomic_load_n(&t->armed, __ATOMIC_SEQ_CST) &&
+		if (__atomic_load_n(&t->armed, __ATOMIC_SEQ_CST) == ARMED &&
 		    expires_ns >= __atomic_load_n(&t->queued_ns, __ATOMIC_RELAXED))
 			return;
 	}
@@ -267,7 +272,7 @@ net_timer_cancel(struct net_timer *t) NO_THREAD_SAFETY_ANALYSIS
 	was_armed = t->armed;
 	if (was_armed) {
 		list_remove(&t->link);
-		__atomic_store_n(&t->armed, 0, __ATOMIC_RELAXED);
+		__atomic_store_n(&t->armed, IDLE, __ATOMIC_RELAXED);
 		w->num_armed--;
 	}
 	spin_unlock(&w->lock);
@@ -302,13 +307,14 @@ pop_due_locked(struct wheel *w)
 		struct net_timer *t = list_entry(node, struct net_timer, link);
 		nsec_t expires_ns;
 
-		__atomic_store_n(&t->armed, 0, __ATOMIC_SEQ_CST);
+		__atomic_store_n(&t->armed, LOOKED_AT, __ATOMIC_SEQ_CST);
 		expires_ns = __atomic_load_n(&t->expires_ns, __ATOMIC_SEQ_CST);
 		if (tick_of(expires_ns) > w->now) {
 			enqueue_locked(w, t, expires_ns);
-			__atomic_store_n(&t->armed, 1, __ATOMIC_SEQ_CST);
+			__atomic_store_n(&t->armed, ARMED, __ATOMIC_SEQ_CST);
 			continue;
 		}
+		__atomic_store_n(&t->armed, IDLE, __ATOMIC_RELAXED);
 		w->num_armed--;
 		return t;
 	}
