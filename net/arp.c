@@ -265,7 +265,8 @@ on_netdev(struct netdev *dev, enum netdev_event ev)
 {
 	struct ifaddr *ifa;
 
-	if (!(ev == NETDEV_EV_LINK && dev->has_link) && ev != NETDEV_EV_MAC)
+	if (!(ev == NETDEV_EV_LINK && dev->has_link) && ev != NETDEV_EV_MAC &&
+	    ev != NETDEV_EV_ANNOUNCE)
 		return;
 	if (!does_arp(dev) || !(dev->flags & NETDEV_UP))
 		return;

@@ -618,7 +618,8 @@ on_netdev(struct netdev *dev, enum netdev_event event)
 	} else if (event == NETDEV_EV_DOWN || event == NETDEV_EV_UNREGISTER) {
 		nd_router_dev_down(d);
 		slaac_dev_down(d);
-	} else if (event == NETDEV_EV_LINK && dev->has_link && dev->flags & NETDEV_UP) {
+	} else if ((event == NETDEV_EV_LINK || event == NETDEV_EV_ANNOUNCE) &&
+	           dev->has_link && dev->flags & NETDEV_UP) {
 		link_up(dev);
 	}
 }

@@ -62,16 +62,19 @@ vnet_ctrl_start(struct vnet *vn)
 static bool
 is_answered(struct vnet *vn)
 {
-	nsec_t end = clock_now_ns() + ANSWER_NS;
+	nsec_t start = clock_now_ns(), waited = 0;
 	uint32_t len;
 
-	if (poll_until(
-	        virtq_get(&vn->ctrl.ring, &len) || vn->ctrl.ring.is_broken, SPIN_NS))
-		return !vn->ctrl.ring.is_broken;
-	while (clock_now_ns() < end) {
+	while (waited < ANSWER_NS) {
 		if (virtq_get(&vn->ctrl.ring, &len))
 			return true;
-		thread_sleep_ns(PAUSE_NS);
+		if (vn->ctrl.ring.is_broken)
+			return false;
+		if (waited < SPIN_NS)
+			delay_ns(NSEC_PER_USEC);
+		else
+			thread_sleep_ns(PAUSE_NS);
+		waited = clock_now_ns() - start;
 	}
 	return false;
 }

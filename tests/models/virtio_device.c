@@ -37,9 +37,15 @@ get64(const uint8_t *p)
 
 enum { NEXT = 1, WRITE = 2, INDIRECT = 4, DESC = 16 };
 
+static uint8_t *
+at(const struct model_queue *q, uint64_t addr)
+{
+	return q->at ? q->at(addr) : (uint8_t *)(uintptr_t)addr;
+}
+
 /* Adds what one descriptor describes; the order is out before in (2.7.4.2). */
 static void
-add_buf(struct model_chain *c, const uint8_t *d)
+add_buf(const struct model_queue *q, struct model_chain *c, const uint8_t *d)
 {
 	unsigned n = c->num_out + c->num_in;
 
@@ -47,7 +53,7 @@ add_buf(struct model_chain *c, const uint8_t *d)
 		c->fault = "chain too long";
 		return;
 	}
-	c->bufs[n].addr = (uint8_t *)(uintptr_t)get64(d);
+	c->bufs[n].addr = at(q, get64(d));
 	c->bufs[n].len = get32(d + 8);
 	if (get16(d + 12) & WRITE)
 		c->num_in++;
@@ -58,11 +64,11 @@ add_buf(struct model_chain *c, const uint8_t *d)
 }
 
 static void
-follow(struct model_chain *c, const uint8_t *table, unsigned size, unsigned at,
-    bool is_indirect)
+follow(const struct model_queue *q, struct model_chain *c, const uint8_t *table,
+    unsigned size, unsigned i_at, bool is_indirect)
 {
 	for (unsigned i = 0; i < size && !c->fault; i++) {
-		const uint8_t *d = table + at * DESC;
+		const uint8_t *d = table + i_at * DESC;
 		uint16_t flags = get16(d + 12);
 
 		if (flags & INDIRECT) {
@@ -72,15 +78,14 @@ follow(struct model_chain *c, const uint8_t *table, unsigned size, unsigned at,
 				c->fault = "bad table";
 				return;
 			}
-			follow(
-			    c, (const uint8_t *)(uintptr_t)get64(d), len / DESC, 0, true);
+			follow(q, c, at(q, get64(d)), len / DESC, 0, true);
 			return;
 		}
-		add_buf(c, d);
+		add_buf(q, c, d);
 		if (!(flags & NEXT))
 			return;
-		at = get16(d + 14);
-		if (at >= size) {
+		i_at = get16(d + 14);
+		if (i_at >= size) {
 			c->fault = "next is outside";
 			return;
 		}
@@ -100,7 +105,7 @@ model_pop(struct model_queue *q, struct model_chain *c)
 	if (c->head >= q->size)
 		c->fault = "head is outside";
 	else
-		follow(c, q->desc, q->size, c->head, false);
+		follow(q, c, q->desc, q->size, c->head, false);
 	return true;
 }
 

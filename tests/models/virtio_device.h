@@ -14,6 +14,8 @@ struct model_queue {
 	uint8_t *desc, *avail, *used; /* as the driver gave them */
 	unsigned size;
 	bool has_event_idx;
+	/* What an address in a descriptor is; NULL: itself. */
+	void *(*at)(uint64_t addr);
 	uint16_t last_avail, used_idx;
 	uint16_t signalled; /* used_idx at the last interrupt */
 };
