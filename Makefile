@@ -72,7 +72,6 @@ SRCS_kernel_x86 := \
 
 # Only in the debug kernel: tests that run inside (selftest=).
 SRCS_selftest := \
-	drivers/net/selftest.c \
 	drivers/net/selftest_rings.c \
 	drivers/pci/selftest.c \
 	kernel/irq/selftest.c \

@@ -327,6 +327,7 @@ ifaddr_dad_start(struct ifaddr *ifa)
 		ifaddr_dad_done(ifa, false);
 		return;
 	}
+	(void)net_timer_cancel(&ifa->timer); /* the link came back while it ran */
 	net_timer_init(&ifa->timer, on_dad_timer);
 	/* RFC 4862 5.4.2: hosts that came up together do not ask together. */
 	net_timer_arm(&ifa->timer, clock_now_ns() + random_below(NSEC_PER_SEC));
