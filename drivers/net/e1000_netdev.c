@@ -310,6 +310,7 @@ restart_locked(struct e1000 *e)
 	struct pkt_queue kept[E1000_MAX_QUEUES] = {0};
 
 	keep_polls_out(e);
+	e1000_hw_quiet(e); /* before anything is taken off the rings */
 	for (unsigned i = 0; i < e->num_queues; i++)
 		e1000_tx_stop(&e->queues[i], &kept[i]);
 	if (e1000_hw_reset(e) != OK) {

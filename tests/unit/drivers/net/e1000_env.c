@@ -28,10 +28,13 @@ enum { REGS = 0x1000, PORTS = 0xc000 };
 uint64_t
 fake_mmio_read(const volatile void *base, size_t off, unsigned size)
 {
+	uint32_t v;
+
 	fake_now_ns += NSEC_PER_USEC;
 	if (size != 4 || base != (const volatile void *)REGS)
 		abort();
-	return e1000_model_read(&env.chip, (unsigned)off);
+	v = e1000_model_read(&env.chip, (unsigned)off);
+	return env.lie ? env.lie(v) : v;
 }
 
 void
@@ -491,6 +494,8 @@ env_packet(unsigned type, unsigned len, unsigned seed)
 	static const uint8_t peer[6] = {0x02, 9, 9, 9, 9, 9};
 	struct pkt *p = pkt_alloc(len);
 
+	if (!p)
+		return NULL;
 	make(pkt_put(p, len), peer, env.nd->mac, type, len, seed);
 	return p;
 }

@@ -32,6 +32,7 @@ struct env {
 	unsigned dma_fail_in, netdev_fail_in;
 	unsigned kinds, max_irqs; /* interrupts that the machine offers */
 	bool is_registered;
+	uint32_t (*lie)(uint32_t truth); /* what a register reads as instead; or NULL */
 };
 
 extern struct env env;
