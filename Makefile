@@ -250,8 +250,13 @@ SRCS_net := \
 	net/absent.c \
 	net/addrsel.c \
 	net/arp.c \
+	net/autoconf.c \
+	net/autoconf_args.c \
 	net/cmsg.c \
 	net/conf.c \
+	net/dhcp4.c \
+	net/dhcp4_machine.c \
+	net/dhcp4_msg.c \
 	net/drops.c \
 	net/dst.c \
 	net/ether.c \
@@ -290,6 +295,7 @@ SRCS_net := \
 	net/ip6_fwd.c \
 	net/ip6_out.c \
 	net/ip_addr.c \
+	net/linklocal4.c \
 	net/loopback.c \
 	net/mib.c \
 	net/mld.c \
@@ -306,6 +312,7 @@ SRCS_net := \
 	net/pkt.c \
 	net/pkt_data.c \
 	net/raw.c \
+	net/resolv.c \
 	net/route.c \
 	net/route_proc.c \
 	net/rtnl_addr.c \

@@ -1,6 +1,7 @@
 /* The wiring of the network stack: every part in the order in which they need each other. */
 #include "net/init.h"
 
+#include "net/autoconf.h"
 #include "net/ifaddr.h"
 #include "net/ifconf.h"
 #include "net/ip4.h"
@@ -31,11 +32,12 @@ net_init(void)
 	route_init(); /* tables, before the first address */
 	ip4_init();   /* groups and settings of interfaces */
 	ip6_init();
-	ifaddr_init();  /* addresses: lo gets its own here */
-	tcp_init();     /* tables of connections, settings */
-	inet_init();    /* sockets of both families */
-	packet_init();  /* AF_PACKET */
-	netlink_init(); /* rtnetlink */
-	sysctl_init();  /* switches in /proc/sys/net, /sys/class/net */
-	ifconf_init();  /* the older ioctls, files in /proc/net */
+	ifaddr_init();   /* addresses: lo gets its own here */
+	tcp_init();      /* tables of connections, settings */
+	inet_init();     /* sockets of both families */
+	packet_init();   /* AF_PACKET */
+	netlink_init();  /* rtnetlink */
+	sysctl_init();   /* switches in /proc/sys/net, /sys/class/net */
+	ifconf_init();   /* the older ioctls, files in /proc/net */
+	autoconf_init(); /* from here on, interfaces that appear are configured */
 }

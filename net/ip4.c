@@ -12,6 +12,7 @@
 #include "kernel/time/clock.h"
 #include "lib/inet_csum.h"
 #include "mm/slab.h"
+#include "net/dhcp4.h"
 #include "net/ether.h"
 #include "net/ip4.h"
 #include "net/raw.h"
@@ -96,6 +97,9 @@ ip4_deliver(struct pkt *p)
 
 	p->l4_off = (uint16_t)(p->data - p->head);
 	mib_inc(MIB_Ip_InDelivers);
+	if (unlikely(__atomic_load_n(&dhcp4_num_listening, __ATOMIC_RELAXED)) &&
+	    p->ip.proto == IP_PROTO_UDP && dhcp4_input(p))
+		return;
 	if (likely(proto)) {
 		if (proto->input(p))
 			return;

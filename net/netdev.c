@@ -363,6 +363,7 @@ netdev_down(struct netdev *dev)
 {
 	if (!(dev->flags & NETDEV_UP))
 		return;
+	notify(dev, NETDEV_EV_GOING_DOWN);
 	dev->flags &= ~(uint32_t)(NETDEV_UP | NETDEV_RUNNING);
 	notify(dev, NETDEV_EV_DOWN);
 	set_queues_off(dev, true);

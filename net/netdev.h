@@ -223,6 +223,7 @@ enum netdev_event {
 	NETDEV_EV_REGISTER,
 	NETDEV_EV_UNREGISTER,
 	NETDEV_EV_UP,
+	NETDEV_EV_GOING_DOWN, /* it still works: last words may be sent */
 	NETDEV_EV_DOWN,
 	NETDEV_EV_LINK, /* has_link changed */
 	NETDEV_EV_MTU,
