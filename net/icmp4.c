@@ -123,6 +123,18 @@ send_message(struct pkt *p, struct flow *f, struct ip_tx *tx)
 	dst_put(d);
 }
 
+/* The rule that icmp4_may_answer cannot know: it went to, or came from, a whole net of ours. */
+static bool
+is_of_a_net(const struct flow *f)
+{
+	bool is;
+
+	rcu_read_lock();
+	is = route_is_broadcast(&f->dst) || route_is_broadcast(&f->src);
+	rcu_read_unlock();
+	return is;
+}
+
 void
 icmp4_send_error(struct pkt *p, unsigned type, unsigned code, uint32_t info)
 {
@@ -149,13 +161,17 @@ icmp4_send_error(struct pkt *p, unsigned type, unsigned code, uint32_t info)
 		return;
 	}
 	f.dst = ip_from_v4(inner->src);
+	f.src = ip_from_v4(inner->dst);
+	if (is_of_a_net(&f)) {
+		pkt_free(e);
+		return;
+	}
 	if (!icmp_may_send(&f.dst)) {
 		pkt_drop(e, DROP_ICMP_RATE);
 		return;
 	}
 	*h = (struct icmp4_header){
 	    .type = (uint8_t)type, .code = (uint8_t)code, .rest = be32_of(info)};
-	f.src = ip_from_v4(inner->dst);
 	rcu_read_lock();
 	if (!ifaddr_is_local(&f.src))
 		f.src =

@@ -390,6 +390,14 @@ route_dev(const struct ip_addr *addr)
 }
 
 bool
+route_is_broadcast(const struct ip_addr *addr)
+{
+	const struct route_config *r = lookup_in(LOCAL, addr, 0);
+
+	return r && r->type == ROUTE_BROADCAST;
+}
+
+bool
 route_next_hop(const struct ip_addr *addr, const struct netdev *dev, struct ip_addr *hop)
 {
 	const struct route_config *r = lookup_in(MAIN, addr, dev ? dev->index : 0);

@@ -122,6 +122,8 @@ enum err route_output(struct flow *, struct dst **out);
  * this interface does not forward. ERR_NETUNREACH, ERR_HOSTUNREACH, ERR_ACCES: as the routes say.
  */
 enum err route_input(struct pkt *, struct dst **out);
+/* The broadcast address of a net of ours? Under RCU. */
+bool route_is_broadcast(const struct ip_addr *);
 struct dst *dst_get(struct dst *);
 void dst_put(struct dst *);
 static inline bool

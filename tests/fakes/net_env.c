@@ -208,6 +208,28 @@ pkt_read(const struct pkt *p, size_t off, void *buf, size_t n)
 	return n == 0;
 }
 
+bool
+pkt_write(struct pkt *p, size_t off, const void *buf, size_t n)
+{
+	ASSERT(!p->more);
+	if (off + n > pkt_linear(p))
+		return false;
+	memcpy(p->data + off, buf, n);
+	return true;
+}
+
+void
+pkt_chain(struct pkt *p, struct pkt *more)
+{
+	more->next = NULL;
+	if (p->more)
+		p->more_tail->next = more;
+	else
+		p->more = more;
+	p->more_tail = more;
+	p->extra_len += (uint32_t)pkt_len(more);
+}
+
 uint32_t
 pkt_csum(const struct pkt *p, size_t off, size_t n, uint32_t sum)
 {
