@@ -242,6 +242,12 @@ ip4_env_input_raw(const void *data, size_t n)
 }
 
 void
+ip4_env_input_arp(const void *data, size_t n)
+{
+	receive(ip4_env_dev, data, n, 0, &arp_ether_proto);
+}
+
+void
 ip4_env_input(const struct ip4_in *in)
 {
 	unsigned hdr_len = 20 + in->options_len;

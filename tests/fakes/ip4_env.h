@@ -41,6 +41,7 @@ struct ip4_in {
 void ip4_env_input(const struct ip4_in *);
 /* Whole frames without link header, as they are. */
 void ip4_env_input_raw(const void *data, size_t n);
+void ip4_env_input_arp(const void *data, size_t n);
 /* ARP as it comes in. */
 void ip4_env_arp(
     unsigned op, const uint8_t mac[6], const char *sender, const char *target);
