@@ -13,7 +13,7 @@ enum {
 	REO_PERSIST =
 	    16, /* recoveries after which the window shrinks again (6.2 step 4) */
 	TLP_DELACK_US = 200000, /* worst case of the peer's delayed ACK (7.2) */
-	TLP_MIN_US = 2000,
+	TIMER_SLACK_US = 2000,  /* the peer's scheduler and our timer wheel are no loss */
 };
 
 /* One of two transmissions came later, in time or, at the same time, in number. */
@@ -92,10 +92,11 @@ tcp_rack_detect(struct tcb *t, nsec_t now, struct tcp_acked *a)
 	}
 	if (x) {
 		/* None that was sent before rack_us can be waiting for longer than this. */
-		uint32_t wait = t->rack_us + t->rack_rtt_us + reo - now_us;
+		uint32_t wait =
+		    t->rack_us + t->rack_rtt_us + reo + TIMER_SLACK_US - now_us;
 
 		t->rtx_mode = RTX_REO;
-		tcp_timer_set(t, TCP_T_RTX, now + MAX(wait, 1u) * NSEC_PER_USEC);
+		tcp_timer_set(t, TCP_T_RTX, now + wait * NSEC_PER_USEC);
 	}
 }
 
@@ -111,7 +112,7 @@ tcp_tlp_arm(struct tcb *t, nsec_t now)
 		return false;
 	pto = US_PER_S;
 	if (t->rtt_valid) {
-		pto = MAX(t->srtt8_us / 4, (uint32_t)TLP_MIN_US); /* 2 SRTT */
+		pto = t->srtt8_us / 4 + TIMER_SLACK_US; /* 2 SRTT */
 		if (t->in_flight <= t->mss)
 			pto += TLP_DELACK_US;
 	}
