@@ -1,5 +1,5 @@
 /*
- * The loopback interface: what is sent comes in again, through the backlog of the sender's
+ * The loopback interface: what is sent comes in again, through the backlog of the flow's
  * CPU, so that it is handled in the net thread and not on the sender's stack. Packets stay as
  * they are: checksums not computed, large ones not segmented.
  */
@@ -39,7 +39,8 @@ lo_send(struct netdev *dev, struct pkt *p)
 	}
 	p->flags |= PKT_LOOPBACK;
 	p->flags &= ~(uint32_t)(PKT_OUTGOING | PKT_OTHERHOST | PKT_BROADCAST);
-	return net_input_here(p);
+	net_input_later(p); /* on its flow's CPU: a flow stays in order, whoever sends */
+	return OK;
 }
 
 static const struct netdev_ops lo_ops = {

@@ -185,12 +185,6 @@ backlog_push_one(struct net_cpu *nc, struct pkt *p)
 	return ERR_NOBUFS;
 }
 
-enum err
-net_input_here(struct pkt *p)
-{
-	return backlog_push_one(net_cpus[cpu_id()], p);
-}
-
 /* What makes a flow: addresses, protocol, ports. As bytes of the packet; false: no IP. */
 struct flow_words {
 	uint8_t addrs[32];

@@ -21,12 +21,6 @@ void net_kick(unsigned cpu);
 unsigned net_queue_cpu(unsigned n);
 
 /*
- * Queues for net_input on this CPU. ERR_NOBUFS: the backlog is full, the packet is dropped.
- * Any context.
- */
-enum err net_input_here(struct pkt *);
-
-/*
  * From poll, a packet that is ready for net_input: handled now, or set aside for the CPU of
  * its flow, which gets it when this poll is over.
  */

@@ -13,7 +13,9 @@ enum {
 	REO_PERSIST =
 	    16, /* recoveries after which the window shrinks again (6.2 step 4) */
 	TLP_DELACK_US = 200000, /* worst case of the peer's delayed ACK (7.2) */
-	TIMER_SLACK_US = 2000,  /* the peer's scheduler and our timer wheel are no loss */
+	TIMER_SLACK_US = 2000,  /* our timer wheel, the peer's interrupt moderation */
+	TLP_SLACK_US =
+	    8000, /* the peer's scheduler: a needless probe is a whole segment */
 };
 
 /* One of two transmissions came later, in time or, at the same time, in number. */
@@ -112,7 +114,7 @@ tcp_tlp_arm(struct tcb *t, nsec_t now)
 		return false;
 	pto = US_PER_S;
 	if (t->rtt_valid) {
-		pto = t->srtt8_us / 4 + TIMER_SLACK_US; /* 2 SRTT */
+		pto = t->srtt8_us / 4 + TLP_SLACK_US; /* 2 SRTT */
 		if (t->in_flight <= t->mss)
 			pto += TLP_DELACK_US;
 	}
