@@ -104,6 +104,7 @@ ip6_init(void)
 	static struct netdev_notifier last = {.event = on_unregister};
 
 	netdev_notify_add(&first);
+	ip6_out_init();
 	ip6_frag_init();
 	icmp6_init();
 	mld_init();

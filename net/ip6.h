@@ -73,6 +73,9 @@ ip6_dev_of(const struct netdev *dev)
 	return (struct ip6_dev *)dev->proto[NETDEV_IP6];
 }
 
+/* A number in [0, limit) that a peer cannot foresee; under any lock, unlike random_below. */
+uint64_t ip6_random_below(uint64_t limit);
+void ip6_out_init(void);
 /* Sets the checksum that was left to the device (PKT_CSUM_PARTIAL). */
 void ip6_finish_csum(struct pkt *);
 /* Routes a packet that is not for us; data at its IPv6 header. Takes it. Under RCU. */

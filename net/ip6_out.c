@@ -17,16 +17,22 @@
 
 enum { FRAG_HEADER = 8, NUM_IDS = 1024 };
 
-static struct siphash_key label_key;
+static struct siphash_key key; /* of all hashes here */
 static uint32_t next_ids[NUM_IDS]; /* [a] */
 
-static const struct siphash_key *
-get_key(void)
+void
+ip6_out_init(void)
 {
-	/* A key that two CPUs draw at once is drawn twice: labels of that moment change. */
-	if (unlikely(!label_key.k[0]))
-		random_bytes(&label_key, sizeof(label_key));
-	return &label_key;
+	random_bytes(&key, sizeof(key));
+}
+
+uint64_t
+ip6_random_below(uint64_t limit)
+{
+	static uint64_t count; /* [a] */
+	uint64_t n = __atomic_add_fetch(&count, 1, __ATOMIC_RELAXED);
+
+	return siphash24(&key, &n, sizeof(n)) % limit;
 }
 
 static uint32_t
@@ -42,7 +48,7 @@ flow_label(const struct ip_tx *tx, const struct pkt *p)
 	if ((tx->proto == IP_PROTO_TCP || tx->proto == IP_PROTO_UDP) &&
 	    pkt_linear(p) >= 4)
 		memcpy(in.ports, p->data, sizeof(in.ports));
-	label = (uint32_t)siphash13(get_key(), &in, sizeof(in)) & 0xfffff;
+	label = (uint32_t)siphash13(&key, &in, sizeof(in)) & 0xfffff;
 	return label ? label : 1;
 }
 
@@ -50,10 +56,10 @@ static uint32_t
 next_id(const struct ip_tx *tx)
 {
 	struct ip_addr both[2] = {tx->src, tx->dst};
-	uint64_t h = siphash24(get_key(), both, sizeof(both));
+	uint64_t h = siphash24(&key, both, sizeof(both));
 
 	return (uint32_t)(h >> 32) + __atomic_add_fetch(&next_ids[h % NUM_IDS],
-	                                 1 + (uint32_t)random_below(8), __ATOMIC_RELAXED);
+	                                 1 + (uint32_t)ip6_random_below(8), __ATOMIC_RELAXED);
 }
 
 void

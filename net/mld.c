@@ -9,7 +9,6 @@
  * The list is read under RCU for each multicast packet and changed under the interface's lock. One
  * timer serves all groups of an interface: it goes off at the earliest moment something is due.
  */
-#include "kernel/random.h"
 #include "kernel/sync/rculist.h"
 #include "kernel/time/clock.h"
 #include "lib/string.h"
@@ -271,7 +270,7 @@ collect_locked(struct mld_dev *m, struct record *out, nsec_t now) MUST_HOLD(m->l
 		if (is_change) {
 			out[n].type = g->refs ? TO_EXCLUDE : TO_INCLUDE;
 			g->changes_left--;
-			g->change_at_ns = now + random_below(UNSOLICITED_NS);
+			g->change_at_ns = now + ip6_random_below(UNSOLICITED_NS);
 		}
 		g->answer_at_ns = 0;
 		n++;
@@ -372,7 +371,7 @@ answer_later(struct mld_dev *m, const struct mld_query *q)
 	if (q->is_v1)
 		m->v1_until_ns = now + V1_QUERIER_NS;
 	list_for_each(g, &m->groups, link) {
-		nsec_t at = now + 1 + random_below(max + 1);
+		nsec_t at = now + 1 + ip6_random_below(max + 1);
 
 		if (!g->refs || !is_reported(&g->addr) ||
 		    (!ip_is_unspecified(&q->group) && !ip_equal(&q->group, &g->addr)))

@@ -220,7 +220,7 @@ reachable_ns(const struct netdev *dev)
 		return d->reachable_ns;
 	base = d->base_reachable_ms * NSEC_PER_MSEC;
 	d->reachable_drawn_ns = now;
-	d->reachable_ns = base / 2 + random_below(base + 1);
+	d->reachable_ns = base / 2 + ip6_random_below(base + 1);
 	return d->reachable_ns;
 }
 
@@ -330,7 +330,7 @@ ifaddr_dad_start(struct ifaddr *ifa)
 	(void)net_timer_cancel(&ifa->timer); /* the link came back while it ran */
 	net_timer_init(&ifa->timer, on_dad_timer);
 	/* RFC 4862 5.4.2: hosts that came up together do not ask together. */
-	net_timer_arm(&ifa->timer, clock_now_ns() + random_below(NSEC_PER_SEC));
+	net_timer_arm(&ifa->timer, clock_now_ns() + ip6_random_below(NSEC_PER_SEC));
 }
 
 /* With rtnl held: an address became usable or went. */
@@ -611,6 +611,7 @@ static void
 on_netdev(struct netdev *dev, enum netdev_event event)
 {
 	struct ip6_dev *d = ip6_dev_of(dev);
+
 
 	if (!d || dev->flags & NETDEV_LOOPBACK)
 		return;
