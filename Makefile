@@ -257,6 +257,9 @@ SRCS_net := \
 	net/dhcp4.c \
 	net/dhcp4_machine.c \
 	net/dhcp4_msg.c \
+	net/dhcp6.c \
+	net/dhcp6_msg.c \
+	net/dns6.c \
 	net/drops.c \
 	net/dst.c \
 	net/ether.c \

@@ -13,6 +13,7 @@
 #include "kernel/time/clock.h"
 #include "lib/string.h"
 #include "mm/slab.h"
+#include "net/dhcp6.h"
 #include "net/ether.h"
 #include "net/ifaddr.h"
 #include "net/ip6_ext.h"
@@ -110,6 +111,7 @@ ip6_init(void)
 	mld_init();
 	slaac_init();
 	nd_init();
+	dhcp6_init();
 	netdev_notify_add(&last);
 }
 
@@ -174,6 +176,9 @@ to_transport(struct pkt *p, const struct ip6_ext *e)
 	p->ip.payload_len = (uint16_t)pkt_len(p);
 	mib_inc(MIB_Ip6_InDelivers);
 	is_wanted = raw6_input(p);
+	if (unlikely(__atomic_load_n(&dhcp6_num_clients, __ATOMIC_RELAXED)) &&
+	    e->next == IP_PROTO_UDP && dhcp6_input(p))
+		return;
 	if (proto && proto->input(p))
 		return;
 	if (e->next == IP_PROTO_NONE || is_wanted) {

@@ -17,7 +17,7 @@
 
 enum { FRAG_HEADER = 8, NUM_IDS = 1024 };
 
-static struct siphash_key key; /* of all hashes here */
+static struct siphash_key key;     /* of all hashes here */
 static uint32_t next_ids[NUM_IDS]; /* [a] */
 
 void
@@ -59,7 +59,8 @@ next_id(const struct ip_tx *tx)
 	uint64_t h = siphash24(&key, both, sizeof(both));
 
 	return (uint32_t)(h >> 32) + __atomic_add_fetch(&next_ids[h % NUM_IDS],
-	                                 1 + (uint32_t)ip6_random_below(8), __ATOMIC_RELAXED);
+	                                 1 + (uint32_t)ip6_random_below(8),
+	                                 __ATOMIC_RELAXED);
 }
 
 void

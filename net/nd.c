@@ -612,10 +612,11 @@ on_netdev(struct netdev *dev, enum netdev_event event)
 {
 	struct ip6_dev *d = ip6_dev_of(dev);
 
-
 	if (!d || dev->flags & NETDEV_LOOPBACK)
 		return;
-	if (event == NETDEV_EV_UP) {
+	if (event == NETDEV_EV_REGISTER) {
+		nd_router_dev_init(d);
+	} else if (event == NETDEV_EV_UP) {
 		slaac_link_local(d);
 	} else if (event == NETDEV_EV_DOWN || event == NETDEV_EV_UNREGISTER) {
 		nd_router_dev_down(d);

@@ -20,7 +20,8 @@ void nd_router_advert(struct pkt *);
 void nd_router_solicit(struct ip6_dev *);
 /* A router does not answer any more, or is none now: another one is chosen soon. Any context. */
 void nd_router_check(struct netdev *);
-/* [rtnl] The interface went down: forgets its routers. */
+/* [rtnl] The interface is new; it went down: forgets its routers. */
+void nd_router_dev_init(struct ip6_dev *);
 void nd_router_dev_down(struct ip6_dev *);
 
 /* RFC 4861 6.3.6, RFC 4191 3.2: is router `a` to be used rather than `b`? */

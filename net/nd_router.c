@@ -454,13 +454,16 @@ nd_router_solicit(struct ip6_dev *d)
 {
 	if (!d->conf.accept_ra || d->dev->is_forwarding6)
 		return;
-	if (!d->rs_timer.fn) {
-		net_timer_init(&d->rs_timer, on_rs_timer);
-		net_timer_init(&d->router_timer, on_router_timer);
-	}
 	__atomic_store_n(&d->has_ra, false, __ATOMIC_RELEASE);
 	d->rs_delay_ns = RS_FIRST_NS;
 	net_timer_arm(&d->rs_timer, clock_now_ns());
+}
+
+void
+nd_router_dev_init(struct ip6_dev *d)
+{
+	net_timer_init(&d->rs_timer, on_rs_timer);
+	net_timer_init(&d->router_timer, on_router_timer);
 }
 
 void
@@ -468,10 +471,8 @@ nd_router_dev_down(struct ip6_dev *d)
 {
 	struct list *l;
 
-	if (d->rs_timer.fn) {
-		net_timer_cancel_sync(&d->rs_timer);
-		net_timer_cancel_sync(&d->router_timer);
-	}
+	net_timer_cancel_sync(&d->rs_timer);
+	net_timer_cancel_sync(&d->router_timer);
 	while ((l = list_pop_front(&d->routers)))
 		kfree(list_entry(l, struct nd_router, link));
 	d->num_routers = 0;

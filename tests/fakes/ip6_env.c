@@ -316,6 +316,19 @@ dhcp6_dev_down(struct netdev *dev)
 {
 }
 
+void
+dhcp6_init(void)
+{
+}
+
+uint32_t dhcp6_num_clients;
+
+bool
+dhcp6_input(struct pkt *p)
+{
+	return false;
+}
+
 const char *
 cmdline_get(const char *name, unsigned nth)
 {
