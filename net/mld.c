@@ -9,6 +9,7 @@
  * The list is read under RCU for each multicast packet and changed under the interface's lock. One
  * timer serves all groups of an interface: it goes off at the earliest moment something is due.
  */
+#include "kernel/log.h"
 #include "kernel/sync/rculist.h"
 #include "kernel/time/clock.h"
 #include "lib/string.h"
@@ -423,6 +424,19 @@ mld_input(struct pkt *p)
 
 /* ---- Wiring ---------------------------------------------------------------------------- */
 
+/* Lets the interface's filter pass a group for good. */
+static void
+hear(struct netdev *dev, const struct ip_addr *group)
+{
+	uint8_t mac[ETH_ALEN];
+
+	if (dev->flags & NETDEV_LOOPBACK)
+		return;
+	ether_map_multicast(mac, group);
+	if (netdev_mc_add(dev, mac) != OK)
+		log_warn("%s: no memory for multicast\n", dev->name);
+}
+
 static void
 add_dev(struct netdev *dev)
 {
@@ -439,6 +453,8 @@ add_dev(struct netdev *dev)
 	list_init(&m->groups);
 	net_timer_init(&m->timer, on_timer);
 	rcu_assign(d->mld, m);
+	hear(dev, &all_nodes); /* joined without being asked for */
+	hear(dev, &all_routers);
 }
 
 static void
