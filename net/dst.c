@@ -23,6 +23,7 @@
 #include "kernel/time/clock.h"
 #include "lib/siphash.h"
 #include "mm/slab.h"
+#include "net/ip6.h"
 #include "net/neigh.h"
 #include "net/netdev.h"
 #include "net/route_priv.h"
@@ -88,6 +89,13 @@ static uint64_t
 hash_of(const struct ip_addr *addr)
 {
 	return siphash13(&key, addr, sizeof(*addr));
+}
+
+/* What fits the interface; routers may have said less (RFC 4861 6.3.4). */
+static uint32_t
+link_mtu(const struct dst *d)
+{
+	return ip_is_v4(&d->addr) ? d->dev->mtu : ip6_dev_mtu(d->dev);
 }
 
 /* ---- References ------------------------------------------------------------------------ */
@@ -265,7 +273,7 @@ dst_mtu(struct dst *d)
 
 	if (unlikely(until) && clock_now_ns() >= until) {
 		__atomic_store_n(&d->mtu_until_ns, 0, __ATOMIC_RELAXED);
-		__atomic_store_n(&d->mtu, d->dev->mtu, __ATOMIC_RELAXED);
+		__atomic_store_n(&d->mtu, link_mtu(d), __ATOMIC_RELAXED);
 	}
 	return __atomic_load_n(&d->mtu, __ATOMIC_RELAXED);
 }
@@ -393,7 +401,7 @@ dst_make(const struct dst_plan *plan)
 	d->next_hop = r && r->has_gateway ? r->gateway : plan->addr;
 	if (r && r->has_prefsrc)
 		d->prefsrc = r->prefsrc;
-	d->mtu = plan->dev->mtu;
+	d->mtu = link_mtu(d);
 	if (r) {
 		d->hoplimit = (uint8_t)r->hoplimit;
 		d->advmss = r->advmss;

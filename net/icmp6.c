@@ -50,9 +50,8 @@ take_token(struct bucket *b, unsigned per_s, unsigned burst, nsec_t now)
 	return true;
 }
 
-/* RFC 4443 2.4 (f). */
-static bool
-is_within_rate(const struct ip_addr *to)
+bool
+icmp6_may_send(const struct ip_addr *to)
 {
 	unsigned peer = siphash13(&rate_key, to, sizeof(*to)) % NUM_PEERS;
 	nsec_t now = clock_now_ns();
@@ -190,7 +189,7 @@ icmp6_send_error(struct pkt *p, unsigned type, unsigned code, uint32_t info)
 		return;
 	memcpy(src.b, h->src, 16);
 	memcpy(dst.b, h->dst, 16);
-	if (!may_complain(p, &src, &dst, type, code) || !is_within_rate(&src))
+	if (!may_complain(p, &src, &dst, type, code) || !icmp6_may_send(&src))
 		return;
 	out = make_error(p, type, code, info);
 	if (!out) {

@@ -35,15 +35,6 @@ static const struct ip_proto *const protos[256] = {
 
 /* ---- Interfaces ------------------------------------------------------------------------ */
 
-uint32_t
-ip6_dev_mtu(const struct netdev *dev)
-{
-	const struct ip6_dev *d = ip6_dev_of(dev);
-	uint32_t mtu = d ? __atomic_load_n(&d->mtu, __ATOMIC_RELAXED) : 0;
-
-	return mtu && mtu < dev->mtu ? mtu : dev->mtu;
-}
-
 static void
 add_dev(struct netdev *dev)
 {
@@ -141,13 +132,23 @@ refuse(struct pkt *p, const struct ip6_ext *e, enum ip6_ext_verdict v)
 	pkt_drop(p, v == IP6_EXT_CUT_OFF ? DROP_IP_SHORT : DROP_IP_OPTIONS);
 }
 
-/* Makes the headers that may be walked linear and says where to begin. */
+static bool
+is_extension(uint8_t next)
+{
+	return next == IP_PROTO_HOPOPTS || next == IP_PROTO_ROUTING ||
+	       next == IP_PROTO_DSTOPTS || next == IP_PROTO_FRAGMENT;
+}
+
+/* Makes the headers that may be walked linear and says where to begin. The header is linear. */
 static bool
 begin_walk(struct pkt *p, struct ip6_ext *e)
 {
-	size_t len = MIN(pkt_len(p), (size_t)IP6_HEADER + IP6_EXT_MAX_LEN + 64);
-	const struct ip6_header *h = pkt_need(p, len);
+	const struct ip6_header *h = (const struct ip6_header *)p->data;
+	size_t len = IP6_HEADER;
 
+	if (unlikely(is_extension(h->next)))
+		len = MIN(pkt_len(p), (size_t)IP6_HEADER + IP6_EXT_MAX_LEN + 64);
+	h = pkt_need(p, len);
 	if (!h)
 		return false;
 	*e = (struct ip6_ext){

@@ -84,7 +84,14 @@ void ip6_forward(struct pkt *);
 /* Wiring, in net/init.c: after interfaces, routes and addresses. */
 void ip6_init(void);
 /* MTU of IPv6 packets on an interface: its own, or less if a router said so. */
-uint32_t ip6_dev_mtu(const struct netdev *);
+static inline uint32_t
+ip6_dev_mtu(const struct netdev *dev)
+{
+	const struct ip6_dev *d = ip6_dev_of(dev);
+	uint32_t mtu = d ? __atomic_load_n(&d->mtu, __ATOMIC_RELAXED) : 0;
+
+	return mtu && mtu < dev->mtu ? mtu : dev->mtu;
+}
 
 /* ---- Input ----------------------------------------------------------------------------- */
 
@@ -131,6 +138,8 @@ struct icmp6_header {
 };
 
 void icmp6_init(void);
+/* RFC 4443 2.4 (f): may one more error or redirect go to this peer now? Counts those refused. */
+bool icmp6_may_send(const struct ip_addr *to);
 /* Fills in the checksum of the message that begins at data. */
 void icmp6_finish(struct pkt *, const struct ip_addr *src, const struct ip_addr *dst);
 /* Routes and sends a message whose data begins at the ICMPv6 header; hops -1: default. Takes it. */

@@ -256,30 +256,33 @@ mtu_of(struct dst *dst, const struct ip_tx *tx)
 	return MAX(MIN(of_dev, of_path), (uint32_t)IP6_MIN_MTU);
 }
 
-enum err
-ip6_send(struct pkt *p, struct dst *dst, const struct ip_tx *tx)
+/* To a group: our own members first. False: it is not to leave this node, and was freed. */
+static bool
+send_group(struct pkt *p, const struct dst *dst, const struct ip_tx *tx)
+{
+	mib_inc(MIB_Ip6_OutMcastPkts);
+	if (!tx->is_not_looped && !(dst->dev->flags & NETDEV_LOOPBACK) &&
+	    ip6_mc_is_member(dst->dev, &tx->dst))
+		loop_back(p, dst->dev);
+	if (((const struct ip6_header *)p->data)->hop_limit && (tx->dst.b[1] & 0xf) > 1)
+		return true;
+	pkt_free(p);
+	return false;
+}
+
+static enum err
+send_under_rcu(struct pkt *p, struct dst *dst, const struct ip_tx *tx)
 {
 	size_t headers = sizeof(struct ip6_header) + tx->options_len;
-	bool is_group = ip_is_multicast(&tx->dst);
 	uint32_t mtu;
 
-	mib_inc(MIB_Ip6_OutRequests);
 	if (!pkt_writable(p, headers + sizeof(struct ether_header)) ||
 	    !push_header(p, dst, tx)) {
 		pkt_drop(p, DROP_NO_MEMORY);
 		return ERR_NOBUFS;
 	}
-	if (is_group) {
-		mib_inc(MIB_Ip6_OutMcastPkts);
-		if (!tx->is_not_looped && !(dst->dev->flags & NETDEV_LOOPBACK) &&
-		    ip6_mc_is_member(dst->dev, &tx->dst))
-			loop_back(p, dst->dev);
-		if (((const struct ip6_header *)p->data)->hop_limit == 0 ||
-		    (tx->dst.b[1] & 0xf) == 1) { /* not beyond this node */
-			pkt_free(p);
-			return OK;
-		}
-	}
+	if (ip_is_multicast(&tx->dst) && !send_group(p, dst, tx))
+		return OK;
 	mtu = mtu_of(dst, tx);
 	if (likely(pkt_len(p) <= mtu || p->gso_size))
 		return to_link(p, dst, &tx->dst);
@@ -288,6 +291,18 @@ ip6_send(struct pkt *p, struct dst *dst, const struct ip_tx *tx)
 		return ERR_MSGSIZE;
 	}
 	return send_fragments(p, dst, tx, mtu);
+}
+
+enum err
+ip6_send(struct pkt *p, struct dst *dst, const struct ip_tx *tx)
+{
+	enum err err;
+
+	mib_inc(MIB_Ip6_OutRequests);
+	rcu_read_lock(); /* the interface's state */
+	err = send_under_rcu(p, dst, tx);
+	rcu_read_unlock();
+	return err;
 }
 
 /* A header and the link, for messages that go no further. */

@@ -85,11 +85,12 @@ mld_query_decode(const uint8_t *data, size_t len, struct mld_query *q)
 	return num_sources * 16u <= len - V2_QUERY_LEN;
 }
 
-/* RFC 3810 6: nobody asks routers about these, so they are not reported. */
+/* RFC 3810 6: nobody asks routers about the others, so they are not reported. */
 static bool
-is_reported(const struct ip_addr *group)
+is_reported(const struct mld_dev *m, const struct ip_addr *group)
 {
-	return !ip_equal(group, &all_nodes) && (group->b[1] & 0xf) >= 2;
+	return !ip_equal(group, &all_nodes) && (group->b[1] & 0xf) >= 2 &&
+	       !(m->dev->flags & NETDEV_LOOPBACK);
 }
 
 /* ---- Membership ------------------------------------------------------------------------ */
@@ -162,7 +163,7 @@ rearm_locked(struct mld_dev *m) MUST_HOLD(m->lock)
 static void
 change_locked(struct mld_dev *m, struct group *g) MUST_HOLD(m->lock)
 {
-	if (!is_reported(&g->addr))
+	if (!is_reported(m, &g->addr))
 		return;
 	g->changes_left = ROBUSTNESS;
 	g->change_at_ns = clock_now_ns();
@@ -191,21 +192,18 @@ join_locked(struct mld_dev *m, const struct ip_addr *addr, struct group *fresh,
 	return g;
 }
 
-enum err
-ip6_mc_join(struct netdev *dev, const struct ip_addr *addr)
+static enum err
+join(struct netdev *dev, const struct ip_addr *addr, struct group *fresh)
 {
 	struct mld_dev *m = mld_of(dev);
-	struct group *fresh, *g;
 	uint8_t mac[ETH_ALEN];
 	bool is_new = false;
+	struct group *g;
 
-	if (!ip_is_multicast(addr) || ip_is_v4(addr))
-		return ERR_INVAL;
-	if (!m)
+	if (!m) {
+		kfree(fresh);
 		return ERR_NODEV;
-	fresh = kzalloc(sizeof(*fresh));
-	if (!fresh)
-		return ERR_NOMEM;
+	}
 	spin_lock(&m->lock);
 	g = join_locked(m, addr, fresh, &is_new);
 	spin_unlock(&m->lock);
@@ -219,31 +217,57 @@ ip6_mc_join(struct netdev *dev, const struct ip_addr *addr)
 	return netdev_mc_add(dev, mac);
 }
 
-void
-ip6_mc_leave(struct netdev *dev, const struct ip_addr *addr)
+enum err
+ip6_mc_join(struct netdev *dev, const struct ip_addr *addr)
 {
-	struct mld_dev *m = mld_of(dev);
-	uint8_t mac[ETH_ALEN];
+	struct group *fresh;
+	enum err err;
+
+	if (!ip_is_multicast(addr) || ip_is_v4(addr))
+		return ERR_INVAL;
+	fresh = kzalloc(sizeof(*fresh));
+	if (!fresh)
+		return ERR_NOMEM;
+	rcu_read_lock();
+	err = join(dev, addr, fresh);
+	rcu_read_unlock();
+	return err;
+}
+
+/* True: the last member left. */
+static bool
+leave(struct mld_dev *m, const struct ip_addr *addr)
+{
 	bool is_last = false;
 	struct group *g;
 
-	if (!m)
-		return;
 	spin_lock(&m->lock);
 	g = find(m, addr);
 	if (g && g->refs) {
 		is_last = g->refs == 1;
 		__atomic_store_n(&g->refs, g->refs - 1, __ATOMIC_RELAXED);
 	}
-	if (is_last && is_reported(addr) && dev->flags & NETDEV_UP)
+	if (is_last && is_reported(m, addr) && m->dev->flags & NETDEV_UP)
 		change_locked(m, g);
 	else if (is_last)
 		remove_locked(m, g);
 	spin_unlock(&m->lock);
-	if (is_last && !(dev->flags & NETDEV_LOOPBACK)) {
+	return is_last;
+}
+
+void
+ip6_mc_leave(struct netdev *dev, const struct ip_addr *addr)
+{
+	struct mld_dev *m;
+	uint8_t mac[ETH_ALEN];
+
+	rcu_read_lock();
+	m = mld_of(dev);
+	if (m && leave(m, addr) && !(dev->flags & NETDEV_LOOPBACK)) {
 		ether_map_multicast(mac, addr);
 		netdev_mc_del(dev, mac);
 	}
+	rcu_read_unlock();
 }
 
 /* ---- Reports --------------------------------------------------------------------------- */
@@ -374,7 +398,7 @@ answer_later(struct mld_dev *m, const struct mld_query *q)
 	list_for_each(g, &m->groups, link) {
 		nsec_t at = now + 1 + ip6_random_below(max + 1);
 
-		if (!g->refs || !is_reported(&g->addr) ||
+		if (!g->refs || !is_reported(m, &g->addr) ||
 		    (!ip_is_unspecified(&q->group) && !ip_equal(&q->group, &g->addr)))
 			continue;
 		if (!g->answer_at_ns || at < g->answer_at_ns)

@@ -569,7 +569,8 @@ nd_send_redirect(const struct pkt *failed, const struct ip_addr *target)
 	struct pkt *p = NULL;
 	uint8_t *o;
 
-	if (to && neigh_is_usable(to) && ip6_link_local(dev, &src))
+	if (to && neigh_is_usable(to) && ip6_link_local(dev, &src) &&
+	    icmp6_may_send(&failed->ip.src))
 		p = pkt_alloc(sizeof(*r) + 8 + n);
 	if (p) {
 		r = pkt_put(p, sizeof(*r));

@@ -272,7 +272,9 @@ renew_temporary(struct slaac_prefix *s)
 	age = (uint32_t)((clock_now_ns() - ifa->created_ns) / NSEC_PER_SEC);
 	valid = age < TEMP_VALID_S ? TEMP_VALID_S - age : 0;
 	preferred = age + desync < TEMP_PREFERRED_S ? TEMP_PREFERRED_S - desync - age : 0;
-	if (valid)
+	if (preferred * NSEC_PER_SEC <= REGEN_ADVANCE_NS)
+		make_temporary(s); /* the old one ends by itself */
+	else if (valid)
 		(void)add_address(s->d, &s->temp, IFA_TEMPORARY,
 		    MIN(valid, seconds_left(s->valid_until_ns)),
 		    MIN(preferred, seconds_left(s->preferred_until_ns)));
