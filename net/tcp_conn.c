@@ -102,6 +102,7 @@ tcp_conn_begin(struct tcp_sock *ts, nsec_t now)
 
 	ts->is_live = true;
 	ts->has_fin = false;
+	tcp_show_state(ts, ts->tcb.state);
 	ts->rcvbuf_seen = s->rcvbuf;
 	ts->mtu_seen = d ? dst_mtu(d) : 0;
 	tcp_apply_options(ts, now);
@@ -125,7 +126,7 @@ count_established(struct tcp_sock *ts)
 static void
 read_begins(struct tcp_sock *ts)
 {
-	uint32_t first = ts->tcb.rcv_nxt;
+	uint32_t first = ts->tcb.irs + 1;
 
 	ts->rx_seq = ts->copied_seq = ts->told_seq = first;
 	ts->urgent = TCP_URGENT_NONE;
@@ -194,7 +195,7 @@ apply(struct tcp_sock *ts, const struct tcp_result *r, struct pkt *p)
 	uint32_t wake = 0;
 
 	if (r->events & TCP_EV_CONNECTED) {
-		if (ts->phase == TCP_PHASE_CONNECTING)
+		if (!ts->tcb.is_passive) /* children began when they were made */
 			read_begins(ts);
 		grow_sndbuf(ts);
 		wake |= POLLOUT | POLLWRNORM;
@@ -283,6 +284,7 @@ tcp_conn_push(struct tcp_sock *ts, nsec_t now)
 	relieve(ts);
 	tcp_output(ts, now);
 	tcp_mem_update(ts);
+	tcp_show_state(ts, ts->tcb.state);
 	count_established(ts);
 	if (ts->tcb.state == TCP_CLOSE || has_waited_enough(ts, now))
 		tcp_conn_detach(ts);
@@ -299,9 +301,9 @@ tcp_conn_finish(
 
 	tcp_conn_push(ts, now);
 	if (r->events & TCP_EV_TIME_WAIT) {
+		s->shutdown = SOCK_NO_RECV | SOCK_NO_SEND;
 		(void)tcp_timewait_enter(ts); /* too many: it just ends */
 		tcp_conn_detach(ts);
-		s->shutdown = SOCK_NO_RECV | SOCK_NO_SEND;
 		wake |= POLLHUP | POLLIN | POLLRDHUP;
 	}
 	if (wake)
@@ -336,6 +338,7 @@ tcp_conn_detach(struct tcp_sock *ts)
 	if (!ts->is_live)
 		return;
 	ts->is_live = false;
+	tcp_show_state(ts, TCP_CLOSE);
 	ts->is_tx_waiting = false;
 	(void)net_timer_cancel(&ts->timer); /* a callback finds is_live false */
 	(void)tcp_entry_remove(&ts->entry); /* TIME-WAIT may have its place already */

@@ -141,12 +141,14 @@ struct tcp_sock {
 	struct net_timer timer; /* the core's deadline */
 	struct tcp_user user;
 	struct tcp_listener *listener; /* [R] once made it stays; see is_listening */
-	bool is_listening;             /* [lock] */
-	bool is_live;    /* [lock] the control block is in use: in the table */
-	bool is_orphan;  /* [lock] closed by its user */
-	bool is_counted; /* [lock] among the established */
-	bool is_full;    /* [lock] somebody waits for room in the send buffer */
-	bool has_fin;    /* [lock] the peer has sent all */
+	uint8_t
+	    state; /* [lock to write] the core's, once all that follows from it is done */
+	bool is_listening; /* [lock] */
+	bool is_live;      /* [lock] the control block is in use: in the table */
+	bool is_orphan;    /* [lock] closed by its user */
+	bool is_counted;   /* [lock] among the established */
+	bool is_full;      /* [lock] somebody waits for room in the send buffer */
+	bool has_fin;      /* [lock] the peer has sent all */
 	bool is_keepalive_on, is_tx_waiting;
 	bool
 	    has_iss_min; /* [send_lock] the tuple was in TIME-WAIT: begin above iss_min */
@@ -179,13 +181,18 @@ tcp_of(struct sock *s)
 	return container_of(s, struct tcp_sock, inet.sock);
 }
 
-/* As Linux names them; [lock], or for a look only. */
+static inline void
+tcp_show_state(struct tcp_sock *ts, uint8_t state)
+{
+	__atomic_store_n(&ts->state, state, __ATOMIC_RELEASE);
+}
+
+/* As Linux names them. Who looks without the lock and sees a state sees also what came with it:
+ * error, end of file, data. */
 static inline uint8_t
 tcp_state(const struct tcp_sock *ts)
 {
-	if (ts->is_listening)
-		return TCP_LISTEN;
-	return ts->is_live ? ts->tcb.state : TCP_CLOSE;
+	return __atomic_load_n(&ts->state, __ATOMIC_ACQUIRE);
 }
 
 /* net/tcp_sock.c: an unconnected socket with one reference; NULL: no memory. */
@@ -243,6 +250,8 @@ struct dst *tcp_route(struct tcp_sock *);
  * TTL, mark and so on; may be NULL. */
 void tcp_send_bare(
     const struct tcp_key *, const struct tcp_out *, const struct tcp_sock *like);
+/* Whoever looks for room after this is woken when there is some. [no locks] */
+void tcp_want_room(struct tcp_sock *);
 long tcp_send(struct sock *, struct sock_msg *) NO_THREAD_SAFETY_ANALYSIS;
 long tcp_send_page(struct sock *, struct page *, uint32_t off, uint32_t len,
     unsigned flags) NO_THREAD_SAFETY_ANALYSIS;

@@ -145,6 +145,7 @@ begin(struct tcp_sock *ts, uint32_t backlog)
 	rcu_assign(ts->listener, l);
 	spin_lock(&is->sock.lock);
 	ts->is_listening = true;
+	tcp_show_state(ts, TCP_LISTEN);
 	spin_unlock(&is->sock.lock);
 	publish(l);
 	return OK;
@@ -220,6 +221,7 @@ tcp_listen_stop(struct tcp_sock *ts)
 	spin_unlock(&l->lock);
 	spin_lock(&ts->inet.sock.lock);
 	ts->is_listening = ts->inet.sock.is_listening = false;
+	tcp_show_state(ts, TCP_CLOSE);
 	spin_unlock(&ts->inet.sock.lock);
 	/* Nothing is added any more. */
 	for (;;) {

@@ -333,30 +333,44 @@ recv_urgent(struct tcp_sock *ts, struct sock_msg *msg)
 	return uio_copy_to(msg->uio, &byte, 1) == 1 ? 1 : ERR_FAULT;
 }
 
-/* Nothing more is there: what the call returns now, or 1: wait. [recv_lock] */
+enum { WAIT = 1, LOOK_AGAIN = 2 }; /* no errors, and more than bytes of nothing */
+
+/* Nothing is there: what the call returns if it ends without a byte, or WAIT. [lock] */
 static long
-nothing_there(struct tcp_sock *ts, struct reading *rd)
+why_nothing(struct tcp_sock *ts, const struct reading *rd)
 {
 	struct sock *s = &ts->inet.sock;
-	uint8_t state = tcp_state(ts);
-	enum err err;
+	enum err err = s->error;
 
-	if (rd->copied)
-		return s->error != OK || state == TCP_CLOSE ||
-		               (s->shutdown & SOCK_NO_RECV) ||
-		               (rd->msg->flags & MSG_DONTWAIT)
-		           ? (long)rd->copied
-		           : 1;
 	if (ts->has_fin)
 		return 0;
-	err = sock_take_error(s);
+	s->error = OK;
 	if (err != OK)
 		return err;
 	if (s->shutdown & SOCK_NO_RECV)
 		return 0;
-	if (state == TCP_CLOSE)
+	if (tcp_state(ts) == TCP_CLOSE)
 		return ERR_NOTCONN;
-	return rd->msg->flags & MSG_DONTWAIT ? ERR_AGAIN : 1;
+	return rd->msg->flags & MSG_DONTWAIT ? ERR_AGAIN : WAIT;
+}
+
+/* The reader has come to the end: result of the call, WAIT, or LOOK_AGAIN. [recv_lock] */
+static long
+at_end(struct tcp_sock *ts, const struct reading *rd)
+{
+	struct sock *s = &ts->inet.sock;
+	long result = WAIT;
+
+	spin_lock(&s->lock);
+	if (s->rx.first)
+		result = LOOK_AGAIN;
+	else if (!rd->copied)
+		result = why_nothing(ts, rd);
+	else if (s->error != OK || tcp_state(ts) == TCP_CLOSE ||
+	         (s->shutdown & SOCK_NO_RECV) || (rd->msg->flags & MSG_DONTWAIT))
+		result = 0;
+	spin_unlock(&s->lock);
+	return result;
 }
 
 static bool
@@ -386,11 +400,13 @@ recv_locked(struct tcp_sock *ts, struct sock_msg *msg)
 			return rd.copied ? (long)rd.copied : rd.err;
 		if (rd.is_stopped || (rd.copied >= target && (rd.copied || !len)))
 			return (long)rd.copied;
-		if (rd.p || __atomic_load_n(&s->rx.first, __ATOMIC_RELAXED))
+		if (rd.p)
 			continue;
-		result = nothing_there(ts, &rd);
-		if (result != 1)
-			return result;
+		result = at_end(ts, &rd);
+		if (result == LOOK_AGAIN)
+			continue;
+		if (result != WAIT)
+			return rd.copied ? (long)rd.copied : result;
 		tell_core(ts);
 		err = sock_wait(s, is_news(ts, rd.at), msg->deadline_ns, false);
 		if (err != OK)

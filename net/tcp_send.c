@@ -26,6 +26,16 @@ tcp_is_writable(const struct tcp_sock *ts)
 	return !ts->is_live || tcp_core_unsent(&ts->tcb) < low;
 }
 
+void
+tcp_want_room(struct tcp_sock *ts)
+{
+	struct sock *s = &ts->inet.sock;
+
+	spin_lock(&s->lock);
+	ts->is_full = true;
+	spin_unlock(&s->lock);
+}
+
 static bool
 is_connected(uint8_t state)
 {
@@ -86,7 +96,7 @@ wait_for_room(struct tcp_sock *ts, const struct sock_msg *msg)
 {
 	struct sock *s = &ts->inet.sock;
 
-	__atomic_store_n(&ts->is_full, true, __ATOMIC_SEQ_CST);
+	tcp_want_room(ts);
 	return sock_wait(s, is_changed(ts), msg->deadline_ns, msg->flags & MSG_DONTWAIT);
 }
 

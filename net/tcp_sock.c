@@ -37,7 +37,7 @@ tcp_sock_alloc(int family)
 	s->sndbuf = tcp_set.wmem[1];
 	ts->entry.kind = TCP_KIND_SOCK;
 	ts->entry.is_v6 = family == AF_INET6;
-	ts->tcb.state = TCP_CLOSE;
+	ts->state = ts->tcb.state = TCP_CLOSE;
 	net_timer_init(&ts->timer, tcp_conn_timer);
 	list_init(&ts->accept_link);
 	tcp_gauge_add(TCP_NUM_SOCKS, 1);
@@ -434,7 +434,7 @@ poll_send(struct tcp_sock *ts)
 		return POLLOUT | POLLWRNORM;
 	if (tcp_is_writable(ts))
 		return POLLOUT | POLLWRNORM;
-	__atomic_store_n(&ts->is_full, true, __ATOMIC_SEQ_CST);
+	tcp_want_room(ts);
 	return tcp_is_writable(ts) ? POLLOUT | POLLWRNORM : 0;
 }
 

@@ -576,7 +576,7 @@ proc_net_tcp_lists_listeners(void)
 	if (family == AF_INET)
 		CHECK_EQ(strlen(line), 150);
 	while (fgets(line, sizeof(line), f))
-		found += strstr(line, want) != NULL;
+		found += strstr(line, want) && strstr(line, " 0A ");
 	CHECK_EQ(found, 1);
 }
 
