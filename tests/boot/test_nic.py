@@ -4,9 +4,11 @@ import contextlib
 import ctypes
 import os
 import subprocess
+import time
 
 import pytest
 from conftest import DEBUG_KERNEL
+from lan import Lan
 from vm import VM
 
 SELFTESTS = (
@@ -119,3 +121,69 @@ def test_link_goes_and_comes_back():
         for state in ("off", "on"):
             vm.qmp.command("human-monitor-command", **{"command-line": f"set_link n0 {state}"})
             vm.expect("eth0: link is " + {"off": "down", "on": "up"}[state])
+
+
+def exchange(vm, run, folder, megabytes=8):
+    """A file to the guest and back over HTTP, compared; `run` runs a command beside the guest."""
+    data = os.urandom(1 << 20) * megabytes
+    (folder / "f").write_bytes(data)
+    vm.run("ifconfig eth0 10.77.0.2 netmask 255.255.255.0 up")
+    assert " 0% packet loss" in vm.run("ping -c 2 10.77.0.1")
+    vm.run("wget -q -O /tmp/f http://10.77.0.1:8000/f")
+    vm.run("httpd -p 8080 -h /tmp")
+    run("curl", "-sf", "-m", "50", "-o", str(folder / "g"), "http://10.77.0.2:8080/f")
+    assert (folder / "g").read_bytes() == data
+
+
+@pytest.mark.skipif(not Lan.is_possible(), reason="needs root and /dev/net/tun")
+@pytest.mark.parametrize("append", ["", "nomsi"])
+def test_virtio_carries_tcp_with_segmentation_offload(append, tmp_path):
+    with Lan(v6=None) as lan:
+        lan.start("/usr/bin/python3", "-m", "http.server", "8000", "--bind", "10.77.0.1", "-d", str(tmp_path))
+        with machine(append, nic="virtio", smp="2", mem="256M", **lan.vm_options) as vm:
+            vm.prompt()
+            exchange(vm, lan.run, tmp_path)
+            # What came in was cut by nobody: far fewer packets than segments.
+            fields = vm.run("grep eth0: /proc/net/dev").split()
+            assert int(fields[1]) > 8 << 20 and int(fields[2]) < (8 << 20) // 1448 and int(fields[3]) == 0
+
+
+@pytest.mark.skipif(not Lan.is_possible(), reason="needs root and /dev/net/tun")
+def test_virtio_carries_tcp_over_four_pairs_of_queues(tmp_path):
+    def run(*args):
+        subprocess.run(args, check=True)
+
+    with namespace("tuntap add tap0 mode tap multi_queue", "addr add 10.77.0.1/24 dev tap0", "link set tap0 up"):
+        server = subprocess.Popen(["/usr/bin/python3", "-m", "http.server", "8000", "--bind", "10.77.0.1",
+                                   "-d", str(tmp_path)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            with machine(nic="none", smp="4", mem="256M", extra=tap_nic(4)) as vm:
+                vm.expect("4 of 4 pairs of queues")
+                vm.prompt()
+                exchange(vm, run, tmp_path)
+        finally:
+            server.kill()
+            server.wait()
+
+
+@pytest.mark.skipif(not Lan.is_possible(), reason="needs root and /dev/net/tun")
+def test_virtio_takes_frames_of_9000_bytes_and_says_when_it_moved():
+    with Lan(v6=None) as lan:
+        lan.ip("link", "set", "tap0", "mtu", "9000")
+        with machine(nic="virtio", smp="2", mem="256M", **lan.vm_options) as vm:
+            vm.prompt()
+            vm.run("ifconfig eth0 10.77.0.2 netmask 255.255.255.0 mtu 9000 up")
+            assert " 0% packet loss" in vm.run("ping -c 3 -s 8900 10.77.0.1")
+            # After a move the neighbours are told: whoever had forgotten us knows us again.
+            lan.ip("neigh", "replace", "10.77.0.2", "lladdr", "02:00:00:00:00:99", "dev", "tap0", "nud", "stale")
+            vm.qmp.command("announce-self", **{"initial": 50, "max": 100, "rounds": 2, "step": 50})
+            assert wait_for(lambda: "52:54:00:12:34:56" in lan.ip("neigh", "show", "10.77.0.2"))
+
+
+def wait_for(condition, seconds=10):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.1)
+    return False
