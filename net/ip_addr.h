@@ -34,9 +34,10 @@ ip_equal(const struct ip_addr *a, const struct ip_addr *b)
 static inline bool
 ip_is_v4(const struct ip_addr *a)
 {
-	static const uint8_t prefix[12] = {[10] = 0xff, [11] = 0xff};
+	uint32_t third;
 
-	return __builtin_memcmp(a->b, prefix, sizeof(prefix)) == 0;
+	__builtin_memcpy(&third, a->b + 8, sizeof(third));
+	return a->q[0] == 0 && third == 0xffff0000; /* 00 00 ff ff as the bytes lie */
 }
 
 static inline struct ip_addr

@@ -238,7 +238,8 @@ tcp_output(struct tcp_sock *ts, nsec_t now)
 	struct tcp_out out;
 
 	ts->is_tx_waiting = false;
-	(void)lend_memory(&ts->tcb, TCP_MEM_RANGES); /* does without */
+	if (unlikely(ts->tcb.wants_ranges))
+		(void)lend_memory(&ts->tcb, TCP_MEM_RANGES); /* does without */
 	do {
 		for (;;) {
 			if (__atomic_load_n(&s->tx_bytes, __ATOMIC_RELAXED) >= limit) {
@@ -253,7 +254,7 @@ tcp_output(struct tcp_sock *ts, nsec_t now)
 				break;
 			transmit(ts, &out);
 		}
-	} while (lend_memory(&ts->tcb, TCP_MEM_TX));
+	} while (tcp_core_unsent(&ts->tcb) && lend_memory(&ts->tcb, TCP_MEM_TX));
 }
 
 void

@@ -474,9 +474,21 @@ watch_window(struct tcb *t, nsec_t now)
 		tcp_rearm(t, now);
 }
 
+/* Established, and nothing is wanted: the common answer to a look after each event. */
+static bool
+is_quiet(const struct tcb *t)
+{
+	return t->state != TCP_SYN_SENT && t->state != TCP_SYN_RECV && !t->ack_now &&
+	       !t->tlp_wanted && !t->probe_wanted && !t->keep_wanted && !t->rst_wanted &&
+	       t->lost_first == TX_NIL &&
+	       (t->fin_sent || (!t->fin_wanted && t->snd_nxt == t->snd_end));
+}
+
 bool
 tcp_core_output(struct tcb *t, nsec_t now, struct tcp_out *out)
 {
+	if (is_quiet(t))
+		return false;
 	memset(out, 0, sizeof(*out));
 	if (output_rst(t, out))
 		return true;
@@ -488,10 +500,10 @@ tcp_core_output(struct tcb *t, nsec_t now, struct tcp_out *out)
 	}
 	if (output_lost(t, now, out))
 		return true;
-	memset(out, 0, sizeof(*out));
 	if (output_new(t, now, out))
 		return true;
-	memset(out, 0, sizeof(*out));
+	if (out->flags) /* begun, but there is no room */
+		memset(out, 0, sizeof(*out));
 	if (output_tail(t, now, out) || output_probe(t, now, out) ||
 	    output_keep(t, now, out) || output_ack(t, now, out))
 		return true;
