@@ -27,7 +27,8 @@ struct proc_file {
 	void (*show)(struct seq *);
 	enum err (*store)(const char *);
 	enum err (*store_private)(void *, const char *);
-	void *private; /* for show and store_private */
+	void *private;  /* for show and store_private */
+	bool is_hidden; /* [a] not found, not listed */
 	struct proc_file *parent;
 	struct list children; /* [tree_lock] */
 	struct list sibling;  /* [tree_lock] */
@@ -148,6 +149,34 @@ sysfs_register(const char *name, void (*show)(struct seq *))
 	return enter(&sys_root, name, &(struct proc_file){.show = show});
 }
 
+static void
+set_visible(struct proc_file *f, const char *name, bool is_visible)
+{
+	spin_lock(&tree_lock);
+	while (f && *name) {
+		const char *slash = strchr(name, '/');
+		uint32_t len = slash ? (uint32_t)(slash - name) : strlen(name);
+
+		f = child_locked(f, name, len);
+		name += len + (slash != NULL);
+	}
+	if (f)
+		__atomic_store_n(&f->is_hidden, !is_visible, __ATOMIC_RELAXED);
+	spin_unlock(&tree_lock);
+}
+
+void
+proc_set_visible(const char *name, bool is_visible)
+{
+	set_visible(&root, name, is_visible);
+}
+
+void
+sysfs_set_visible(const char *name, bool is_visible)
+{
+	set_visible(&sys_root, name, is_visible);
+}
+
 /* ---- inodes */
 
 struct proc_inode *
@@ -214,7 +243,7 @@ dir_lookup(struct inode *dir, const struct name *name, struct inode **out)
 	spin_lock(&tree_lock);
 	f = child_locked((struct proc_file *)d, name->text, name->len);
 	spin_unlock(&tree_lock);
-	if (f)
+	if (f && !__atomic_load_n(&f->is_hidden, __ATOMIC_RELAXED))
 		return registered_inode(dir->super, f, out);
 	return d == &root ? proc_pid_lookup(dir->super, name, out) : ERR_NOENT;
 }
@@ -259,7 +288,8 @@ dir_readdir(struct inode *dir, struct dir_sink *sink)
 	if (!proc_emit_dots(sink, dir->ino, d->parent->ino))
 		return OK;
 	while (sink->pos < PROC_FIRST_PID && (f = nth_child(d, sink->pos - 2))) {
-		if (!sink->emit(sink, f->name, f->len, f->ino, f->mode, sink->pos + 1))
+		if (!__atomic_load_n(&f->is_hidden, __ATOMIC_RELAXED) &&
+		    !sink->emit(sink, f->name, f->len, f->ino, f->mode, sink->pos + 1))
 			return OK;
 		sink->pos++;
 	}

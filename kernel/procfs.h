@@ -48,3 +48,8 @@ enum err proc_register_private(const char *name, void (*show)(struct seq *),
     enum err (*store)(void *private, const char *text), void *private);
 enum err sysfs_register_private(
     const char *name, void (*show)(struct seq *), void *private);
+
+/* Hides /proc/NAME, /sys/NAME and what is in it, or shows it again: its thing comes and goes. Who
+ * has it open may go on reading. */
+void proc_set_visible(const char *name, bool is_visible);
+void sysfs_set_visible(const char *name, bool is_visible);

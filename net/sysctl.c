@@ -3,8 +3,9 @@
  * interface, "all" (every interface now and to come) or "default" (those to come). And
  * /sys/class/net/NAME/, what scripts read of an interface.
  *
- * A file remembers its row and the interface's name, which is looked up at each use: so files
- * may outlive an interface and serve the next one of that name. Switches that are not of an
+ * A file remembers its row and the interface's name, which is looked up at each use: so the files
+ * of a name are made once, hidden while there is no such interface, and serve the next one of
+ * that name. Switches that are not of an
  * interface belong to their owners (tcp_*, ping_group_range ...).
  */
 #include "net/sysctl.h"
@@ -308,13 +309,59 @@ add_sys_files(const char *name)
 
 /* ---- Interfaces that come -------------------------------------------------------------------------- */
 
+/* A name that has files. */
+struct folder {
+	struct list link;
+	char name[NETDEV_NAME];
+};
+
+static struct list folders = LIST_INIT(folders); /* [rtnl] */
+
+static void
+add_folder(const char *name)
+{
+	struct folder *f;
+
+	list_for_each(f, &folders, link)
+		if (!strcmp(f->name, name))
+			return;
+	f = kzalloc(sizeof(*f));
+	if (!f)
+		return;
+	strlcpy(f->name, name, sizeof(f->name));
+	list_push_back(&folders, &f->link);
+	add_conf_files(name);
+	add_sys_files(name);
+}
+
+/* Shows the files of those interfaces that are there. */
+static void
+show_folders(void)
+{
+	struct folder *f;
+	char path[64];
+
+	list_for_each(f, &folders, link) {
+		bool is_there = find_dev(f->name);
+
+		scnprintf(path, sizeof(path), "sys/net/ipv4/conf/%s", f->name);
+		proc_set_visible(path, is_there);
+		scnprintf(path, sizeof(path), "sys/net/ipv6/conf/%s", f->name);
+		proc_set_visible(path, is_there);
+		scnprintf(path, sizeof(path), "class/net/%s", f->name);
+		sysfs_set_visible(path, is_there);
+	}
+}
+
 static void
 sysctl_netdev_event(struct netdev *dev, enum netdev_event event)
 {
-	if (event != NETDEV_EV_REGISTER && event != NETDEV_EV_NAME)
+	if (event != NETDEV_EV_REGISTER && event != NETDEV_EV_NAME &&
+	    event != NETDEV_EV_UNREGISTER)
 		return;
-	add_conf_files(dev->name);
-	add_sys_files(dev->name);
+	if (event != NETDEV_EV_UNREGISTER)
+		add_folder(dev->name);
+	show_folders();
 	for (unsigned i = 0; event == NETDEV_EV_REGISTER && conf_rows[i].name; i++)
 		if (is_changed[i])
 			conf_rows[i].set(dev, defaults[i]);

@@ -99,6 +99,18 @@ def test_vlan_comes_and_goes(wired):
     assert "eth0.5" not in out and "10.5.0" not in out
 
 
+def test_files_of_an_interface_come_and_go_with_it(wired):
+    for _ in range(2):
+        assert "eth0.6" not in wired.run("ls /sys/class/net /proc/sys/net/ipv4/conf")
+        wired.run("ip link add link eth0 name eth0.6 type vlan id 6; ip link set eth0.6 mtu 1400")
+        assert wired.run("cat /sys/class/net/eth0.6/mtu").split()[-1] == "1400"
+        assert "eth0.6" in wired.run("ls /proc/sys/net/ipv6/conf")
+        wired.run("ip link set eth0.6 name other0")
+        assert "eth0.6" not in wired.run("ls /sys/class/net")
+        assert wired.run("cat /sys/class/net/other0/mtu").split()[-1] == "1400"
+        wired.run("ip link del other0")
+
+
 def test_nothing_was_dropped_without_a_name(wired):
     out = wired.run("cat /proc/net/drops")
     assert "TX_FAILED" in out and re.search(r"NO_MEMORY +0 ", out)
