@@ -85,6 +85,44 @@ data_read(struct file *f, struct uio *uio, loff_t *pos)
 	return total > 0 ? total : MIN(done, (ssize_t)0);
 }
 
+/* Part of one page of `in` into `out`. */
+static ssize_t
+send_page(struct file *in, loff_t pos, size_t n, struct file *out, bool has_more)
+{
+	struct page *page;
+	ssize_t done;
+	enum err err = page_cache_get(&in->inode->cache, pos / PAGE_SIZE, &page);
+
+	if (err)
+		return err;
+	done = out->ops->send_page(out, page, pos % PAGE_SIZE, (uint32_t)n, has_more);
+	page_put(page);
+	return done;
+}
+
+ssize_t
+data_send_pages(struct file *in, loff_t *pos, size_t n, struct file *out)
+{
+	ssize_t total = 0, done = 0;
+	loff_t size;
+
+	if (in->ops->read != data_read || !out->ops->send_page)
+		return ERR_OPNOTSUPP;
+	size = size_of(in->inode);
+	while ((size_t)total < n && *pos < size && !signal_is_pending(current_thread())) {
+		size_t left = MIN(n - total, (size_t)(size - *pos));
+		size_t piece = MIN(left, (size_t)(PAGE_SIZE - *pos % PAGE_SIZE));
+
+		done = send_page(in, *pos, piece, out, left > piece);
+		if (done <= 0)
+			break;
+		*pos += done;
+		total += done;
+	}
+	file_accessed(in);
+	return total > 0 ? total : MIN(done, (ssize_t)0);
+}
+
 /* How many of `n` bytes at `pos` may be written: largest file and RLIMIT_FSIZE. */
 static ssize_t
 writable(loff_t pos, size_t n)

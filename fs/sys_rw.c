@@ -325,6 +325,33 @@ copy_between(struct side *in, struct side *out, size_t count)
 	return total > 0 ? total : n;
 }
 
+/* Pages of the cache handed over as they are, where the files can; else a copy. */
+static ssize_t
+send_between(struct side *in, struct side *out, size_t count)
+{
+	loff_t pos = in->pos;
+	ssize_t n;
+
+	if (!(in->file->mode & FILE_READ) || !(out->file->mode & FILE_WRITE))
+		return ERR_BADF;
+	if (!in->has_pos) {
+		mutex_lock(&in->file->pos_lock);
+		pos = in->file->pos;
+		mutex_unlock(&in->file->pos_lock);
+	}
+	n = data_send_pages(in->file, &pos, MIN(count, (size_t)MAX_TRANSFER), out->file);
+	if (n == ERR_OPNOTSUPP)
+		return copy_between(in, out, count);
+	if (in->has_pos) {
+		in->pos = pos;
+	} else {
+		mutex_lock(&in->file->pos_lock);
+		in->file->pos = pos;
+		mutex_unlock(&in->file->pos_lock);
+	}
+	return n;
+}
+
 static bool
 is_regular(const struct file *f)
 {
@@ -349,7 +376,7 @@ sys_sendfile(int out_fd, int in_fd, loff_t USER *offset, size_t count)
 	if (!n && (!(in.file->mode & FILE_SEEKABLE) || (out.file->flags & O_APPEND)))
 		n = ERR_INVAL;
 	if (!n)
-		n = copy_between(&in, &out, count);
+		n = send_between(&in, &out, count);
 	side_close(&in, n > 0);
 	side_close(&out, n > 0);
 	return n;

@@ -424,6 +424,9 @@ void locks_drop_file(struct file *); /* the description goes away: flock and OFD
 
 ssize_t data_read(struct file *, struct uio *, loff_t *pos);
 ssize_t data_write(struct file *, struct uio *, loff_t *pos);
+/* sendfile: up to n bytes from *pos (which moves) into a file that takes pages whole.
+ * ERR_OPNOTSUPP: this pair of files cannot; nothing has moved. */
+ssize_t data_send_pages(struct file *in, loff_t *pos, size_t n, struct file *out);
 loff_t data_seek(struct file *, loff_t offset, int whence);
 enum err data_mmap(struct file *, struct area *);
 /* Directories: any position that readdir gave, or 0. */

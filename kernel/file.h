@@ -13,6 +13,7 @@
 struct file;
 struct uio;
 struct area;
+struct page;
 struct page_cache;
 struct poll_table;
 struct stat;
@@ -31,6 +32,13 @@ struct file_ops {
 	 */
 	uint32_t (*poll)(struct file *, struct poll_table *pt); /* NULL: always ready */
 	long (*ioctl)(struct file *, unsigned cmd, uintptr_t arg); /* NULL: ERR_NOTTY */
+	/*
+	 * Writes [off, off + len) of a page without copying, taking references of its own
+	 * where it keeps it: bytes taken or err, ERR_OPNOTSUPP: not this file. has_more:
+	 * there will be another at once. NULL: data is copied.
+	 */
+	ssize_t (*send_page)(
+	    struct file *, struct page *, uint32_t off, uint32_t len, bool has_more);
 	/* Sets area->ops and ->private as the file wants to be mapped. NULL: ERR_NODEV.
 	 */
 	enum err (*mmap)(struct file *, struct area *);
@@ -117,6 +125,8 @@ void fd_table_close_on_exec(struct fd_table *);
 struct file *fd_get(int fd);
 int fd_install(struct file *, int min_fd,
     bool cloexec); /* takes the reference; fd or err, then the caller keeps it */
+/* Whether fd_install would find a descriptor now, for calls that must not begin in vain. */
+bool fd_is_left(void);
 enum err fd_close(int fd);
 
 /*

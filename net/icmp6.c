@@ -340,7 +340,10 @@ icmp6_input(struct pkt *p)
 	h = (const struct icmp6_header *)p->data;
 	switch (h->type) {
 	case ICMP6_ECHO_REQUEST: reply(p); return true;
-	case ICMP6_ECHO_REPLY: ping_input(p); return true;
+	case ICMP6_ECHO_REPLY:
+		if (!ping_input(p))
+			pkt_free(p); /* raw sockets had their copies */
+		return true;
 	case ICMP6_MLD_QUERY:
 	case ICMP6_MLD_REPORT:
 	case ICMP6_MLD_DONE:

@@ -114,6 +114,7 @@ inet_sock_fini(struct inet_sock *is)
 	if (is->dst)
 		dst_put(is->dst);
 	kfree(is->options);
+	kfree(is->ext);
 }
 
 /* ---- Addresses ------------------------------------------------------------------------------ */
@@ -380,28 +381,6 @@ inet_route(struct inet_sock *is, const struct ip_addr *dst, struct ip_addr *src,
 
 /* ---- Bring-up -------------------------------------------------------------------------------------- */
 
-bool
-inet_parse_numbers(const char *text, uint32_t *out, unsigned n)
-{
-	for (unsigned i = 0; i < n; i++) {
-		uint64_t v = 0;
-
-		while (*text == ' ' || *text == '\t')
-			text++;
-		if (*text < '0' || *text > '9')
-			return false;
-		for (; *text >= '0' && *text <= '9'; text++) {
-			v = v * 10 + (uint64_t)(*text - '0');
-			if (v > UINT32_MAX)
-				return false;
-		}
-		out[i] = (uint32_t)v;
-	}
-	while (*text == ' ' || *text == '\t' || *text == '\n')
-		text++;
-	return !*text;
-}
-
 static void
 show_first_free_port(struct seq *s)
 {
@@ -413,7 +392,7 @@ store_first_free_port(const char *text)
 {
 	uint32_t v;
 
-	if (!inet_parse_numbers(text, &v, 1) || v > UINT16_MAX + 1u)
+	if (!sock_parse_numbers(text, &v, 1) || v > UINT16_MAX + 1u)
 		return ERR_INVAL;
 	__atomic_store_n(&first_free_port, v, __ATOMIC_RELAXED);
 	return OK;
@@ -422,6 +401,7 @@ store_first_free_port(const char *text)
 void
 inet_init(void)
 {
+	sockets_init();
 	inet_ports_init();
 	udp_init();
 	raw_init();

@@ -3,12 +3,21 @@
  * datagram that failed; its cb says why, who reports it and where the datagram was to go. Reading
  * gives them one by one by recvmsg(MSG_ERRQUEUE), ip(7).
  */
+#include "kernel/time/clock.h"
+#include "kernel/time/timespec.h"
 #include "lib/string.h"
 #include "mm/uio.h"
 #include "net/inet_opts.h"
 #include "net/inet_priv.h"
 
-enum { ORIGIN_LOCAL = 1, ORIGIN_ICMP = 2, ORIGIN_ICMP6 = 3, UDP_HEADER = 8 };
+enum {
+	ORIGIN_LOCAL = 1,
+	ORIGIN_ICMP = 2,
+	ORIGIN_ICMP6 = 3,
+	ORIGIN_STAMP = 4,
+	UDP_HEADER = 8,
+	SCM_TIMESTAMPING = 37,
+};
 
 /* struct sock_extended_err of Linux. */
 struct extended_err {
@@ -110,6 +119,30 @@ inet_local_error(struct inet_sock *is, const struct ip_addr *dst, uint16_t port,
 	sock_wake(&is->sock, POLLERR);
 }
 
+void
+inet_tx_stamp(struct inet_sock *is, const struct inet_tx *tx)
+{
+	struct err_cb cb = {.ee = {.err = (uint32_t)-ERR_NOMSG, .origin = ORIGIN_STAMP}};
+	struct pkt *p;
+
+	if (likely(!(tx->stamping & STAMP_TX_SOFTWARE)))
+		return;
+	if (tx->stamping & STAMP_OPT_ID)
+		cb.ee.data = __atomic_fetch_add(&is->sock.stamp_id, 1, __ATOMIC_RELAXED);
+	p = make_error(&cb, &tx->ip.dst, NULL, 0);
+	if (!p)
+		return;
+	p->stamp_ns = (nsec_t)clock_wall_ns();
+	queue_error(is, p);
+	sock_wake(&is->sock, POLLERR);
+}
+
+static bool
+is_icmp(const struct err_cb *cb)
+{
+	return cb->ee.origin == ORIGIN_ICMP || cb->ee.origin == ORIGIN_ICMP6;
+}
+
 /* The first one, and the pending error becomes that of the next. */
 static struct pkt *
 pop_error(struct sock *sk)
@@ -139,7 +172,7 @@ put_error(const struct inet_sock *is, struct sock_msg *msg, const struct err_cb 
 			struct sockaddr_in6 in6;
 		};
 	} value;
-	bool has_offender = cb->ee.origin != ORIGIN_LOCAL;
+	bool has_offender = is_icmp(cb);
 	bool is_v4 = is->sock.family == AF_INET;
 
 	memset(&value, 0, sizeof(value));
@@ -173,8 +206,13 @@ inet_recv_error(struct inet_sock *is, struct sock_msg *msg)
 	}
 	if (n < len)
 		msg->out_flags |= MSG_TRUNC;
-	if (msg->name)
+	if (msg->name && cb->ee.origin != ORIGIN_STAMP)
 		inet_put_addr(is, msg->name, &p->ip.dst, cb->dst_port, 0);
+	if (p->stamp_ns && (is->sock.stamping & STAMP_SOFTWARE)) {
+		struct timespec ts[3] = {timespec_from_ns(p->stamp_ns)};
+
+		put_cmsg(msg, SOL_SOCKET, SCM_TIMESTAMPING, ts, sizeof(ts));
+	}
 	put_error(is, msg, cb);
 	msg->out_flags |= MSG_ERRQUEUE;
 	pkt_free(p);

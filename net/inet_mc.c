@@ -322,6 +322,20 @@ storage_addr(const uint8_t *ss, struct ip_addr *addr)
 	return in.family == AF_INET || in6.family == AF_INET6;
 }
 
+static void
+put_storage(uint8_t *ss, const struct ip_addr *addr)
+{
+	struct sockaddr_in in = {.family = AF_INET, .addr = addr->v4};
+	struct sockaddr_in6 in6 = {.family = AF_INET6};
+
+	memcpy(in6.addr, addr->b, sizeof(in6.addr));
+	memset(ss, 0, 128);
+	if (ip_is_v4(addr))
+		memcpy(ss, &in, sizeof(in));
+	else
+		memcpy(ss, &in6, sizeof(in6));
+}
+
 static enum err
 parse_mreq(struct mc_request *r, const void *val, unsigned len)
 {
@@ -394,6 +408,152 @@ parse(struct mc_request *r, int level, int opt, const void *val, unsigned len)
 	           : parse_mreq_source(r, val, len);
 }
 
+/* ---- Whole filters: IP_MSFILTER, MCAST_MSFILTER (RFC 3678 4.2, 5.2) -------------------------- */
+
+/* Where things lie in the two structures: struct ip_msfilter and struct group_filter. */
+struct filter_layout {
+	bool is_storage; /* addresses are sockaddr_storage, else be32 */
+	size_t group, ifindex, mode, count, sources, source_size;
+};
+static const struct filter_layout msfilter = {false, 0, 4, 8, 12, 16, 4};
+static const struct filter_layout group_filter = {true, 8, 0, 136, 140, 144, 128};
+
+static uint32_t
+word_at(const void *val, size_t off)
+{
+	uint32_t v;
+
+	memcpy(&v, (const uint8_t *)val + off, sizeof(v));
+	return v;
+}
+
+static bool
+addr_at(const struct filter_layout *l, const void *val, size_t off, struct ip_addr *addr)
+{
+	be32 v4;
+
+	if (l->is_storage)
+		return storage_addr((const uint8_t *)val + off, addr);
+	memcpy(&v4, (const uint8_t *)val + off, sizeof(v4));
+	*addr = ip_from_v4(v4);
+	return true;
+}
+
+/* Group and interface, from the start of either structure. */
+static enum err
+parse_filter(
+    struct mc_request *r, const struct filter_layout *l, const void *val, unsigned len)
+{
+	*r = (struct mc_request){.if_addr = ip4_any};
+	if (len < l->sources)
+		return ERR_INVAL;
+	if (!addr_at(l, val, l->group, &r->group))
+		return ERR_ADDRNOTAVAIL;
+	if (l->is_storage)
+		r->ifindex = word_at(val, l->ifindex);
+	else
+		(void)addr_at(l, val, l->ifindex, &r->if_addr); /* plain v4: always one */
+	return ip_is_multicast(&r->group) ? OK : ERR_INVAL;
+}
+
+/* send_lock held. The membership a request is about, or *at NULL. */
+static struct inet_mc **
+find_requested(struct inet_sock *is, const struct mc_request *r, enum err *err)
+{
+	struct netdev *dev = mc_dev(is, r);
+	struct inet_mc **at = NULL;
+
+	*err = ERR_NODEV;
+	if (!dev)
+		return NULL;
+	at = mc_find(is, &r->group, dev);
+	netdev_put(dev);
+	*err = *at ? OK : ERR_INVAL;
+	return *at ? at : NULL;
+}
+
+static enum err
+set_filter(
+    struct inet_sock *is, const struct filter_layout *l, const void *val, unsigned len)
+{
+	struct mc_request r;
+	struct inet_mc **at, *m;
+	enum err err = parse_filter(&r, l, val, len);
+	uint32_t mode, n;
+
+	if (err != OK)
+		return err;
+	mode = word_at(val, l->mode);
+	n = word_at(val, l->count);
+	if (n > MAX_SOURCES)
+		return ERR_NOBUFS;
+	if (mode > MCAST_INCLUDE || len < l->sources + n * l->source_size)
+		return ERR_INVAL;
+	at = find_requested(is, &r, &err);
+	if (!at)
+		return err;
+	if (mode == MCAST_INCLUDE && n == 0) {
+		mc_remove(at);
+		return OK;
+	}
+	m = mc_alloc(*at, n);
+	if (!m)
+		return ERR_NOBUFS;
+	m->is_include = mode == MCAST_INCLUDE;
+	for (uint32_t i = 0; i < n; i++)
+		if (!addr_at(l, val, l->sources + i * l->source_size, &m->sources[i])) {
+			kfree(m);
+			return ERR_ADDRNOTAVAIL;
+		}
+	mc_replace(at, m);
+	return OK;
+}
+
+/* As many sources as there is room for, and how many there are. */
+static enum err
+get_filter(struct inet_sock *is, const struct filter_layout *l, void *val, unsigned *len)
+{
+	struct mc_request r;
+	struct inet_mc **at;
+	enum err err = parse_filter(&r, l, val, *len);
+	uint32_t room, n, mode;
+
+	if (err != OK)
+		return err;
+	at = find_requested(is, &r, &err);
+	if (!at)
+		return err == ERR_INVAL ? ERR_ADDRNOTAVAIL : err;
+	room = (uint32_t)((*len - l->sources) / l->source_size);
+	room = MIN(room, word_at(val, l->count));
+	n = (*at)->num_sources;
+	mode = (*at)->is_include ? MCAST_INCLUDE : MCAST_EXCLUDE;
+	memcpy((uint8_t *)val + l->mode, &mode, sizeof(mode));
+	memcpy((uint8_t *)val + l->count, &n, sizeof(n));
+	n = MIN(n, room);
+	for (uint32_t i = 0; i < n; i++) {
+		uint8_t *to = (uint8_t *)val + l->sources + i * l->source_size;
+		const struct ip_addr *src = &(*at)->sources[i];
+
+		if (l->is_storage)
+			put_storage(to, src);
+		else
+			memcpy(to, &src->v4, sizeof(src->v4));
+	}
+	*len = (unsigned)(l->sources + n * l->source_size);
+	return OK;
+}
+
+enum err
+inet_mc_getsockopt(struct inet_sock *is, int opt, void *val, unsigned *len)
+{
+	enum err err;
+
+	mutex_lock(&is->sock.send_lock);
+	err = get_filter(is, opt == IP_MSFILTER ? &msfilter : &group_filter, val, len);
+	mutex_unlock(&is->sock.send_lock);
+	return err;
+}
+
 static enum err
 mc_join_any(struct inet_sock *is, const struct mc_request *r)
 {
@@ -435,6 +595,13 @@ inet_mc_setsockopt(
 
 	if (is->sock.type == SOCK_STREAM)
 		return ERR_PROTO;
+	if (opt == IP_MSFILTER || opt == MCAST_MSFILTER) {
+		mutex_lock(&is->sock.send_lock);
+		err = set_filter(
+		    is, opt == IP_MSFILTER ? &msfilter : &group_filter, val, len);
+		mutex_unlock(&is->sock.send_lock);
+		return err;
+	}
 	err = parse(&r, level, opt, val, len);
 	if (err != OK)
 		return err;

@@ -3,6 +3,7 @@
  * is to go, and the control data that tells a receiver of the way it came (ip(7), ipv6(7),
  * RFC 3542 6). The protocols (udp.c, raw.c, ping.c) do the rest.
  */
+#include "kernel/proc/cred.h"
 #include "kernel/sync/rculist.h"
 #include "lib/string.h"
 #include "mm/uio.h"
@@ -119,6 +120,44 @@ cmsg_pktinfo6(struct inet_tx *tx, const struct cmsg *c)
 	return OK;
 }
 
+/* RFC 3542 8: a header for this one datagram, in place of the socket's. */
+static enum err
+cmsg_ext(struct inet_tx *tx, unsigned which, const struct cmsg *c)
+{
+	size_t n = c->len - sizeof(*c);
+
+	if (!inet_ext_is_valid((const uint8_t *)(c + 1), n))
+		return ERR_INVAL;
+	if (!capable(CAP_NET_RAW))
+		return ERR_PERM;
+	tx->ext.len[which] = (uint8_t)n;
+	memcpy(tx->ext.bytes[which], c + 1, n);
+	return OK;
+}
+
+/* Puts the extension headers in a row, each naming the next. */
+static void
+link_exts(struct inet_tx *tx)
+{
+	static const uint8_t numbers[] = {IP_PROTO_HOPOPTS, IP_PROTO_DSTOPTS};
+	uint8_t *next = &tx->ip.v6_next;
+	unsigned at = 0;
+
+	for (unsigned i = 0; i < INET_EXTS; i++) {
+		if (!tx->ext.len[i])
+			continue;
+		*next = numbers[i];
+		memcpy(tx->options + at, tx->ext.bytes[i], tx->ext.len[i]);
+		next = tx->options + at;
+		at += tx->ext.len[i];
+	}
+	if (!at)
+		return;
+	*next = tx->ip.proto;
+	tx->ip.options = tx->options;
+	tx->ip.options_len = (uint8_t)at;
+}
+
 static enum err
 cmsg_ip6(struct inet_tx *tx, const struct cmsg *c)
 {
@@ -126,6 +165,8 @@ cmsg_ip6(struct inet_tx *tx, const struct cmsg *c)
 	int32_t v;
 
 	switch (c->type) {
+	case IPV6_HOPOPTS: return cmsg_ext(tx, INET_EXT_HOP, c);
+	case IPV6_DSTOPTS: return cmsg_ext(tx, INET_EXT_DST, c);
 	case IPV6_PKTINFO:
 	case IPV6_2292PKTINFO: return cmsg_pktinfo6(tx, c);
 	case IPV6_HOPLIMIT:
@@ -155,7 +196,7 @@ cmsg_ip6(struct inet_tx *tx, const struct cmsg *c)
 }
 
 static enum err
-cmsg_socket(const struct cmsg *c)
+cmsg_socket(struct inet_tx *tx, const struct cmsg *c)
 {
 	enum {
 		SCM_RIGHTS = 1,
@@ -164,13 +205,20 @@ cmsg_socket(const struct cmsg *c)
 		SO_TIMESTAMPING = 37,
 		SCM_TXTIME = 61
 	};
+	uint32_t v;
 
 	switch (c->type) {
 	case SCM_RIGHTS:
 	case SCM_CREDENTIALS: return OK; /* without meaning here, and no error on Linux */
-	case SO_MARK:
+	case SO_MARK: return c->len < sizeof(*c) + sizeof(v) ? ERR_INVAL : OK;
 	case SO_TIMESTAMPING:
-		return c->len < sizeof(*c) + sizeof(uint32_t) ? ERR_INVAL : OK;
+		if (c->len != sizeof(*c) + sizeof(v))
+			return ERR_INVAL;
+		memcpy(&v, c + 1, sizeof(v));
+		if (v & ~(uint32_t)STAMP_TX_MASK)
+			return ERR_INVAL;
+		tx->stamping = (tx->stamping & ~(uint32_t)STAMP_TX_MASK) | v;
+		return OK;
 	case SCM_TXTIME: return c->len < sizeof(*c) + sizeof(uint64_t) ? ERR_INVAL : OK;
 	default: return ERR_INVAL;
 	}
@@ -182,7 +230,7 @@ cmsg_one(struct inet_tx *tx, const struct inet_sock *is, const struct cmsg *c)
 	bool is_v4 = ip_is_v4(&tx->ip.dst);
 
 	if (c->level == SOL_SOCKET)
-		return cmsg_socket(c);
+		return cmsg_socket(tx, c);
 	tx->is_overridden = true;
 	if (c->level == SOL_IP && is_v4)
 		return cmsg_ip4(tx, c);
@@ -219,17 +267,21 @@ inet_tx_init(struct inet_tx *tx, struct inet_sock *is, const struct sock_msg *ms
 	}
 	tx->ip.src = ip_is_v4(&tx->ip.dst) ? ip4_any : ip_any;
 	tx->ip.proto = is->sock.proto;
+	tx->stamping = is->sock.stamping;
 	tx->oif = scope_if;
 	rcu_read_lock();
 	inet_tx_defaults(&tx->ip, is, &tx->ip.dst);
 	if (tx->ip.options)
-		tx->ip.options = memcpy(tx->options, tx->ip.options, sizeof(tx->options));
+		tx->ip.options = memcpy(tx->options, tx->ip.options, tx->ip.options_len);
+	else if (unlikely(is->ext) && !ip_is_v4(&tx->ip.dst))
+		tx->ext = *rcu_dereference(is->ext);
 	rcu_read_unlock();
 	while ((c = cmsg_next(msg, c, &err))) {
 		err = cmsg_one(tx, is, c);
 		if (err != OK)
 			return err;
 	}
+	link_exts(tx);
 	return err;
 }
 
@@ -376,6 +428,32 @@ put_ip4(const struct inet_sock *is, struct sock_msg *msg, const struct pkt *p,
 	}
 }
 
+/* The extension headers that came along, those that the socket wants (RFC 3542 8.1). */
+static void
+put_exts(const struct inet_sock *is, struct sock_msg *msg, const struct pkt *p)
+{
+	const uint8_t *at = p->head + p->ip.opt_off;
+	uint8_t next = p->head[p->l3_off + offsetof(struct ip6_header, next)];
+
+	while (p->ip.opt_off && at + 8 <= p->data) {
+		size_t n = (at[1] + 1u) * 8;
+
+		if (at + n > p->data)
+			return;
+		if (next == IP_PROTO_HOPOPTS && is->is_recvhopopts6)
+			put_cmsg(msg, SOL_IPV6, IPV6_HOPOPTS, at, n);
+		else if (next == IP_PROTO_DSTOPTS && is->is_recvdstopts6)
+			put_cmsg(msg, SOL_IPV6, IPV6_DSTOPTS, at, n);
+		else if (next == IP_PROTO_ROUTING && is->is_recvrthdr6)
+			put_cmsg(msg, SOL_IPV6, IPV6_RTHDR, at, n);
+		if (next != IP_PROTO_HOPOPTS && next != IP_PROTO_DSTOPTS &&
+		    next != IP_PROTO_ROUTING)
+			return;
+		next = at[0];
+		at += n;
+	}
+}
+
 static void
 put_ip6(const struct inet_sock *is, struct sock_msg *msg, const struct pkt *p,
     const struct inet_rx *rx)
@@ -384,6 +462,8 @@ put_ip6(const struct inet_sock *is, struct sock_msg *msg, const struct pkt *p,
 
 	if (is->is_recvhop6)
 		put_cmsg(msg, SOL_IPV6, IPV6_HOPLIMIT, &hops, sizeof(hops));
+	if (is->is_recvhop6_2292)
+		put_cmsg(msg, SOL_IPV6, IPV6_2292HOPLIMIT, &hops, sizeof(hops));
 	if (is->is_recvtclass6)
 		put_cmsg(msg, SOL_IPV6, IPV6_TCLASS, &tclass, sizeof(tclass));
 	if (is->is_recvflow6 && (p->ip.flow_label || p->ip.tos)) {
@@ -391,6 +471,8 @@ put_ip6(const struct inet_sock *is, struct sock_msg *msg, const struct pkt *p,
 
 		put_cmsg(msg, SOL_IPV6, IPV6_FLOWINFO, &flow, sizeof(flow));
 	}
+	if (is->is_recvhopopts6 || is->is_recvdstopts6 || is->is_recvrthdr6)
+		put_exts(is, msg, p);
 	if (is->is_recv_origdst6) {
 		struct sockaddr_in6 to = {
 		    .family = AF_INET6, .port = be16_of(rx->dst_port)};
@@ -398,6 +480,19 @@ put_ip6(const struct inet_sock *is, struct sock_msg *msg, const struct pkt *p,
 		memcpy(to.addr, p->ip.dst.b, sizeof(to.addr));
 		put_cmsg(msg, SOL_IPV6, IPV6_ORIGDSTADDR, &to, sizeof(to));
 	}
+}
+
+/* RFC 3542's, and RFC 2292's before it, which has another number. */
+static void
+put_pktinfo6(const struct inet_sock *is, struct sock_msg *msg, struct pkt *p)
+{
+	struct in6_pktinfo info = {.ifindex = inet_rx(p)->ifindex};
+
+	memcpy(info.addr, p->ip.dst.b, sizeof(info.addr));
+	if (is->is_pktinfo6)
+		put_cmsg(msg, SOL_IPV6, IPV6_PKTINFO, &info, sizeof(info));
+	if (is->is_pktinfo6_2292)
+		put_cmsg(msg, SOL_IPV6, IPV6_2292PKTINFO, &info, sizeof(info));
 }
 
 void
@@ -408,12 +503,7 @@ inet_put_cmsgs(struct inet_sock *is, struct sock_msg *msg, struct pkt *p)
 	if (!msg->control)
 		return;
 	sock_put_stamps(&is->sock, msg, p);
-	if (is->is_pktinfo6) {
-		struct in6_pktinfo info = {.ifindex = rx->ifindex};
-
-		memcpy(info.addr, p->ip.dst.b, sizeof(info.addr));
-		put_cmsg(msg, SOL_IPV6, IPV6_PKTINFO, &info, sizeof(info));
-	}
+	put_pktinfo6(is, msg, p);
 	if (ip_is_v4(&p->ip.dst))
 		put_ip4(is, msg, p, rx);
 	else

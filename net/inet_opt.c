@@ -61,9 +61,9 @@ static const struct flag_opt flags6[] = {
     FLAG(IPV6_FLOWINFO, is_recvflow6),
     FLAG(IPV6_HDRINCL, is_hdrincl),
     FLAG(IPV6_RECVPKTINFO, is_pktinfo6),
-    FLAG(IPV6_2292PKTINFO, is_pktinfo6),
+    FLAG(IPV6_2292PKTINFO, is_pktinfo6_2292),
     FLAG(IPV6_RECVHOPLIMIT, is_recvhop6),
-    FLAG(IPV6_2292HOPLIMIT, is_recvhop6),
+    FLAG(IPV6_2292HOPLIMIT, is_recvhop6_2292),
     FLAG(IPV6_RECVHOPOPTS, is_recvhopopts6),
     FLAG(IPV6_RECVRTHDR, is_recvrthdr6),
     FLAG(IPV6_RECVDSTOPTS, is_recvdstopts6),
@@ -252,14 +252,65 @@ set_options(struct inet_sock *is, const void *val, unsigned len)
 	return OK;
 }
 
+bool
+inet_ext_is_valid(const uint8_t *header, size_t n)
+{
+	enum { PAD1 = 0 };
+	size_t i = 2;
+
+	if (n < 8 || n > INET_EXT_MAX || n != (header[1] + 1u) * 8)
+		return false;
+	while (i < n) {
+		if (header[i] == PAD1) {
+			i++;
+			continue;
+		}
+		if (n - i < 2 || header[i + 1] > n - i - 2)
+			return false;
+		i += 2u + header[i + 1];
+	}
+	return true;
+}
+
+static void
+ext_free_late(struct rcu_head *head)
+{
+	kfree(container_of(head, struct inet_ext, rcu));
+}
+
+/* IPV6_HOPOPTS, IPV6_DSTOPTS: for all that is sent; length 0 takes it away. */
+static enum err
+set_ext(struct inet_sock *is, unsigned which, const void *val, unsigned len)
+{
+	struct inet_ext *ext, *old;
+
+	if (!capable(CAP_NET_RAW))
+		return ERR_PERM;
+	if (len && !inet_ext_is_valid(val, len))
+		return ERR_INVAL;
+	ext = kzalloc(sizeof(*ext));
+	if (!ext)
+		return ERR_NOBUFS;
+	mutex_lock(&is->sock.send_lock);
+	old = is->ext;
+	if (old)
+		*ext = *old;
+	ext->len[which] = (uint8_t)len;
+	memcpy(ext->bytes[which], val, len);
+	rcu_assign(is->ext, ext);
+	mutex_unlock(&is->sock.send_lock);
+	if (old)
+		rcu_call(&old->rcu, ext_free_late);
+	return OK;
+}
+
 static bool
 is_group_option(int level, int opt)
 {
-	if (opt >= MCAST_JOIN_GROUP && opt <= MCAST_LEAVE_SOURCE_GROUP)
+	if (opt >= MCAST_JOIN_GROUP && opt <= MCAST_MSFILTER)
 		return true;
-	return level == SOL_IP
-	           ? opt >= IP_ADD_MEMBERSHIP && opt <= IP_DROP_SOURCE_MEMBERSHIP
-	           : opt == IPV6_JOIN_GROUP || opt == IPV6_LEAVE_GROUP;
+	return level == SOL_IP ? opt >= IP_ADD_MEMBERSHIP && opt <= IP_MSFILTER
+	                       : opt == IPV6_JOIN_GROUP || opt == IPV6_LEAVE_GROUP;
 }
 
 static enum err
@@ -322,6 +373,9 @@ set6(struct inet_sock *is, int opt, const void *val, unsigned len)
 		return inet_mc_setsockopt(is, SOL_IPV6, opt, val, len);
 	if (opt == IPV6_PKTINFO)
 		return set_sticky_pktinfo(is, val, len);
+	if (opt == IPV6_HOPOPTS || opt == IPV6_DSTOPTS)
+		return set_ext(
+		    is, opt == IPV6_HOPOPTS ? INET_EXT_HOP : INET_EXT_DST, val, len);
 	if (len < sizeof(v))
 		return ERR_INVAL;
 	memcpy(&v, val, sizeof(v));
@@ -430,6 +484,20 @@ get_options(struct inet_sock *is, void *val, unsigned *len)
 	return OK;
 }
 
+static enum err
+get_ext(struct inet_sock *is, unsigned which, void *val, unsigned *len)
+{
+	const struct inet_ext *ext;
+
+	rcu_read_lock();
+	ext = rcu_dereference(is->ext);
+	*len = MIN(*len, ext ? ext->len[which] : 0u);
+	if (*len)
+		memcpy(val, ext->bytes[which], *len);
+	rcu_read_unlock();
+	return OK;
+}
+
 enum err
 inet_getsockopt(struct inet_sock *is, int level, int opt, void *val, unsigned *len)
 {
@@ -441,6 +509,11 @@ inet_getsockopt(struct inet_sock *is, int level, int opt, void *val, unsigned *l
 		return ERR_NOPROTOOPT;
 	if (level == SOL_IP && opt == IP_OPTIONS)
 		return get_options(is, val, len);
+	if (opt == MCAST_MSFILTER || (level == SOL_IP && opt == IP_MSFILTER))
+		return inet_mc_getsockopt(is, opt, val, len);
+	if (level == SOL_IPV6 && (opt == IPV6_HOPOPTS || opt == IPV6_DSTOPTS))
+		return get_ext(
+		    is, opt == IPV6_HOPOPTS ? INET_EXT_HOP : INET_EXT_DST, val, len);
 	if (level == SOL_IP && opt == IP_MULTICAST_IF)
 		return give(val, len, &is->mc_addr.v4, sizeof(is->mc_addr.v4));
 	err = get_int(is, level, opt, &v);

@@ -83,8 +83,11 @@ enum {
 	IPV6_RECVHOPLIMIT = 51,
 	IPV6_HOPLIMIT = 52,
 	IPV6_RECVHOPOPTS = 53,
+	IPV6_HOPOPTS = 54,
 	IPV6_RECVRTHDR = 56,
+	IPV6_RTHDR = 57,
 	IPV6_RECVDSTOPTS = 58,
+	IPV6_DSTOPTS = 59,
 	IPV6_RECVPATHMTU = 60,
 	IPV6_PATHMTU = 61,
 	IPV6_DONTFRAG = 62,
@@ -110,5 +113,10 @@ struct in6_pktinfo {
 	uint32_t ifindex;
 };
 
+/*
+ * Whether n bytes are one IPv6 options header (RFC 8200 4.3, 4.6) as a program may send it: lengths
+ * that agree, at most INET_EXT_MAX.
+ */
+bool inet_ext_is_valid(const uint8_t *header, size_t n);
 /* Whether bytes are IPv4 options that a program may send: known lengths, no source route. */
 bool inet_options_are_valid(const uint8_t *options, size_t n);

@@ -361,7 +361,7 @@ store_range(const char *text)
 {
 	uint32_t range[2];
 
-	if (!inet_parse_numbers(text, range, 2) || !range[0] || range[0] > range[1] ||
+	if (!sock_parse_numbers(text, range, 2) || !range[0] || range[0] > range[1] ||
 	    range[1] > UINT16_MAX)
 		return ERR_INVAL;
 	__atomic_store_n(&port_range, range[0] << 16 | range[1], __ATOMIC_RELAXED);

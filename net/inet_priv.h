@@ -44,8 +44,6 @@ void inet_ports_init(void);
 
 /* ---- inet.c */
 
-/* `n` numbers with blanks between and nothing else. */
-bool inet_parse_numbers(const char *text, uint32_t *out, unsigned n);
 /* Address and port to bind to, checked: ours, permitted, not bound yet. Sets bound_if for a
  * link-local address with a scope. */
 enum err inet_bind_address(
@@ -64,9 +62,13 @@ struct inet_tx {
 	unsigned oif; /* demanded; 0: any */
 	bool
 	    is_overridden; /* control data changed what the socket would do: no cached route */
-	uint16_t gso_size;   /* UDP_SEGMENT */
-	struct dst *dst;     /* a reference, once inet_tx_route has been */
-	uint8_t options[40]; /* IP_RETOPTS, and what ip.options then points to */
+	uint16_t gso_size; /* UDP_SEGMENT */
+	uint32_t
+	    stamping; /* enum sock_stamping: SO_TIMESTAMPING, as option or control data */
+	struct dst *dst; /* a reference, once inet_tx_route has been */
+	/* IP_RETOPTS or the extension headers in a row; what ip.options then points to. */
+	uint8_t options[INET_EXTS * INET_EXT_MAX];
+	struct inet_ext ext; /* the headers by themselves */
 };
 
 /* Destination (of the message or the peer) and everything that options and control data say.
@@ -115,6 +117,9 @@ enum err inet_tx_wait(struct sock *, const struct sock_msg *);
 void inet_local_error(
     struct inet_sock *, const struct ip_addr *dst, uint16_t port, enum err, uint32_t mtu);
 
+/* A datagram is on its way: its time stamp onto the error queue, if tx->stamping asks for that. */
+void inet_tx_stamp(struct inet_sock *, const struct inet_tx *tx);
+
 /* ---- inet_mc.c */
 
 enum err inet_mc_setsockopt(
@@ -122,6 +127,8 @@ enum err inet_mc_setsockopt(
 /* Does the socket want what came for this group, from this source, at this interface? */
 bool inet_mc_wants(struct inet_sock *, const struct ip_addr *group,
     const struct ip_addr *src, unsigned ifindex);
+/* IP_MSFILTER, MCAST_MSFILTER; val holds the group asked about. */
+enum err inet_mc_getsockopt(struct inet_sock *, int opt, void *val, unsigned *len);
 void inet_mc_fini(struct inet_sock *);
 
 /* ---- Bring-up, in this order */

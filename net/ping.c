@@ -304,7 +304,7 @@ store_groups(const char *text)
 {
 	uint32_t range[2];
 
-	if (!inet_parse_numbers(text, range, 2) || range[0] > ANY_GROUP ||
+	if (!sock_parse_numbers(text, range, 2) || range[0] > ANY_GROUP ||
 	    range[1] > ANY_GROUP)
 		return ERR_INVAL;
 	first_group = range[0];

@@ -210,6 +210,27 @@ drop:
 	return err;
 }
 
+/* The same over IPv6: what the header says becomes what ip_send is told. */
+static enum err
+take_header6(struct pkt *p, struct inet_tx *tx)
+{
+	const struct ip6_header *h = pkt_need(p, sizeof(*h));
+	uint32_t word;
+
+	if (!h)
+		return ERR_INVAL;
+	word = be32_get(h->ver_tc_flow);
+	if (word >> 28 != 6)
+		return ERR_INVAL;
+	tx->ip.tos = (uint8_t)(word >> 20);
+	tx->ip.flow_label = word & 0xfffff;
+	tx->ip.ttl = h->hop_limit;
+	tx->ip.proto = h->next;
+	memcpy(tx->ip.src.b, h->src, sizeof(h->src));
+	(void)pkt_pull(p, sizeof(*h)); /* it is there: it was needed */
+	return OK;
+}
+
 /* RFC 3542 3.1: the checksum at the offset the program named, over the pseudo header too. */
 static enum err
 put_csum(const struct raw_sock *rs, struct pkt *p, const struct inet_tx *tx)
@@ -237,7 +258,7 @@ raw_push(struct raw_sock *rs, struct pkt *p, struct inet_tx *tx)
 
 	if (is_v4 && rs->is.is_hdrincl)
 		return send_with_header(rs, p, tx);
-	err = is_v4 ? OK : put_csum(rs, p, tx);
+	err = is_v4 ? OK : rs->is.is_hdrincl ? take_header6(p, tx) : put_csum(rs, p, tx);
 	if (err != OK) {
 		pkt_drop(p, DROP_IP_SHORT);
 		return err;

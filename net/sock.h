@@ -17,6 +17,7 @@
 #include "kernel/sync/spinlock.h"
 #include "kernel/sync/wait.h"
 #include "lib/err.h"
+#include "net/net_timer.h"
 #include "net/pkt.h"
 
 struct dst;
@@ -150,13 +151,16 @@ struct sock {
 	    is_dontroute, is_linger, is_timestamp, is_timestampns, is_rcvbuf_locked,
 	    is_sndbuf_locked, is_passcred;
 	bool is_listening; /* [lock] the family's: SO_ACCEPTCONN, bind's conflict rules */
-	bool is_sigio_queued; /* [a] */
+	bool is_signal_queued; /* [a] signal_work is under way, with a reference */
+	uint32_t signals_due;  /* [a] mask of SIGIO and SIGURG */
+	struct net_work signal_work;
 	bool is_rxq_ovfl, is_no_check, is_stamping_new, is_filter_locked;
 	/* Options without effect here, remembered: SO_DEBUG and such (net/sock_opt.c). */
 	bool is_debug, is_bsdcompat, is_passsec, is_wifi_status, is_nofcs,
 	    is_select_err_queue, is_zerocopy, is_prefer_busy_poll, is_rcvmark;
 	uint8_t txrehash;
-	uint32_t busy_poll_us, stamping; /* SO_TIMESTAMPING's flags */
+	uint32_t busy_poll_us, stamping; /* SO_TIMESTAMPING's flags: enum sock_stamping */
+	uint32_t stamp_id;               /* [a] of the next packet sent with OPT_ID */
 	uint64_t max_pacing_rate;        /* bytes a second; ~0: no limit */
 	uint32_t linger_s;
 	uint32_t mark, priority, bound_if; /* SO_MARK, SO_PRIORITY, SO_BINDTODEVICE; 0 */
@@ -172,6 +176,7 @@ struct sock {
  * AF_INET6. type and proto come from the user: the family checks them. */
 typedef enum err sock_create_fn(int family, int type, int proto, struct sock **out);
 void sock_register_family(int family, sock_create_fn *);
+void sockets_init(void); /* files in /proc */
 sock_create_fn inet_create, packet_create, netlink_create;
 
 void sock_init(struct sock *, const struct sock_ops *, int family, int type, int proto);
@@ -212,11 +217,22 @@ struct sock *sock_of_file(const struct file *);
  * reference, also on an error. */
 long sock_install(struct sock *, int flags);
 
+enum sock_stamping { /* SOF_TIMESTAMPING_* that mean something without hardware clocks */
+	STAMP_TX_SOFTWARE = 1 << 1,
+	STAMP_RX_SOFTWARE = 1 << 3,
+	STAMP_SOFTWARE = 1 << 4,
+	STAMP_OPT_ID = 1 << 7,
+	STAMP_TX_MASK =
+	    1 << 0 | STAMP_TX_SOFTWARE | 1 << 8 | 1 << 9, /* what control data may ask */
+	STAMP_ALL = (1 << 18) - 1,
+};
 /* Time stamps of arrival for SO_TIMESTAMP and friends, as control data (net/sock_stamp.c). */
 void sock_put_stamps(struct sock *, struct sock_msg *, const struct pkt *);
 
 /* SIOC* of interfaces, addresses and routes (net/ifconf.c); ERR_NOTTY: not one of them. */
 long sock_ioctl_ifconf(struct sock *, unsigned cmd, uintptr_t arg);
+/* `n` numbers with blanks between and nothing else: what is written to settings in /proc/sys. */
+bool sock_parse_numbers(const char *text, uint32_t *out, unsigned n);
 /* SOL_SOCKET (net/sock_opt.c). */
 enum err sock_setsockopt(struct sock *, int opt, const void *val, unsigned len);
 enum err sock_getsockopt(struct sock *, int opt, void *val, unsigned *len);
@@ -233,10 +249,10 @@ struct inet_sock {
 	/* Options; names as in ip(7) and ipv6(7). */
 	bool is_v6only, is_bound_port, is_freebind, is_transparent, is_hdrincl,
 	    is_recverr, is_recverr6, is_pktinfo, is_pktinfo6, is_recvttl, is_recvtos,
-	    is_recvopts, is_retopts, is_recvhop6, is_recvtclass6, is_recvflow6,
-	    is_mc_loop, is_mc_loop6, is_mc_all, is_mc_all6, is_recv_origdst,
-	    is_recv_origdst6, is_recvfragsize, is_autoflow, is_flow_send, is_dontfrag6,
-	    is_gro;
+	    is_recvopts, is_retopts, is_recvhop6, is_recvhop6_2292, is_pktinfo6_2292,
+	    is_recvtclass6, is_recvflow6, is_mc_loop, is_mc_loop6, is_mc_all, is_mc_all6,
+	    is_recv_origdst, is_recv_origdst6, is_recvfragsize, is_autoflow, is_flow_send,
+	    is_dontfrag6, is_gro;
 	/* Remembered only. */
 	bool is_router_alert, is_nodefrag, is_checksum_wanted, is_bind_no_port,
 	    is_recvrthdr6, is_recvhopopts6, is_recvdstopts6, is_recvpathmtu6, is_passsec4,
@@ -251,6 +267,7 @@ struct inet_sock {
 	uint32_t sticky_if;
 	uint32_t flow_label, addr_prefs;
 	struct inet_options *options; /* IP_OPTIONS, RCU */
+	struct inet_ext *ext;         /* IPV6_HOPOPTS, IPV6_DSTOPTS; RCU */
 	struct dst
 	    *dst; /* [sock.lock] cached route of a connected socket; check dst_is_valid */
 	struct inet_mc *mc;    /* multicast memberships: inet_mc.c */
@@ -264,6 +281,15 @@ struct inet_options {
 	struct rcu_head rcu;
 	uint8_t len; /* multiple of 4 */
 	uint8_t bytes[40];
+};
+
+enum { INET_EXT_HOP, INET_EXT_DST, INET_EXTS, INET_EXT_MAX = 40 };
+
+/* Extension headers that go with what a socket sends over IPv6; len 0: none. */
+struct inet_ext {
+	struct rcu_head rcu;
+	uint8_t len[INET_EXTS];
+	uint8_t bytes[INET_EXTS][INET_EXT_MAX];
 };
 
 /* sockaddr <-> address and port; checks length, family, scope; v4 given to a v6 socket is mapped.
@@ -328,4 +354,5 @@ void inet_sock_fini(struct inet_sock *);
 struct sock *tcp_sock_create(int family), *udp_sock_create(int family),
     *raw_sock_create(int family, int proto),
     *ping_sock_create(int family); /* NULL: no memory */
-void inet_init(void); /* tables, families, /proc; after the network's own tables */
+void inet_init(
+    void); /* sockets_init, tables, families, /proc; after the network's own tables */

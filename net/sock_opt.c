@@ -2,7 +2,9 @@
  * Options of level SOL_SOCKET, socket(7). On/off options are a table of fields; the others a
  * switch. What has no meaning here (SO_DEBUG, SO_BUSY_POLL...) is accepted and remembered.
  */
+#include "kernel/panic.h"
 #include "kernel/proc/cred.h"
+#include "kernel/procfs.h"
 #include "kernel/time/timespec.h"
 #include "lib/string.h"
 #include "net/filter.h"
@@ -74,14 +76,17 @@ enum so {
 };
 
 enum {
-	BUF_MAX = 212992, /* net.core.rmem_max, wmem_max: what may be asked for */
+	BUF_DEFAULT = 212992,
 	SNDBUF_MIN = 4608,
 	RCVBUF_MIN = 2304,
 	BUF_LOCK_SND = 1,
 	BUF_LOCK_RCV = 2,
 	PRIORITY_FREE_MAX = 6, /* higher ones take CAP_NET_ADMIN */
-	STAMPING_MASK = (1 << 18) - 1,
 };
+
+/* net.core.*: sizes of buffers at first, and the most that may be asked for. [a] */
+static uint32_t rmem_default = BUF_DEFAULT, wmem_default = BUF_DEFAULT,
+                rmem_max = BUF_DEFAULT, wmem_max = BUF_DEFAULT;
 
 struct linger {
 	int32_t is_on, seconds;
@@ -213,8 +218,8 @@ set_int(struct sock *sk, int opt, int32_t v)
 	uint32_t n = (uint32_t)v;
 
 	switch (opt) {
-	case SO_SNDBUF: set_buf(sk, true, MIN(n, (uint32_t)BUF_MAX)); return OK;
-	case SO_RCVBUF: set_buf(sk, false, MIN(n, (uint32_t)BUF_MAX)); return OK;
+	case SO_SNDBUF: set_buf(sk, true, MIN(n, wmem_max)); return OK;
+	case SO_RCVBUF: set_buf(sk, false, MIN(n, rmem_max)); return OK;
 	case SO_SNDBUFFORCE:
 	case SO_RCVBUFFORCE:
 		if (!capable(CAP_NET_ADMIN))
@@ -239,8 +244,10 @@ set_int(struct sock *sk, int opt, int32_t v)
 	case SO_TIMESTAMPNS_NEW: set_stamp(sk, true, v, opt != SO_TIMESTAMPNS); return OK;
 	case SO_TIMESTAMPING:
 	case SO_TIMESTAMPING_NEW:
-		if (n & ~(uint32_t)STAMPING_MASK)
+		if (n & ~(uint32_t)STAMP_ALL)
 			return ERR_INVAL;
+		if ((n & STAMP_OPT_ID) && !(sk->stamping & STAMP_OPT_ID))
+			sk->stamp_id = 0;
 		sk->stamping = n;
 		return OK;
 	case SO_LOCK_FILTER:
@@ -471,4 +478,74 @@ sock_getsockopt(struct sock *sk, int opt, void *val, unsigned *len)
 		                            : give(val, len, &netns, sizeof(netns));
 	default: return ERR_NOPROTOOPT;
 	}
+}
+
+/* ---- Settings -------------------------------------------------------------------------------- */
+
+void
+sock_set_default_bufs(struct sock *sk)
+{
+	sk->rcvbuf = rmem_default;
+	sk->sndbuf = wmem_default;
+}
+
+/* Text of one number, and back; a buffer below the least one is refused. */
+#define SETTING(name, min) \
+	static void show_##name(struct seq *s) \
+	{ \
+		seq_printf(s, "%u\n", __atomic_load_n(&name, __ATOMIC_RELAXED)); \
+	} \
+	static enum err store_##name(const char *text) \
+	{ \
+		uint32_t v; \
+		if (!sock_parse_numbers(text, &v, 1) || v < (min) || v > INT32_MAX) \
+			return ERR_INVAL; \
+		__atomic_store_n(&name, v, __ATOMIC_RELAXED); \
+		return OK; \
+	}
+
+SETTING(rmem_default, RCVBUF_MIN)
+SETTING(wmem_default, SNDBUF_MIN)
+SETTING(rmem_max, RCVBUF_MIN)
+SETTING(wmem_max, SNDBUF_MIN)
+
+bool
+sock_parse_numbers(const char *text, uint32_t *out, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		uint64_t v = 0;
+
+		while (*text == ' ' || *text == '\t')
+			text++;
+		if (*text < '0' || *text > '9')
+			return false;
+		for (; *text >= '0' && *text <= '9'; text++) {
+			v = v * 10 + (uint64_t)(*text - '0');
+			if (v > UINT32_MAX)
+				return false;
+		}
+		out[i] = (uint32_t)v;
+	}
+	while (*text == ' ' || *text == '\t' || *text == '\n')
+		text++;
+	return !*text;
+}
+
+void
+sock_opt_init(void)
+{
+	static const struct {
+		const char *name;
+		void (*show)(struct seq *);
+		enum err (*store)(const char *);
+	} files[] = {
+	    {"sys/net/core/rmem_default", show_rmem_default, store_rmem_default},
+	    {"sys/net/core/wmem_default", show_wmem_default, store_wmem_default},
+	    {"sys/net/core/rmem_max", show_rmem_max, store_rmem_max},
+	    {"sys/net/core/wmem_max", show_wmem_max, store_wmem_max},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++)
+		if (proc_register_rw(files[i].name, files[i].show, files[i].store) != OK)
+			panic("sockets: no memory for a file in /proc");
 }

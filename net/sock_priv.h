@@ -15,3 +15,8 @@ struct sock *sock_by_fd(int fd, struct file **f, long *err);
 /* Addresses from and to user memory, errors as Linux gives them. */
 enum err sock_addr_from_user(struct sock_addr *, const void USER *user, int len);
 enum err sock_addr_to_user(const struct sock_addr *, void USER *user, int USER *user_len);
+
+/* sndbuf and rcvbuf as net.core.wmem_default and rmem_default say. */
+void sock_set_default_bufs(struct sock *);
+/* Files in /proc/sys/net/core. */
+void sock_opt_init(void);

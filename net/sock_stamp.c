@@ -13,7 +13,6 @@ enum {
 	SCM_TIMESTAMP_NEW = 63,
 	SCM_TIMESTAMPNS_NEW = 64,
 	SO_RXQ_OVFL = 40,
-	STAMPING_SOFTWARE = 1 << 4,
 };
 
 void
@@ -32,7 +31,7 @@ sock_put_stamps(struct sock *sk, struct sock_msg *msg, const struct pkt *p)
 			    sk->is_stamping_new ? SCM_TIMESTAMPNS_NEW : SCM_TIMESTAMPNS,
 			    &ts, sizeof(ts));
 	}
-	if ((sk->stamping & STAMPING_SOFTWARE) && p->stamp_ns) {
+	if ((sk->stamping & STAMP_SOFTWARE) && p->stamp_ns) {
 		/* Software, then two for hardware. */
 		struct timespec ts[3] = {timespec_from_ns(p->stamp_ns)};
 

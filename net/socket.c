@@ -20,13 +20,12 @@
 #include "net/net_timer.h"
 #include "net/sock_priv.h"
 
-enum {
-	DEFAULT_BUF = 212992, /* net.core.rmem_default, wmem_default */
-	SOCKFS_DEV = 8,
-};
+enum { SOCKFS_DEV = 8 };
 
 static uint64_t next_ino = 4096; /* [a] */
 static uint32_t num_socks;       /* [a] */
+
+static void sock_signal_work(struct net_work *);
 
 /* ---- Life ----------------------------------------------------------------------------- */
 
@@ -44,7 +43,8 @@ sock_init(struct sock *sk, const struct sock_ops *ops, int family, int type, int
 	mutex_init(&sk->recv_lock, "socket readers", RANK_SOCK_RECV);
 	mutex_init(&sk->send_lock, "socket writers", RANK_SOCK_SEND);
 	wait_queue_init(&sk->wait);
-	sk->rcvbuf = sk->sndbuf = DEFAULT_BUF;
+	sk->signal_work.fn = sock_signal_work;
+	sock_set_default_bufs(sk);
 	sk->rcvlowat = sk->sndlowat = 1;
 	sk->max_pacing_rate = UINT64_MAX;
 	sk->txrehash = 1;
@@ -52,6 +52,12 @@ sock_init(struct sock *sk, const struct sock_ops *ops, int family, int type, int
 	sk->gid = cred->egid;
 	sk->ino = __atomic_fetch_add(&next_ino, 1, __ATOMIC_RELAXED);
 	__atomic_fetch_add(&num_socks, 1, __ATOMIC_RELAXED);
+}
+
+void
+sockets_init(void)
+{
+	sock_opt_init();
 }
 
 struct sock *
@@ -122,14 +128,6 @@ sock_set_error(struct sock *sk, enum err err)
 	sock_wake(sk, POLLERR | POLLIN | POLLOUT);
 }
 
-/* A signal to the owner of a socket's file, under way. */
-struct sock_signal {
-	struct net_work work;
-	struct sock *sk; /* a reference */
-	int32_t owner;   /* a process, or a group as its negative */
-	int signal;
-};
-
 /* Linux remembers who called F_SETOWN; here the socket's maker must have the right. */
 static bool
 may_signal(const struct sock *sk, const struct process *p)
@@ -142,65 +140,72 @@ may_signal(const struct sock *sk, const struct process *p)
 	return may;
 }
 
+/* To a process, or a group as its negative. Nobody is there to hear of a failure. */
 static void
-sock_signal_work(struct net_work *work)
+signal_owner(const struct sock *sk, int32_t owner, int signal)
 {
-	struct sock_signal *s = container_of(work, struct sock_signal, work);
-	struct process *p = s->owner > 0 ? process_find((uint32_t)s->owner) : NULL;
+	struct process *p = owner > 0 ? process_find((uint32_t)owner) : NULL;
 
-	if (s->signal == SIGIO)
-		__atomic_store_n(&s->sk->is_sigio_queued, false, __ATOMIC_RELEASE);
-	/* Nobody is there to hear of a failure. */
-	if (p && may_signal(s->sk, p))
-		(void)signal_send_process(p, s->signal, NULL);
-	else if (s->owner < 0 && s->sk->uid == 0)
-		(void)signal_send_pgroup((uint32_t)-s->owner, s->signal, NULL);
+	if (p && may_signal(sk, p))
+		(void)signal_send_process(p, signal, NULL);
+	else if (owner < 0 && sk->uid == 0)
+		(void)signal_send_pgroup((uint32_t)-owner, signal, NULL);
 	if (p)
 		process_put(p);
-	sock_put(s->sk);
-	kfree(s);
+}
+
+static int32_t
+owner_of(const struct sock *sk, uint32_t wanted_flag)
+{
+	const struct file *f;
+	int32_t owner = 0;
+
+	rcu_read_lock();
+	f = rcu_dereference(sk->file);
+	if (f && (f->flags & wanted_flag) == wanted_flag)
+		owner = (int32_t)f->owner_pid;
+	rcu_read_unlock();
+	return owner;
 }
 
 static void
-sock_signal_owner(struct sock *sk, int32_t owner, int signal)
+sock_signal_work(struct net_work *work)
 {
-	struct sock_signal *s;
+	struct sock *sk = container_of(work, struct sock, signal_work);
+	int32_t owner = owner_of(sk, 0);
+	uint32_t due;
 
-	if (!owner || (signal == SIGIO && __atomic_exchange_n(&sk->is_sigio_queued, true,
-	                                      __ATOMIC_ACQUIRE)))
+	__atomic_store_n(&sk->is_signal_queued, false, __ATOMIC_SEQ_CST);
+	due = __atomic_exchange_n(&sk->signals_due, 0, __ATOMIC_SEQ_CST);
+	if (owner && (due & SIGMASK(SIGIO)))
+		signal_owner(sk, owner, SIGIO);
+	if (owner && (due & SIGMASK(SIGURG)))
+		signal_owner(sk, owner, SIGURG);
+	sock_put(sk);
+}
+
+/* Any context, any lock held: allocates nothing. */
+static void
+sock_signal_later(struct sock *sk, int signal)
+{
+	__atomic_fetch_or(&sk->signals_due, (uint32_t)SIGMASK(signal), __ATOMIC_SEQ_CST);
+	if (__atomic_exchange_n(&sk->is_signal_queued, true, __ATOMIC_SEQ_CST))
 		return;
-	s = kzalloc(sizeof(*s));
-	if (!s) {
-		sk->is_sigio_queued = false;
-		return;
-	}
-	s->work.fn = sock_signal_work;
-	s->sk = sock_get(sk);
-	s->owner = owner;
-	s->signal = signal;
-	net_work_queue(&s->work, 0);
+	(void)sock_get(sk);
+	net_work_queue(&sk->signal_work, 0);
 }
 
 void
 sock_urgent(struct sock *sk)
 {
-	struct file *f;
-	int32_t owner;
-
-	rcu_read_lock();
-	f = rcu_dereference(sk->file);
-	owner = f ? (int32_t)f->owner_pid : 0;
-	rcu_read_unlock();
-	sock_signal_owner(sk, owner, SIGURG);
+	if (owner_of(sk, 0))
+		sock_signal_later(sk, SIGURG);
 	sock_wake(sk, POLLPRI);
 }
 
 void
 sock_wake(struct sock *sk, uint32_t events)
 {
-	struct file *f;
-	int32_t owner = 0;
-
 	/* The condition that the caller has made true, before the look for sleepers. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (__atomic_load_n(&sk->wait.waiters.next, __ATOMIC_RELAXED) !=
@@ -209,13 +214,8 @@ sock_wake(struct sock *sk, uint32_t events)
 
 		wait_queue_wake(&sk->wait, is_for_all ? ~0u : 1, events);
 	}
-	rcu_read_lock();
-	f = rcu_dereference(sk->file);
-	if (f && (f->flags & O_ASYNC))
-		owner = (int32_t)f->owner_pid;
-	rcu_read_unlock();
-	if (owner)
-		sock_signal_owner(sk, owner, SIGIO);
+	if (owner_of(sk, O_ASYNC))
+		sock_signal_later(sk, SIGIO);
 }
 
 nsec_t
@@ -328,6 +328,19 @@ sock_file_write(struct file *f, struct uio *u, loff_t *pos)
 	return sock_sigpipe(sk, msg.flags, sk->ops->send(sk, &msg));
 }
 
+static ssize_t
+sock_file_send_page(
+    struct file *f, struct page *page, uint32_t off, uint32_t len, bool has_more)
+{
+	struct sock *sk = f->private;
+	unsigned flags =
+	    (has_more ? MSG_MORE : 0) | (f->flags & O_NONBLOCK ? MSG_DONTWAIT : 0);
+
+	if (!sk->ops->send_page)
+		return ERR_OPNOTSUPP;
+	return sock_sigpipe(sk, flags, sk->ops->send_page(sk, page, off, len, flags));
+}
+
 static uint32_t
 sock_file_poll(struct file *f, struct poll_table *pt)
 {
@@ -393,6 +406,7 @@ sock_file_stat(const struct file *f, struct stat *st)
 static const struct file_ops sock_file_ops = {
     .read = sock_file_read,
     .write = sock_file_write,
+    .send_page = sock_file_send_page,
     .poll = sock_file_poll,
     .ioctl = sock_file_ioctl,
     .release = sock_file_release,

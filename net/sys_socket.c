@@ -189,6 +189,8 @@ sys_accept4(int fd, void USER *addr, int USER *len, int flags)
 	err = ERR_OPNOTSUPP;
 	if (flags & ~(SOCK_CLOEXEC | SOCK_NONBLOCK))
 		err = ERR_INVAL;
+	else if (!fd_is_left())
+		err = ERR_MFILE; /* the connection stays for a later call */
 	else if (sk->ops->accept)
 		err = sk->ops->accept(
 		    sk, &child, sock_deadline(sk->rcvtimeo_ns), f->flags & O_NONBLOCK);

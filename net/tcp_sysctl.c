@@ -14,7 +14,7 @@ store_number(const char *text, uint32_t *field, uint32_t min, uint32_t max)
 {
 	uint32_t v;
 
-	if (!inet_parse_numbers(text, &v, 1) || v < min || v > max)
+	if (!sock_parse_numbers(text, &v, 1) || v < min || v > max)
 		return ERR_INVAL;
 	__atomic_store_n(field, v, __ATOMIC_RELAXED);
 	return OK;
@@ -31,7 +31,7 @@ store_three(const char *text, uint32_t *field)
 {
 	uint32_t v[3];
 
-	if (!inet_parse_numbers(text, v, 3))
+	if (!sock_parse_numbers(text, v, 3))
 		return ERR_INVAL;
 	for (unsigned i = 0; i < 3; i++)
 		if (!v[i] || v[i] > INT32_MAX)
@@ -97,7 +97,7 @@ store_mem(const char *text)
 {
 	uint32_t v[3];
 
-	if (!inet_parse_numbers(text, v, 3))
+	if (!sock_parse_numbers(text, v, 3))
 		return ERR_INVAL;
 	for (unsigned i = 0; i < 3; i++)
 		tcp_set.mem[i] = v[i];

@@ -413,6 +413,8 @@ udp_push(struct udp_sock *us, struct pkt *p, struct inet_tx *tx)
 	inet_tx_charge(&us->is.sock, p);
 	mib_inc(is_v4 ? MIB_Udp_OutDatagrams : MIB_Udp6_OutDatagrams);
 	err = ip_send(p, tx->dst, &tx->ip);
+	if (err == OK)
+		inet_tx_stamp(&us->is, tx);
 	if (err == ERR_MSGSIZE)
 		inet_local_error(&us->is, &tx->ip.dst, tx->port, err, tx->dst->mtu);
 	if (err == ERR_NOBUFS) {

@@ -466,6 +466,18 @@ fd_get(int fd)
 	return f ? file_get(f) : NULL;
 }
 
+bool
+fd_is_left(void)
+{
+	struct fd_table *t = current_process()->fds;
+	unsigned fd;
+
+	spin_lock(&t->lock);
+	fd = fd_array_find_free(t->array, t->next_free);
+	spin_unlock(&t->lock);
+	return fd < fd_limit();
+}
+
 int
 fd_install(struct file *f, int min_fd, bool cloexec)
 {

@@ -1,19 +1,14 @@
-/* UDP, raw and ping sockets and the socket calls as such, over loopback. */
+/* UDP, raw and ping sockets over loopback. */
 #define _GNU_SOURCE
-#include "tests/guest/check.h"
+#include "tests/guest/net_util.h"
 
-#include <arpa/inet.h>
 #include <netinet/icmp6.h>
-#include <netinet/in.h>
 #include <netinet/ip_icmp.h>
 #include <netinet/udp.h>
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
-#include <sys/sendfile.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/uio.h>
 
 /* linux/errqueue.h, which musl has not. */
@@ -27,244 +22,6 @@ enum { SO_EE_ORIGIN_ICMP = 2 };
 #ifndef UDP_SEGMENT
 #define UDP_SEGMENT 103
 #endif
-
-static struct sockaddr_in
-in(const char *addr, int port)
-{
-	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(port)};
-
-	inet_pton(AF_INET, addr, &a.sin_addr);
-	return a;
-}
-
-static struct sockaddr_in6
-in6(const char *addr, int port)
-{
-	struct sockaddr_in6 a = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
-
-	inet_pton(AF_INET6, addr, &a.sin6_addr);
-	return a;
-}
-
-static int
-port_of(int fd)
-{
-	struct sockaddr_in6 a;
-	socklen_t len = sizeof(a);
-
-	CHECK_EQ(getsockname(fd, (void *)&a, &len), 0);
-	return ntohs(a.sin6_port); /* at the same place in both families */
-}
-
-static int
-bound(const char *addr)
-{
-	struct sockaddr_in a = in(addr, 0);
-	int fd = socket(AF_INET, SOCK_DGRAM, 0);
-
-	CHECK(fd >= 0);
-	CHECK_EQ(bind(fd, (void *)&a, sizeof(a)), 0);
-	return fd;
-}
-
-static void
-set(int fd, int level, int opt, int v)
-{
-	CHECK_EQ(setsockopt(fd, level, opt, &v, sizeof(v)), 0);
-}
-
-static int
-get(int fd, int level, int opt)
-{
-	int v = 0;
-	socklen_t len = sizeof(v);
-
-	CHECK_EQ(getsockopt(fd, level, opt, &v, &len), 0);
-	return v;
-}
-
-/* ---- The calls ---------------------------------------------------------------------- */
-
-static void
-socket_refuses_wrong_arguments(void)
-{
-	CHECK_ERR(socket(-1, SOCK_DGRAM, 0), EAFNOSUPPORT);
-	CHECK_ERR(socket(200, SOCK_DGRAM, 0), EAFNOSUPPORT);
-	CHECK_ERR(socket(AF_INET, 15, 0), EINVAL);
-	CHECK_ERR(socket(AF_INET, SOCK_DGRAM | 0x10000000, 0), EINVAL);
-	CHECK_ERR(socket(AF_INET, SOCK_SEQPACKET, 0), ESOCKTNOSUPPORT);
-	CHECK_ERR(socket(AF_INET, SOCK_DGRAM, IPPROTO_TCP), EPROTONOSUPPORT);
-	CHECK_ERR(socket(AF_INET, SOCK_DGRAM, 400), EINVAL);
-	CHECK_ERR(socket(AF_INET, SOCK_RAW, 0), EPROTONOSUPPORT);
-	CHECK_ERR(socketpair(AF_INET, SOCK_DGRAM, 0, (int[2]){0, 0}), EOPNOTSUPP);
-}
-
-static void
-flags_of_socket_are_kept(void)
-{
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_UDP);
-	struct stat st;
-	char link[64], text[64] = "";
-	char buf[4];
-
-	CHECK(fd >= 0);
-	CHECK(fcntl(fd, F_GETFL) & O_NONBLOCK);
-	CHECK_EQ(fcntl(fd, F_GETFD), FD_CLOEXEC);
-	CHECK_ERR(recv(fd, buf, 4, 0), EAGAIN);
-	CHECK_EQ(fstat(fd, &st), 0);
-	CHECK(S_ISSOCK(st.st_mode));
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-	CHECK(readlink(link, text, sizeof(text) - 1) > 0);
-	snprintf(link, sizeof(link), "socket:[%lu]", (unsigned long)st.st_ino);
-	CHECK_EQ(strcmp(text, link), 0);
-	CHECK_ERR(lseek(fd, 0, SEEK_SET), ESPIPE);
-	CHECK_ERR(pread(fd, buf, 4, 0), ESPIPE);
-}
-
-static void
-calls_on_other_files_fail(void)
-{
-	struct sockaddr_in a = in("127.0.0.1", 0);
-	socklen_t len = sizeof(a);
-	int fds[2];
-
-	CHECK_EQ(pipe(fds), 0);
-	CHECK_ERR(bind(fds[0], (void *)&a, len), ENOTSOCK);
-	CHECK_ERR(bind(99, (void *)&a, len), EBADF);
-	CHECK_ERR(recv(fds[0], &a, 1, 0), ENOTSOCK);
-	CHECK_ERR(shutdown(fds[0], SHUT_RD), ENOTSOCK);
-	CHECK_ERR(getsockname(fds[0], (void *)&a, &len), ENOTSOCK);
-}
-
-static void
-bind_refuses_wrong_addresses(void)
-{
-	struct sockaddr_in a = in("127.0.0.1", 0);
-	struct sockaddr_in6 a6 = in6("::1", 0);
-	int fd = socket(AF_INET, SOCK_DGRAM, 0), fd6 = socket(AF_INET6, SOCK_DGRAM, 0);
-
-	CHECK_ERR(bind(fd, (void *)&a, 15), EINVAL);
-	CHECK_ERR(bind(fd, (void *)&a, -1), EINVAL);
-	CHECK_ERR(bind(fd, (void *)&a, 200), EINVAL);
-	CHECK_ERR(bind(fd, (void *)8, sizeof(a)), EFAULT);
-	CHECK_ERR(bind(fd, (void *)&a6, sizeof(a6)), EAFNOSUPPORT);
-	CHECK_ERR(bind(fd6, (void *)&a, sizeof(a)), EINVAL);
-	CHECK_ERR(bind(fd6, (void *)&a6, 20), EINVAL);
-	a = in("198.51.100.77", 0);
-	CHECK_ERR(bind(fd, (void *)&a, sizeof(a)), EADDRNOTAVAIL);
-	a = in("127.0.0.1", 0);
-	CHECK_EQ(bind(fd, (void *)&a, sizeof(a)), 0);
-	CHECK_ERR(bind(fd, (void *)&a, sizeof(a)), EINVAL);
-	a = in("0.0.0.0", 0);
-	a.sin_family = AF_UNSPEC;
-	fd = socket(AF_INET, SOCK_DGRAM, 0);
-	CHECK_EQ(bind(fd, (void *)&a, sizeof(a)), 0);
-}
-
-static void
-names_are_cut_to_the_room_there_is(void)
-{
-	int fd = bound("127.0.0.1");
-	struct sockaddr_in a;
-	socklen_t len = 4;
-
-	memset(&a, 0xee, sizeof(a));
-	CHECK_EQ(getsockname(fd, (void *)&a, &len), 0);
-	CHECK_EQ(len, 16);
-	CHECK_EQ(a.sin_family, AF_INET);
-	CHECK_EQ(a.sin_addr.s_addr, 0xeeeeeeee);
-	len = sizeof(a);
-	CHECK_ERR(getpeername(fd, (void *)&a, &len), ENOTCONN);
-	len = -1;
-	CHECK_ERR(getsockname(fd, (void *)&a, &len), EINVAL);
-	CHECK_ERR(listen(fd, 5), EOPNOTSUPP);
-	CHECK_ERR(accept(fd, NULL, NULL), EOPNOTSUPP);
-	CHECK_ERR(syscall(SYS_accept4, fd, NULL, NULL, 0x7), EINVAL);
-	CHECK_ERR(shutdown(fd, 3), EINVAL);
-	CHECK_ERR(shutdown(fd, SHUT_WR), ENOTCONN);
-}
-
-static void
-socket_options_read_back(void)
-{
-	static const int flags[] = {SO_REUSEADDR, SO_REUSEPORT, SO_BROADCAST,
-	    SO_KEEPALIVE, SO_OOBINLINE, SO_DONTROUTE, SO_NO_CHECK, SO_TIMESTAMP};
-	int fd = socket(AF_INET, SOCK_DGRAM, 0);
-	struct linger l = {1, 5};
-	struct timeval tv = {1, 500000};
-	socklen_t len;
-
-	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
-		CHECK_EQ(get(fd, SOL_SOCKET, flags[i]), 0);
-		set(fd, SOL_SOCKET, flags[i], 5);
-		CHECK_EQ(get(fd, SOL_SOCKET, flags[i]), 1);
-		set(fd, SOL_SOCKET, flags[i], 0);
-		CHECK_EQ(get(fd, SOL_SOCKET, flags[i]), 0);
-	}
-	CHECK_EQ(get(fd, SOL_SOCKET, SO_TYPE), SOCK_DGRAM);
-	CHECK_EQ(get(fd, SOL_SOCKET, SO_DOMAIN), AF_INET);
-	CHECK_EQ(get(fd, SOL_SOCKET, SO_PROTOCOL), IPPROTO_UDP);
-	CHECK_EQ(get(fd, SOL_SOCKET, SO_ERROR), 0);
-	CHECK_EQ(get(fd, SOL_SOCKET, SO_ACCEPTCONN), 0);
-	set(fd, SOL_SOCKET, SO_SNDBUF, 10000);
-	CHECK_EQ(get(fd, SOL_SOCKET, SO_SNDBUF), 20000);
-	set(fd, SOL_SOCKET, SO_RCVBUF, 1);
-	CHECK_EQ(get(fd, SOL_SOCKET, SO_RCVBUF), 2304);
-	set(fd, SOL_SOCKET, SO_PRIORITY, 6);
-	CHECK_EQ(get(fd, SOL_SOCKET, SO_PRIORITY), 6);
-	CHECK_EQ(setsockopt(fd, SOL_SOCKET, SO_LINGER, &l, sizeof(l)), 0);
-	memset(&l, 0, sizeof(l));
-	len = sizeof(l);
-	CHECK_EQ(getsockopt(fd, SOL_SOCKET, SO_LINGER, &l, &len), 0);
-	CHECK_EQ(l.l_onoff, 1);
-	CHECK_EQ(l.l_linger, 5);
-	CHECK_EQ(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv)), 0);
-	len = sizeof(tv);
-	CHECK_EQ(getsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, &len), 0);
-	CHECK_EQ(tv.tv_usec, 500000);
-	tv.tv_usec = 1000000;
-	CHECK_ERR(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv)), EDOM);
-	CHECK_ERR(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &l, 3), EINVAL);
-	CHECK_ERR(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, (void *)8, 4), EFAULT);
-	CHECK_ERR(setsockopt(fd, SOL_SOCKET, SO_TYPE, &l, 4), ENOPROTOOPT);
-	CHECK_ERR(setsockopt(fd, SOL_SOCKET, 999, &l, 4), ENOPROTOOPT);
-	CHECK_ERR(setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "nosuch0", 8), ENODEV);
-	CHECK_EQ(setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "lo", 3), 0);
-	CHECK_ERR(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &l, -1), EINVAL);
-}
-
-static void
-ip_options_read_back(void)
-{
-	int fd = socket(AF_INET, SOCK_DGRAM, 0), fd6 = socket(AF_INET6, SOCK_DGRAM, 0);
-	unsigned char byte = 7;
-	socklen_t len = 1;
-
-	CHECK_EQ(get(fd, IPPROTO_IP, IP_TTL), 64);
-	set(fd, IPPROTO_IP, IP_TTL, 9);
-	CHECK_EQ(get(fd, IPPROTO_IP, IP_TTL), 9);
-	CHECK_EQ(setsockopt(fd, IPPROTO_IP, IP_TOS, &byte, 1), 0);
-	CHECK_EQ(getsockopt(fd, IPPROTO_IP, IP_TOS, &byte, &len), 0);
-	CHECK_EQ(byte, 7);
-	CHECK_EQ(get(fd, IPPROTO_IP, IP_MULTICAST_TTL), 1);
-	CHECK_EQ(get(fd, IPPROTO_IP, IP_MULTICAST_LOOP), 1);
-	CHECK_EQ(get(fd, IPPROTO_IP, IP_MTU_DISCOVER), IP_PMTUDISC_WANT);
-	set(fd, IPPROTO_IP, IP_PKTINFO, 1);
-	CHECK_EQ(get(fd, IPPROTO_IP, IP_PKTINFO), 1);
-	CHECK_ERR(setsockopt(fd, IPPROTO_IP, IP_TTL, &(int){256}, 4), EINVAL);
-	CHECK_ERR(setsockopt(fd, IPPROTO_IP, IP_TTL, &(int){0}, 4), EINVAL);
-	CHECK_ERR(setsockopt(fd, IPPROTO_IP, IP_HDRINCL, &(int){1}, 4), ENOPROTOOPT);
-	CHECK_ERR(setsockopt(fd, IPPROTO_IP, 999, &(int){1}, 4), ENOPROTOOPT);
-	CHECK_ERR(setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &(int){1}, 4), ENOPROTOOPT);
-	CHECK_ERR(
-	    getsockopt(fd, IPPROTO_IP, IP_MTU, &(int){1}, &(socklen_t){4}), ENOTCONN);
-	CHECK_EQ(get(fd6, IPPROTO_IPV6, IPV6_UNICAST_HOPS), 64);
-	CHECK_EQ(get(fd6, IPPROTO_IPV6, IPV6_MULTICAST_HOPS), 1);
-	set(fd6, IPPROTO_IPV6, IPV6_V6ONLY, 1);
-	CHECK_EQ(get(fd6, IPPROTO_IPV6, IPV6_V6ONLY), 1);
-	set(fd6, IPPROTO_IPV6, IPV6_TCLASS, 0x20);
-	CHECK_EQ(get(fd6, IPPROTO_IPV6, IPV6_TCLASS), 0x20);
-}
 
 /* ---- Datagrams ------------------------------------------------------------------------ */
 
@@ -425,6 +182,45 @@ error_queue_tells_who_and_why(void)
 	CHECK_EQ(ee->ee_type, ICMP_DEST_UNREACH);
 	CHECK_EQ(ee->ee_code, ICMP_PORT_UNREACH);
 	CHECK_EQ(offender->sin_addr.s_addr, htonl(INADDR_LOOPBACK));
+	CHECK_EQ(get(a, SOL_SOCKET, SO_ERROR), 0);
+}
+
+static void
+sent_datagrams_are_stamped(void)
+{
+	/* SOF_TIMESTAMPING: TX_SOFTWARE, SOFTWARE, OPT_ID, OPT_TSONLY */
+	enum { FLAGS = 1 << 1 | 1 << 4 | 1 << 7 | 1 << 11, SCM_STAMPING = 37 };
+	int a = bound("127.0.0.1"), b = bound("127.0.0.1"), seen = 0;
+	struct sockaddr_in to = in("127.0.0.1", port_of(b));
+	char control[256];
+	struct msghdr m = {.msg_control = control};
+	struct pollfd p = {.fd = a};
+
+	set(a, SOL_SOCKET, 37, FLAGS);
+	for (unsigned i = 0; i < 2; i++) {
+		CHECK_EQ(sendto(a, "x", 1, 0, (void *)&to, sizeof(to)), 1);
+		CHECK_EQ(poll(&p, 1, 2000), 1);
+		CHECK_EQ(p.revents, POLLERR);
+		m.msg_controllen = sizeof(control);
+		CHECK_EQ(recvmsg(a, &m, MSG_ERRQUEUE), 0);
+		for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c)) {
+			struct timespec *ts = (void *)CMSG_DATA(c);
+			struct sock_extended_err *ee = (void *)CMSG_DATA(c);
+
+			if (c->cmsg_level == SOL_SOCKET) {
+				CHECK_EQ(c->cmsg_type, SCM_STAMPING);
+				CHECK(ts->tv_sec > 1600000000);
+				seen++;
+			} else {
+				CHECK_EQ(c->cmsg_type, IP_RECVERR);
+				CHECK_EQ(ee->ee_errno, ENOMSG);
+				CHECK_EQ(ee->ee_origin, 4);
+				CHECK_EQ(ee->ee_data, i);
+				seen++;
+			}
+		}
+	}
+	CHECK_EQ(seen, 4);
 	CHECK_EQ(get(a, SOL_SOCKET, SO_ERROR), 0);
 }
 
@@ -820,6 +616,37 @@ v6_datagrams_and_control_data(void)
 }
 
 static void
+extension_headers_go_and_come(void)
+{
+	static const uint8_t dst_opts[8] = {0, 0, 1, 4}, bad[8] = {0, 1};
+	int a = socket(AF_INET6, SOCK_DGRAM, 0), b = socket(AF_INET6, SOCK_DGRAM, 0);
+	struct sockaddr_in6 to = in6("::1", 0);
+	char buf[8], control[128];
+	struct iovec iov = {buf, sizeof(buf)};
+	struct msghdr m = {.msg_iov = &iov,
+	    .msg_iovlen = 1,
+	    .msg_control = control,
+	    .msg_controllen = sizeof(control)};
+	socklen_t len = sizeof(buf);
+	struct cmsghdr *c;
+
+	CHECK_EQ(bind(b, (void *)&to, sizeof(to)), 0);
+	to.sin6_port = htons(port_of(b));
+	set(b, IPPROTO_IPV6, IPV6_RECVDSTOPTS, 1);
+	CHECK_ERR(setsockopt(a, IPPROTO_IPV6, IPV6_DSTOPTS, bad, 8), EINVAL);
+	CHECK_EQ(setsockopt(a, IPPROTO_IPV6, IPV6_DSTOPTS, dst_opts, 8), 0);
+	CHECK_EQ(getsockopt(a, IPPROTO_IPV6, IPV6_DSTOPTS, buf, &len), 0);
+	CHECK_EQ(len, 8);
+	CHECK_EQ(sendto(a, "ext", 3, 0, (void *)&to, sizeof(to)), 3);
+	CHECK_EQ(recvmsg(b, &m, 0), 3);
+	c = CMSG_FIRSTHDR(&m);
+	CHECK(c && c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_DSTOPTS);
+	CHECK_EQ(c->cmsg_len, CMSG_LEN(8));
+	CHECK_EQ(CMSG_DATA(c)[0], IPPROTO_UDP);
+	CHECK_EQ(memcmp(CMSG_DATA(c) + 1, dst_opts + 1, 7), 0);
+}
+
+static void
 multicast_reaches_every_member(void)
 {
 	int a = socket(AF_INET, SOCK_DGRAM, 0), m[3];
@@ -861,6 +688,45 @@ multicast_reaches_every_member(void)
 	    EADDRNOTAVAIL);
 	inet_pton(AF_INET, "10.0.0.1", &r.imr_multiaddr);
 	CHECK_ERR(setsockopt(m[0], IPPROTO_IP, IP_ADD_MEMBERSHIP, &r, sizeof(r)), EINVAL);
+}
+
+static void
+whole_source_filters_read_back(void)
+{
+	int a = socket(AF_INET, SOCK_DGRAM, 0);
+	struct ip_mreqn r = {.imr_ifindex = 1};
+	union {
+		struct ip_msfilter f;
+		char room[IP_MSFILTER_SIZE(4)];
+	} u = {.f = {.imsf_fmode = MCAST_INCLUDE, .imsf_numsrc = 2}}, v;
+	struct group_source_req g = {.gsr_interface = 1};
+	struct sockaddr_in group = in("239.1.2.4", 0), source = in("10.9.9.3", 0);
+	socklen_t len = sizeof(v);
+
+	r.imr_multiaddr = u.f.imsf_multiaddr = group.sin_addr;
+	u.f.imsf_interface.s_addr = htonl(INADDR_LOOPBACK);
+	u.f.imsf_slist[0] = in("10.9.9.1", 0).sin_addr;
+	((struct in_addr *)u.f.imsf_slist)[1] = in("10.9.9.2", 0).sin_addr;
+	CHECK_ERR(
+	    setsockopt(a, IPPROTO_IP, IP_MSFILTER, &u, IP_MSFILTER_SIZE(2)), EINVAL);
+	CHECK_EQ(setsockopt(a, IPPROTO_IP, IP_ADD_MEMBERSHIP, &r, sizeof(r)), 0);
+	CHECK_ERR(
+	    setsockopt(a, IPPROTO_IP, IP_MSFILTER, &u, IP_MSFILTER_SIZE(1)), EINVAL);
+	CHECK_EQ(setsockopt(a, IPPROTO_IP, IP_MSFILTER, &u, IP_MSFILTER_SIZE(2)), 0);
+	memcpy(&g.gsr_group, &group, sizeof(group));
+	memcpy(&g.gsr_source, &source, sizeof(source));
+	CHECK_EQ(setsockopt(a, IPPROTO_IP, MCAST_JOIN_SOURCE_GROUP, &g, sizeof(g)), 0);
+	CHECK_ERR(setsockopt(a, IPPROTO_IP, MCAST_BLOCK_SOURCE, &g, sizeof(g)), EINVAL);
+	v = u;
+	v.f.imsf_numsrc = 4;
+	CHECK_EQ(getsockopt(a, IPPROTO_IP, IP_MSFILTER, &v, &len), 0);
+	CHECK_EQ(v.f.imsf_fmode, MCAST_INCLUDE);
+	CHECK_EQ(v.f.imsf_numsrc, 3);
+	CHECK_EQ(len, IP_MSFILTER_SIZE(3));
+	u.f.imsf_numsrc = 0; /* includes nobody: leaves */
+	CHECK_EQ(setsockopt(a, IPPROTO_IP, IP_MSFILTER, &u, IP_MSFILTER_SIZE(0)), 0);
+	CHECK_ERR(
+	    setsockopt(a, IPPROTO_IP, IP_DROP_MEMBERSHIP, &r, sizeof(r)), EADDRNOTAVAIL);
 }
 
 /* ---- Raw and ping --------------------------------------------------------------------- */
@@ -920,6 +786,28 @@ header_included_goes_as_it_is(void)
 }
 
 static void
+header_included_over_v6(void)
+{
+	int s = socket(AF_INET6, SOCK_RAW, IPPROTO_RAW),
+	    r = socket(AF_INET6, SOCK_RAW, 253);
+	struct sockaddr_in6 to = in6("::1", 0);
+	uint8_t out[44] = {0x62, 0x80, 0, 0, 0, 4, 253, 44}, buf[64], control[64];
+	struct iovec iov = {buf, sizeof(buf)};
+	struct msghdr m = {.msg_iov = &iov,
+	    .msg_iovlen = 1,
+	    .msg_control = control,
+	    .msg_controllen = sizeof(control)};
+
+	out[23] = out[39] = 1;
+	memcpy(out + 40, "data", 4);
+	set(r, IPPROTO_IPV6, IPV6_RECVHOPLIMIT, 1);
+	CHECK_EQ(sendto(s, out, sizeof(out), 0, (void *)&to, sizeof(to)), sizeof(out));
+	CHECK_EQ(recvmsg(r, &m, 0), 4);
+	CHECK_EQ(memcmp(buf, "data", 4), 0);
+	CHECK_EQ(*(int *)CMSG_DATA(CMSG_FIRSTHDR(&m)), 44);
+}
+
+static void
 ping_socket_gets_its_own_answers(void)
 {
 	int s = socket(AF_INET, SOCK_DGRAM, IPPROTO_ICMP);
@@ -940,6 +828,54 @@ ping_socket_gets_its_own_answers(void)
 	echo.type = ICMP_TIMESTAMP;
 	CHECK_ERR(sendto(s, &echo, sizeof(echo), 0, (void *)&to, sizeof(to)), EINVAL);
 	CHECK_ERR(sendto(s, &echo, 4, 0, (void *)&to, sizeof(to)), EINVAL);
+}
+
+/* Binds, connects, sends and closes as fast as it goes, at a few ports that all use. */
+static void
+churn(unsigned seed)
+{
+	struct timespec start, now;
+	unsigned n = 0;
+	char buf[64];
+
+	clock_gettime(CLOCK_MONOTONIC, &start);
+	do {
+		int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+		struct sockaddr_in a = in("127.0.0.1", 7000 + (int)(seed++ * 7 % 5));
+		struct sockaddr none = {.sa_family = AF_UNSPEC};
+
+		CHECK(fd >= 0);
+		set(fd, SOL_SOCKET, seed & 1 ? SO_REUSEADDR : SO_REUSEPORT, 1);
+		(void)bind(fd, (void *)&a, sizeof(a)); /* another may have it */
+		a.sin_port = htons(7000 + (int)(seed * 3 % 5));
+		for (int i = 0; i < 8; i++) {
+			(void)sendto(fd, buf, sizeof(buf), 0, (void *)&a, sizeof(a));
+			(void)recv(fd, buf, sizeof(buf), 0);
+		}
+		CHECK_EQ(connect(fd, (void *)&a, sizeof(a)), 0);
+		(void)send(fd, buf, 1, 0);
+		if (seed & 2)
+			CHECK_EQ(connect(fd, &none, sizeof(none)), 0);
+		close(fd);
+		if (++n % 16 == 0)
+			clock_gettime(CLOCK_MONOTONIC, &now);
+	} while (n < 16 || now.tv_sec - start.tv_sec < 2);
+}
+
+static void
+sockets_come_and_go_under_traffic(void)
+{
+	int status;
+
+	for (unsigned i = 0; i < 4; i++)
+		if (!fork()) {
+			churn(i);
+			_exit(0);
+		}
+	for (int i = 0; i < 4; i++) {
+		CHECK(wait(&status) > 0);
+		CHECK_EQ(status, 0);
+	}
 }
 
 static void
@@ -970,19 +906,13 @@ proc_lists_bound_sockets(void)
 }
 
 static const struct test tests[] = {
-    TEST(socket_refuses_wrong_arguments),
-    TEST(flags_of_socket_are_kept),
-    TEST(calls_on_other_files_fail),
-    TEST(bind_refuses_wrong_addresses),
-    TEST(names_are_cut_to_the_room_there_is),
-    TEST(socket_options_read_back),
-    TEST(ip_options_read_back),
     TEST(datagram_goes_to_its_port),
     TEST(send_refuses_wrong_arguments),
     TEST(large_datagrams_survive_whole),
     TEST(connected_sockets_hear_only_their_peer),
     TEST(nobody_at_the_port_is_connection_refused),
     TEST(error_queue_tells_who_and_why),
+    TEST(sent_datagrams_are_stamped),
     TEST(control_data_tells_of_the_way),
     TEST(control_data_of_a_send_is_obeyed),
     TEST(rows_of_messages),
@@ -997,10 +927,14 @@ static const struct test tests[] = {
     TEST(one_port_is_one_sockets),
     TEST(dual_stack_shows_v4_as_mapped),
     TEST(v6_datagrams_and_control_data),
+    TEST(extension_headers_go_and_come),
     TEST(multicast_reaches_every_member),
+    TEST(whole_source_filters_read_back),
     TEST(raw_socket_pings),
     TEST(header_included_goes_as_it_is),
+    TEST(header_included_over_v6),
     TEST(ping_socket_gets_its_own_answers),
+    TEST(sockets_come_and_go_under_traffic),
     TEST(proc_lists_bound_sockets),
 };
 

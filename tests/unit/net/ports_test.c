@@ -50,7 +50,7 @@ sock_try_get(struct sock *sk)
 }
 
 bool
-inet_parse_numbers(const char *text, uint32_t *out, unsigned n)
+sock_parse_numbers(const char *text, uint32_t *out, unsigned n)
 {
 	out[0] = 40000;
 	out[1] = 40003; /* what the test stores */
