@@ -8,7 +8,6 @@
 #include "kernel/sync/rculist.h"
 #include "lib/inet_csum.h"
 #include "lib/string.h"
-#include "net/dhcp6.h"
 #include "net/nd.h"
 #include "net/neigh.h"
 #include "net/ping.h"
@@ -302,31 +301,6 @@ resolv_ra_search(
 void
 resolv_ra_forget(struct netdev *dev)
 {
-}
-
-void
-dhcp6_router_says(struct netdev *dev, bool is_managed, bool is_other)
-{
-	ip6_notes.is_managed = is_managed;
-	ip6_notes.is_other = is_other;
-}
-
-void
-dhcp6_dev_down(struct netdev *dev)
-{
-}
-
-void
-dhcp6_init(void)
-{
-}
-
-uint32_t dhcp6_num_clients;
-
-bool
-dhcp6_input(struct pkt *p)
-{
-	return false;
 }
 
 const char *
