@@ -247,7 +247,6 @@ SRCS_drivers := \
 	drivers/virtio/virtio.c
 
 SRCS_net := \
-	net/absent.c \
 	net/addrsel.c \
 	net/arp.c \
 	net/autoconf.c \

@@ -347,6 +347,26 @@ is_neighbour(const struct netdev *dev, const struct ip_addr *addr)
 	return false;
 }
 
+/*
+ * Do we speak for this address here? Linux's arp_ignore: 0, all of ours on every interface; 1, only the
+ * interface's own; 2, and the asker in its net; 8, none.
+ */
+static bool
+answers_for(
+    const struct netdev *dev, const struct ip_addr *target, const struct ip_addr *sender)
+{
+	const struct ip4_dev *d = ip4_dev_of(dev);
+	unsigned ignore = d ? d->conf.arp_ignore : 0;
+	const struct ifaddr *ifa;
+
+	if (!ifaddr_is_local(target) || ip_is_loopback(target) || ignore == 8)
+		return false;
+	if (!ignore)
+		return true;
+	ifa = ifaddr_find(dev, target);
+	return ifa && (ignore == 1 || ip_prefix_match(sender, &ifa->addr, ifa->plen));
+}
+
 static void
 learn(struct pkt *p, const struct arp_packet *a, const struct ip_addr *sender,
     const struct ip_addr *target, bool is_for_us)
@@ -387,7 +407,7 @@ take(struct pkt *p, const struct arp_packet *a)
 		pkt_free(p);
 		return;
 	}
-	is_for_us = ifaddr_is_local(&target) && !ip_is_loopback(&target);
+	is_for_us = answers_for(p->dev, &target, &sender);
 	learn(p, a, &sender, &target, is_for_us);
 	if (is_for_us && be16_get(a->op) == ARP_REQUEST)
 		arp_send(p->dev, ARP_REPLY, target.v4, sender.v4, a->sender_mac,

@@ -12,6 +12,8 @@
  */
 #include "net/icmp4.h"
 
+#include "kernel/log.h"
+#include "kernel/procfs.h"
 #include "lib/inet_csum.h"
 #include "lib/string.h"
 #include "net/icmp_limit.h"
@@ -22,12 +24,52 @@
 
 enum { MAX_ERROR = 576, MAX_CODE_UNREACH = 15, TOS_CONTROL = 0xc0 };
 
-bool icmp4_ignores_echo, icmp4_ignores_broadcast_echo = true;
+static bool ignores_echo, ignores_broadcast_echo = true;
+
+/* ---- Switches: /proc/sys/net/ipv4/icmp_* -------------------------------------------------- */
+
+static enum err
+store_switch(const char *text, bool *out)
+{
+	if ((text[0] != '0' && text[0] != '1') || text[1])
+		return ERR_INVAL;
+	*out = text[0] == '1';
+	return OK;
+}
+
+static void
+show_ignore_all(struct seq *s)
+{
+	seq_printf(s, "%d\n", ignores_echo);
+}
+
+static enum err
+store_ignore_all(const char *text)
+{
+	return store_switch(text, &ignores_echo);
+}
+
+static void
+show_ignore_broadcasts(struct seq *s)
+{
+	seq_printf(s, "%d\n", ignores_broadcast_echo);
+}
+
+static enum err
+store_ignore_broadcasts(const char *text)
+{
+	return store_switch(text, &ignores_broadcast_echo);
+}
 
 void
 icmp4_init(void)
 {
 	icmp_limit_init();
+	if (proc_register_rw("sys/net/ipv4/icmp_echo_ignore_all", show_ignore_all,
+	        store_ignore_all) != OK ||
+	    proc_register_rw("sys/net/ipv4/icmp_echo_ignore_broadcasts",
+	        show_ignore_broadcasts, store_ignore_broadcasts) != OK)
+		log_warn("icmp: no memory for /proc/sys");
 }
 
 /* ---- Sending --------------------------------------------------------------------------- */
@@ -220,7 +262,7 @@ take_echo(struct pkt *p)
 {
 	bool is_group = ip_is_multicast(&p->ip.dst) || !ifaddr_is_local(&p->ip.dst);
 
-	if (icmp4_ignores_echo || (is_group && icmp4_ignores_broadcast_echo))
+	if (ignores_echo || (is_group && ignores_broadcast_echo))
 		pkt_free(p);
 	else
 		reply_with(p, ICMP4_ECHO_REPLY);

@@ -14,6 +14,3 @@ bool icmp4_may_answer(const uint8_t *packet, size_t n, uint32_t pkt_flags);
 /* RFC 1191 7.1: the MTU to try next when a packet of `len` bytes was too long and no one says for
  * what. */
 uint32_t icmp4_plateau(uint32_t len);
-
-/* /proc/sys/net/ipv4/icmp_echo_ignore_all, icmp_echo_ignore_broadcasts */
-extern bool icmp4_ignores_echo, icmp4_ignores_broadcast_echo;

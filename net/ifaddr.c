@@ -494,6 +494,8 @@ unlink_addr(struct ifaddr *ifa)
 	lists_of(dev)->count--;
 	if (was_usable) {
 		change_routes(ifa, false);
+		if (!is_elsewhere(ifa, NULL))
+			route_flush_source(&ifa->addr);
 		if (ip_is_v4(&ifa->addr))
 			renew_prefix_routes(dev);
 	}

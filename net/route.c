@@ -271,6 +271,24 @@ route_flush_dev(struct netdev *dev, int family)
 	}
 }
 
+static bool
+unlink_if_from(struct fib_entry *e, void *addr)
+{
+	struct route *r = container_of(e, struct route, entry);
+
+	if (r->cfg.has_prefsrc && ip_equal(&r->cfg.prefsrc, addr))
+		unlink_route(r);
+	return true;
+}
+
+void
+route_flush_source(const struct ip_addr *addr)
+{
+	struct ip_addr a = *addr;
+
+	(void)fib_for_each(&tables[MAIN][ip_is_v4(addr) ? V4 : V6], unlink_if_from, &a);
+}
+
 struct walk {
 	bool (*fn)(const struct route_config *, void *arg);
 	void *arg;

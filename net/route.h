@@ -58,6 +58,8 @@ enum err route_add(const struct route_config *, bool is_exclusive, bool is_repla
 enum err route_del(
     const struct route_config *); /* fields that are set must match; ERR_SRCH */
 void route_flush_dev(struct netdev *, int family);
+/* An address of ours is gone: so are the routes of table main that prefer it as the source. [rtnl] */
+void route_flush_source(const struct ip_addr *);
 /* Under rtnl; fn returns false to stop. The local table first, each by prefix. */
 void route_for_each(
     int family, bool (*fn)(const struct route_config *, void *arg), void *arg);

@@ -69,13 +69,26 @@ def test_address_that_another_has_is_declined():
 
 @needs_lan
 def test_static_address_by_the_command_line():
-    with Lan() as lan, machine(append="ip=10.77.0.9::10.77.0.1:255.255.255.0:host9:eth0:off:10.77.0.53",
+    with Lan() as lan, machine(append="ip=10.77.0.9::10.77.0.1:255.255.255.0:keel:eth0:off:10.77.0.53",
                                **lan.vm_options) as vm:
         vm.prompt()
         assert "eth0: 10.77.0.9/24 by the command line" in vm.run("dmesg")
         lan.run("busybox", "ping", "-c", "2", "-W", "2", "10.77.0.9")
-        assert "host9" in vm.run("hostname")
         assert "nameserver 10.77.0.53" in vm.run("cat /etc/resolv.conf")
+
+
+@needs_lan
+def test_address_goes_with_the_interface_and_comes_back():
+    with Lan() as lan:
+        log = lan.dnsmasq("--dhcp-range=10.77.0.50,10.77.0.60,255.255.255.0,1h", "--port=0", "--no-ping")
+        with machine(**lan.vm_options) as vm:
+            vm.prompt()
+            wait_for(lambda: vm.run("dmesg"), "dhcp: eth0: 10.77.0")
+            assert "inet " not in vm.run("ifconfig eth0 down; ip -4 addr show eth0")
+            wait_for(lambda: contents(log), "DHCPRELEASE")
+            vm.run("ifconfig eth0 up")
+            wait_for(lambda: vm.run("ip -4 addr show eth0"), r"inet 10\.77\.0\.")
+            assert "default via 10.77.0.1" in vm.run("ip route")
 
 
 @needs_lan

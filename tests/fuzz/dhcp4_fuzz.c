@@ -27,8 +27,9 @@ static void
 check(const struct dhcp4_reply *r)
 {
 	bool is_bad = r->num_dns > DHCP4_MAX_ADDRS || r->num_routers > DHCP4_MAX_ADDRS ||
-		      r->num_ntp > DHCP4_MAX_ADDRS || r->num_routes > DHCP4_MAX_ROUTES ||
-		      r->plen > 32 || strlen(r->search) >= DHCP4_SEARCH || strlen(r->domain) >= DHCP4_NAME;
+	              r->num_ntp > DHCP4_MAX_ADDRS || r->num_routes > DHCP4_MAX_ROUTES ||
+	              r->plen > 32 || strlen(r->search) >= DHCP4_SEARCH ||
+	              strlen(r->domain) >= DHCP4_NAME;
 
 	for (unsigned i = 0; i < r->num_routes; i++)
 		is_bad |= r->routes[i].plen > 32;
@@ -56,7 +57,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		n = n < sizeof(msg) - 240 ? n : sizeof(msg) - 240;
 		memcpy(msg + 16, "\x0a\0\0\x32", 4);
 		memcpy(msg + 236, "\x63\x82\x53\x63", 4);
-		memcpy(msg + 44, data, n < 192 ? n : 192); /* sname and file, for overload */
+		memcpy(
+		    msg + 44, data, n < 192 ? n : 192); /* sname and file, for overload */
 		memcpy(msg + 240, data, n);
 		if (dhcp4_parse(msg, 240 + n, (const uint8_t[6]){0}, &r)) {
 			check(&r);

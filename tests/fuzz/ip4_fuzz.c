@@ -38,7 +38,8 @@ mend(uint8_t *p, size_t n)
 	p[0] = (uint8_t)(0x40 | hdr_len / 4);
 	h->len = be16_of((uint16_t)n);
 	ip4_set_csum(h, hdr_len);
-	if ((h->proto == IP_PROTO_ICMP || h->proto == IP_PROTO_IGMP) && n >= hdr_len + 4) {
+	if ((h->proto == IP_PROTO_ICMP || h->proto == IP_PROTO_IGMP) &&
+	    n >= hdr_len + 4) {
 		be16 csum;
 
 		memset(p + hdr_len + 2, 0, 2);
@@ -54,16 +55,12 @@ feed(unsigned kind, const uint8_t *data, size_t n)
 
 	memcpy(p, data, n);
 	switch (kind % 4) {
-	case 0:
-		ip4_env_input_raw(p, n);
-		break;
+	case 0: ip4_env_input_raw(p, n); break;
 	case 1:
 		mend(p, n);
 		ip4_env_input_raw(p, n);
 		break;
-	case 2:
-		ip4_env_input_arp(p, n);
-		break;
+	case 2: ip4_env_input_arp(p, n); break;
 	default:
 		fake_net_timers_run(fake_now_ns + kind * (NSEC_PER_SEC / 4));
 		fake_net_work_run();
