@@ -411,3 +411,20 @@ tcp_conn_close(struct tcp_sock *ts)
 	}
 	spin_unlock(&s->lock);
 }
+
+void
+tcp_conn_reset(struct tcp_sock *ts)
+{
+	struct sock *s = &ts->inet.sock;
+	nsec_t now;
+
+	spin_lock(&s->lock);
+	if (ts->is_live) {
+		now = clock_now_ns();
+		tcp_core_abort(&ts->tcb, now);
+		tcp_conn_push(ts, now);
+	}
+	spin_unlock(&s->lock);
+	tcp_conn_close(ts);
+	sock_put(s);
+}

@@ -223,6 +223,8 @@ void tcp_conn_push(struct tcp_sock *, nsec_t now);
 void tcp_conn_detach(struct tcp_sock *);
 /* The user is gone: unread data or a zero linger resets, else FIN. [no locks] */
 void tcp_conn_close(struct tcp_sock *);
+/* Nobody accepted it: a RST, and the end. [no locks] Takes the reference. */
+void tcp_conn_reset(struct tcp_sock *);
 void tcp_conn_timer(struct net_timer *);
 /* Is there room for the sender to be woken? [lock, or for a look] */
 bool tcp_is_writable(const struct tcp_sock *);

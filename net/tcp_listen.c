@@ -174,23 +174,6 @@ tcp_listen(struct sock *s, int backlog)
 
 /* ---- Ending ------------------------------------------------------------------------------------------ */
 
-static void
-reset_child(struct tcp_sock *child)
-{
-	struct sock *s = &child->inet.sock;
-	nsec_t now;
-
-	spin_lock(&s->lock);
-	if (child->is_live) {
-		now = clock_now_ns();
-		tcp_core_abort(&child->tcb, now);
-		tcp_conn_push(child, now);
-	}
-	spin_unlock(&s->lock);
-	tcp_conn_close(child);
-	sock_put(s);
-}
-
 static struct tcp_sock *
 pop_accepted(struct tcp_listener *l)
 {
@@ -236,7 +219,7 @@ tcp_listen_stop(struct tcp_sock *ts)
 			break;
 	}
 	while ((child = pop_accepted(l)))
-		reset_child(child);
+		tcp_conn_reset(child);
 	rcu_synchronize(); /* readers of the table have left l->link */
 	sock_wake(&ts->inet.sock, POLLHUP | POLLIN);
 }

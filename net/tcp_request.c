@@ -115,7 +115,6 @@ config_for(const struct tcp_sock *listener, const struct tcp_key *k, uint32_t is
 	tcp_config_fill(cfg, listener, d, !ip_is_v4(&k->peer));
 	dst_put(d);
 	cfg->iss = iss;
-	cfg->ts_off = tcp_ts_offset(k);
 	return true;
 }
 
@@ -126,7 +125,6 @@ make_synack(const struct tcp_config *cfg, const struct tcp_seg *syn, nsec_t now,
 {
 	struct tcb *tcb = this_cpu_ptr(&scratch);
 
-	memset(tcb, 0, sizeof(*tcb));
 	tcp_core_accept(tcb, cfg, syn, now);
 	return tcp_core_output(tcb, now, out);
 }
@@ -142,6 +140,7 @@ send_synack(struct tcp_request *rq)
 	syn_of(rq, &syn);
 	if (!config_for(rq->listener, &rq->entry.key, rq->iss, &cfg))
 		return;
+	cfg.ts_off = rq->ts_off;
 	rcu_read_lock();
 	if (make_synack(&cfg, &syn, now, &out)) {
 		rq->sent_ns = now;
@@ -245,6 +244,7 @@ request_make(struct tcp_sock *listener, const struct tcp_key *k,
 	rq->iss = tcp_new_isn(k, now);
 	if (iss_min && seq_lt(rq->iss, *iss_min))
 		rq->iss = *iss_min;
+	rq->ts_off = tcp_ts_offset(k);
 	rq->irs = seg->seq;
 	rq->tsval = seg->opts.tsval;
 	rq->peer_wnd = seg->wnd;
@@ -359,6 +359,7 @@ child_state(struct tcp_sock *child, const struct tcp_sock *listener,
 		cfg.ts_off = 0; /* as the cookie's timestamp had it */
 		tcp_core_accept_cookie(&child->tcb, &cfg, seg, cookie, now);
 	} else {
+		cfg.ts_off = rq->ts_off;
 		syn_of(rq, &syn);
 		tcp_core_accept(&child->tcb, &cfg, &syn, rq->sent_ns);
 		(void)tcp_core_output(
@@ -387,8 +388,7 @@ queue_for_accept(struct tcp_listener *l, struct tcp_sock *child)
 		sock_wake(&l->ts->inet.sock, POLLIN | POLLRDNORM);
 		return;
 	}
-	tcp_conn_close(child);
-	sock_put(&child->inet.sock);
+	tcp_conn_reset(child); /* the listener was closed meanwhile */
 }
 
 /* Makes the child and puts it in the table, locked; NULL: not possible now. */
@@ -426,6 +426,11 @@ tcp_child_begin(struct tcp_sock *listener, const struct tcp_key *k,
 	struct tcp_sock *child;
 	nsec_t now;
 
+	if (!__atomic_load_n(&l->is_open, __ATOMIC_RELAXED)) {
+		tcp_send_reset(k, seg); /* it was closed meanwhile */
+		pkt_drop(p, DROP_TCP_NO_SOCKET);
+		return true;
+	}
 	if (!reserve_place(l)) {
 		mib_inc(MIB_TcpExt_ListenOverflows);
 		mib_inc(MIB_TcpExt_ListenDrops);
