@@ -5,7 +5,7 @@
 #include "lib/string.h"
 #include "net/netlink.h"
 
-enum { ALIGN = 4, TYPE_MASK = 0x3fff, NESTED = 0x8000 };
+enum { ALIGN = 4, TYPE_MASK = 0x3fff };
 
 bool
 nl_parse(const struct nl_attr **attrs, unsigned num, const void *data, size_t len)
@@ -176,12 +176,13 @@ nl_put_addr(struct nl_out *o, uint16_t type, const struct ip_addr *a)
 		nl_put(o, type, a->b, sizeof(a->b));
 }
 
+/* Without NLA_F_NESTED, as Linux: iproute2 does not know the types with it. */
 size_t
 nl_nest(struct nl_out *o, uint16_t type)
 {
 	size_t at = o->len;
 
-	nl_put(o, type | NESTED, NULL, 0);
+	nl_put(o, type, NULL, 0);
 	return at;
 }
 

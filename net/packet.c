@@ -690,6 +690,8 @@ packet_create(int family, int type, int proto, struct sock **out)
 	if (!ps)
 		return ERR_NOBUFS;
 	sock_init(&ps->sock, &packet_ops, family, type, 0);
+	/* Its tap may be called under the lock of the socket that sends. */
+	spin_init(&ps->sock.lock, "packet socket", RANK_SOCK_TAP);
 	list_init(&ps->memberships);
 	/* The argument is in network order (packet(7)). */
 	ps->protocol = (uint16_t)((proto & 0xff) << 8 | (proto >> 8 & 0xff));

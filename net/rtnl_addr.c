@@ -42,6 +42,9 @@ fill_addr(struct nl_out *o, const struct ifaddr *ifa, uint16_t type)
 	bool is_v4 = ip_is_v4(&ifa->addr);
 	struct ifaddrmsg *m = nl_begin(o, type, sizeof(*m));
 	nsec_t now = clock_now_ns();
+	/* That lo's own has no DAD goes without saying. */
+	uint32_t flags =
+	    ip_is_loopback(&ifa->addr) ? ifa->flags & ~(uint32_t)IFA_NODAD : ifa->flags;
 	struct ifa_cacheinfo ci = {
 	    .preferred = seconds_left(ifa->preferred_until_ns, now),
 	    .valid = seconds_left(ifa->valid_until_ns, now),
@@ -53,7 +56,7 @@ fill_addr(struct nl_out *o, const struct ifaddr *ifa, uint16_t type)
 		return;
 	*m = (struct ifaddrmsg){.family = is_v4 ? AF_INET : AF_INET6,
 	    .plen = ifa->plen,
-	    .flags = (uint8_t)ifa->flags,
+	    .flags = (uint8_t)flags,
 	    .scope = ifa->scope,
 	    .index = ifa->dev->index};
 	if (is_v4 || !ip_equal(&ifa->peer, &ifa->addr)) {
@@ -66,7 +69,7 @@ fill_addr(struct nl_out *o, const struct ifaddr *ifa, uint16_t type)
 		nl_put_addr(o, IFA_ATTR_BROADCAST, &ifa->broadcast);
 	if (is_v4)
 		nl_put_string(o, IFA_ATTR_LABEL, ifa->label);
-	nl_put_u32(o, IFA_ATTR_FLAGS, ifa->flags);
+	nl_put_u32(o, IFA_ATTR_FLAGS, flags);
 	if (ifa->metric)
 		nl_put_u32(o, IFA_ATTR_METRIC, ifa->metric);
 	nl_put(o, IFA_ATTR_CACHEINFO, &ci, sizeof(ci));

@@ -38,6 +38,7 @@ enum lock_rank {
 	RANK_NET_TABLE =
 	    1370, /* buckets and tables: ports, sockets, reassembly, multicast */
 	RANK_NEIGH = 1380,
+	RANK_SOCK_TAP = 1385, /* a packet socket: it watches what others send, locked */
 	RANK_NET_QUEUE = 1390, /* a device's transmit queue; a net thread's lists */
 	RANK_NET_WHEEL = 1395, /* net timers: drivers arm them under their queue's lock */
 	RANK_TTY = 1400,

@@ -183,6 +183,35 @@ auxiliary_data_tells_lengths(void)
 	CHECK_EQ(aux[2], n);
 }
 
+/* TCP sends under its socket's lock: the tap must not mind. */
+static void
+tcp_is_seen_too(void)
+{
+	int fd = packet_socket(SOCK_RAW, EVERY_TYPE), l = socket(AF_INET, SOCK_STREAM, 0);
+	struct sockaddr_in a = {
+	    .sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f000001)};
+	socklen_t len = sizeof(a);
+	int c = socket(AF_INET, SOCK_STREAM, 0), s;
+	bool is_seen = false;
+	uint8_t got[2000];
+
+	CHECK_EQ(bind(l, (void *)&a, sizeof(a)), 0);
+	CHECK_EQ(getsockname(l, (void *)&a, &len), 0);
+	CHECK_EQ(listen(l, 1), 0);
+	CHECK_EQ(connect(c, (void *)&a, sizeof(a)), 0);
+	s = accept(l, NULL, NULL);
+	CHECK(s >= 0);
+	CHECK_EQ(write(c, "0123456789", 10), 10);
+	CHECK_EQ(read(s, got, 10), 10);
+	for (int i = 0; i < 50 && !is_seen; i++) {
+		ssize_t n = recv(fd, got, sizeof(got), 0);
+
+		CHECK(n > 0);
+		is_seen = n >= 10 && !memcmp(got + n - 10, "0123456789", 10);
+	}
+	CHECK(is_seen);
+}
+
 static void
 mistakes_have_their_errors(void)
 {
@@ -219,6 +248,7 @@ static const struct test tests[] = {
     TEST(a_filter_keeps_and_cuts),
     TEST(statistics_count_and_begin_anew),
     TEST(auxiliary_data_tells_lengths),
+    TEST(tcp_is_seen_too),
     TEST(mistakes_have_their_errors),
 };
 
