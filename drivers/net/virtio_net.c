@@ -249,7 +249,6 @@ vnet_get_stats(struct netdev *nd, struct netdev_stats *s)
 
 	for (unsigned i = 0; i < vn->num_pairs; i++) {
 		s->rx_errors += vn->pairs[i].rx_errors;
-		s->rx_dropped += vn->pairs[i].rx_dropped;
 	}
 	s->rx_errors += vn->num_faults;
 	s->tx_errors += vn->num_restarts;

@@ -1,9 +1,10 @@
 /*
  * Packets over a virtio network device.
  *
- * Receive. The ring is kept full of packets of one size, into which the device writes a
- * header and a frame. A frame longer than one buffer (from a peer that leaves segmenting
- * to us) comes in several, which are chained by `more`.
+ * Receive. The ring is kept full of packets, into which the device writes a header and a
+ * frame. A frame longer than one buffer (from a peer that leaves segmenting to us) comes
+ * in several, which are chained by `more`. While most frames are that long, the buffers
+ * are longer too: fewer to allocate, to chain and to take apart.
  *
  * Transmit. Header, linear part and fragments make a chain, or from three pieces on a table.
  * Finished ones are collected whenever the queue is polled. They interrupt only when half
@@ -18,6 +19,9 @@
 
 enum {
 	REFILL_FROM = 32, /* buffers: fewer are not worth a doorbell */
+	LONG_ROOM = 7936, /* with headroom and the storage's own head below 8 KiB */
+	LONG_MEAN = 4096, /* from this mean length of frames on */
+	MEAN_SHIFT = 3,   /* over some eight frames */
 	TCP_DATA_OFFSET = 12,
 };
 
@@ -174,11 +178,28 @@ poll_tx(struct vnet_pair *pr)
 
 /* ---- Receive ----------------------------------------------------------------------- */
 
+/* The frame's length goes into the mean. */
+static void
+note_len(struct vnet_pair *pr, size_t len)
+{
+	uint32_t mean = pr->rx_mean_len;
+
+	pr->rx_mean_len = mean - (mean >> MEAN_SHIFT) + (uint32_t)(len >> MEAN_SHIFT);
+}
+
+static uint32_t
+rx_room(const struct vnet_pair *pr)
+{
+	if (pr->rx_mean_len < LONG_MEAN || !virtio_has(&pr->vn->v, VNET_F_MRG_RXBUF))
+		return pr->vn->rx_room;
+	return LONG_ROOM;
+}
+
 void
 vnet_fill(struct vnet_pair *pr)
 {
 	struct virtq *r = &pr->rx.ring;
-	uint32_t room = pr->vn->rx_room;
+	uint32_t room = rx_room(pr);
 
 	while (virtq_has_room(r, 1)) {
 		struct pkt *p = pkt_alloc(room);
@@ -267,6 +288,7 @@ receive(struct vnet_pair *pr, struct pkt *p, uint32_t len)
 		pkt_drop(p, DROP_LINK_SHORT);
 		return;
 	}
+	note_len(pr, pkt_len(p));
 	netdev_input(pr->nq, p);
 }
 

@@ -75,7 +75,8 @@ struct vnet_pair { /* a receive and a transmit queue */
 	struct pkt_queue done;  /* [tx_lock] sent, to be freed by poll */
 	bool is_tx_armed;       /* [tx_lock] an interrupt comes when enough is sent */
 	bool is_timer_on;       /* [tx_lock] */
-	uint64_t rx_errors, rx_dropped; /* [c] */
+	uint32_t rx_mean_len;   /* [c] of the last frames */
+	uint64_t rx_errors;     /* [c] */
 };
 
 struct vnet {

@@ -654,6 +654,32 @@ KTEST(vnet_keeps_its_ring_full_over_many_frames)
 	CHECK(end());
 }
 
+KTEST(vnet_takes_longer_buffers_while_frames_are_long)
+{
+	static const struct {
+		unsigned num;
+		uint32_t len;
+		unsigned buffers; /* of such a frame at the end */
+	} phases[] = {{300, 60000, 8}, {600, 100, 1}, {300, 20000, 3}, {600, 1514, 1}};
+	struct model_queue *ring;
+
+	CHECK(start(all_features));
+	ring = &model.queues[0].ring;
+	for (unsigned i = 0; i < ARRAY_SIZE(phases); i++) {
+		uint16_t before = 0;
+
+		for (unsigned n = 0; n < phases[i].num; n++) {
+			before = ring->last_avail;
+			CHECK(receive(plain, phases[i].len));
+			settle();
+			CHECK(num_received == 1 && is_frame(received[0], phases[i].len));
+			pkt_free(received[--num_received]);
+		}
+		CHECK_EQ((uint16_t)(ring->last_avail - before), phases[i].buffers);
+	}
+	CHECK(end());
+}
+
 KTEST(vnet_hands_up_checksum_and_segment_size)
 {
 	uint8_t hdr[VNM_HDR] = {
