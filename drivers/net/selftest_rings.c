@@ -9,7 +9,6 @@
 #include "kernel/sync/rculist.h"
 #include "lib/string.h"
 #include "net/ether.h"
-#include "net/ifaddr.h"
 
 enum { ARP_FRAME = 42, ROUNDS = 600, MAX_NICS = 8 };
 
@@ -237,36 +236,4 @@ SELFTEST(nics_go_on_after_a_reset)
 			SELFTEST_CHECK(is_answered(dev));
 		}
 	}
-}
-
-/*
- * By name only, because it stays so: the first interface is up with frames of 9000 bytes at
- * 10.77.0.2/24. A test on the other end of the wire does the rest.
- */
-SELFTEST_FATAL(nic_stays_at_10_77_0_2)
-{
-	struct netdev *nics[MAX_NICS];
-	unsigned num = find_nics(nics);
-	struct ifaddr_config c = {
-	    .addr = ip_from_v4(be32_of(0x0a4d0002)),
-	    .peer = ip_from_v4(be32_of(0x0a4d0002)),
-	    .broadcast = ip_from_v4(be32_of(0x0a4d00ff)),
-	    .plen = 24,
-	    .origin = IFA_STATIC,
-	    .flags = IFA_PERMANENT,
-	    .valid_ns = IFA_FOREVER,
-	    .preferred_ns = IFA_FOREVER,
-	};
-	enum err err;
-
-	SELFTEST_CHECK(num > 0);
-	mutex_lock(&rtnl_mutex);
-	err = netdev_up(nics[0]);
-	if (err == OK)
-		err = netdev_set_mtu(nics[0], NETDEV_MAX_MTU);
-	if (err == OK)
-		err = ifaddr_add(nics[0], &c, true);
-	mutex_unlock(&rtnl_mutex);
-	SELFTEST_CHECK(err == OK);
-	SELFTEST_CHECK(set_up(nics[0], true));
 }
