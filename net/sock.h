@@ -157,7 +157,7 @@ struct sock {
 	bool is_rxq_ovfl, is_no_check, is_stamping_new, is_filter_locked;
 	/* Options without effect here, remembered: SO_DEBUG and such (net/sock_opt.c). */
 	bool is_debug, is_bsdcompat, is_passsec, is_wifi_status, is_nofcs,
-	    is_select_err_queue, is_zerocopy, is_prefer_busy_poll, is_rcvmark;
+	    is_select_err_queue, is_prefer_busy_poll, is_rcvmark;
 	uint8_t txrehash;
 	uint32_t busy_poll_us, stamping; /* SO_TIMESTAMPING's flags: enum sock_stamping */
 	uint32_t stamp_id;               /* [a] of the next packet sent with OPT_ID */

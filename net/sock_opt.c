@@ -112,7 +112,6 @@ static const struct {
     {SO_WIFI_STATUS, offsetof(struct sock, is_wifi_status)},
     {SO_NOFCS, offsetof(struct sock, is_nofcs)},
     {SO_SELECT_ERR_QUEUE, offsetof(struct sock, is_select_err_queue)},
-    {SO_ZEROCOPY, offsetof(struct sock, is_zerocopy)},
     {SO_PREFER_BUSY_POLL, offsetof(struct sock, is_prefer_busy_poll)},
     {SO_RCVMARK, offsetof(struct sock, is_rcvmark)},
 };
@@ -258,6 +257,8 @@ set_int(struct sock *sk, int opt, int32_t v)
 	case SO_BUSY_POLL: sk->busy_poll_us = n; return v < 0 ? ERR_INVAL : OK;
 	case SO_BUSY_POLL_BUDGET: return n > UINT16_MAX ? ERR_INVAL : OK;
 	case SO_PEEK_OFF: return ERR_OPNOTSUPP;
+	case SO_ZEROCOPY:
+		return v ? ERR_OPNOTSUPP : OK; /* nothing would tell of its end */
 	case SO_INCOMING_CPU: return OK;
 	case SO_BINDTOIFINDEX: return v < 0 ? ERR_INVAL : set_device_index(sk, n);
 	case SO_DETACH_FILTER: return filter_detach(sk);
@@ -368,6 +369,7 @@ get_int(struct sock *sk, int opt, int32_t *v)
 	case SO_INCOMING_CPU: *v = -1; return true;
 	case SO_BPF_EXTENSIONS: *v = 64; return true;
 	case SO_BUSY_POLL_BUDGET:
+	case SO_ZEROCOPY:
 	case SO_INCOMING_NAPI_ID: *v = 0; return true;
 	case SO_BINDTOIFINDEX: *v = (int32_t)sk->bound_if; return true;
 	case SO_BUF_LOCK:

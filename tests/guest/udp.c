@@ -766,6 +766,30 @@ raw_socket_pings(void)
 	CHECK_EQ(back->un.echo.id, htons(0x1234));
 }
 
+/* RFC 3542 3.1, 3.2: the kernel makes ICMPv6's checksum, the filter lets only answers in. */
+static void
+raw_socket_pings_v6(void)
+{
+	int s = socket(AF_INET6, SOCK_RAW, IPPROTO_ICMPV6);
+	struct icmp6_hdr echo = {.icmp6_type = ICMP6_ECHO_REQUEST}, back;
+	struct sockaddr_in6 to = in6("::1", 0), from;
+	socklen_t len = sizeof(from);
+	struct icmp6_filter filter;
+
+	CHECK(s >= 0);
+	ICMP6_FILTER_SETBLOCKALL(&filter);
+	ICMP6_FILTER_SETPASS(ICMP6_ECHO_REPLY, &filter);
+	CHECK_EQ(setsockopt(s, IPPROTO_ICMPV6, ICMP6_FILTER, &filter, sizeof(filter)), 0);
+	CHECK_ERR(setsockopt(s, IPPROTO_IPV6, IPV6_CHECKSUM, &(int){4}, 4), EINVAL);
+	echo.icmp6_id = htons(0x4321);
+	CHECK_EQ(
+	    sendto(s, &echo, sizeof(echo), 0, (void *)&to, sizeof(to)), sizeof(echo));
+	CHECK_EQ(recvfrom(s, &back, sizeof(back), 0, (void *)&from, &len), sizeof(back));
+	CHECK_EQ(back.icmp6_type, ICMP6_ECHO_REPLY);
+	CHECK_EQ(back.icmp6_id, htons(0x4321));
+	CHECK(IN6_IS_ADDR_LOOPBACK(&from.sin6_addr));
+}
+
 static void
 header_included_goes_as_it_is(void)
 {
@@ -931,6 +955,7 @@ static const struct test tests[] = {
     TEST(multicast_reaches_every_member),
     TEST(whole_source_filters_read_back),
     TEST(raw_socket_pings),
+    TEST(raw_socket_pings_v6),
     TEST(header_included_goes_as_it_is),
     TEST(header_included_over_v6),
     TEST(ping_socket_gets_its_own_answers),
