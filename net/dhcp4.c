@@ -13,7 +13,7 @@
 #include "net/dhcp4.h"
 
 #include "kernel/proc/utsname.h"
-#include "kernel/random.h"
+#include "kernel/sched/thread.h"
 #include "kernel/sync/rcu.h"
 #include "kernel/time/clock.h"
 #include "lib/fmt.h"
@@ -24,6 +24,7 @@
 #include "net/ifaddr.h"
 #include "net/ip.h"
 #include "net/linklocal4.h"
+#include "net/neigh.h"
 #include "net/netdev.h"
 #include "net/resolv.h"
 #include "net/route.h"
@@ -93,6 +94,20 @@ make_datagram(
 	return p;
 }
 
+/*
+ * The last word before the interface goes down may have to wait for the server's link-layer address:
+ * for the fifth of a second that it takes an answering server.
+ */
+static void
+let_it_leave(const struct dst *d)
+{
+	for (unsigned i = 0; i < 20 && d->neigh; i++) {
+		if (d->neigh->state != NEIGH_INCOMPLETE)
+			break;
+		thread_sleep_ns(10 * NSEC_PER_MSEC);
+	}
+}
+
 static void
 send_message(struct dhcp4_client *c, struct dhcp4_actions *a)
 {
@@ -119,6 +134,8 @@ send_message(struct dhcp4_client *c, struct dhcp4_actions *a)
 	p = make_datagram(q, &tx.src, &tx.dst);
 	if (p)
 		(void)ip_send(p, d, &tx); /* as above */
+	if (q->type == DHCP4_RELEASE)
+		let_it_leave(d);
 	dst_put(d);
 }
 
