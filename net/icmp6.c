@@ -6,65 +6,16 @@
  * teaches the destination cache (RFC 8201).
  *
  * Errors we send obey RFC 4443 2.4: never about an error or a redirect, never to a group or to
- * nobody, and within two limits: a token bucket for all together, and one for each (hashed)
- * receiver.
+ * nobody, and within the limits of net/icmp_limit.h.
  */
-#include "kernel/random.h"
-#include "kernel/sync/spinlock.h"
-#include "kernel/time/clock.h"
 #include "lib/inet_csum.h"
-#include "lib/siphash.h"
 #include "lib/string.h"
+#include "net/icmp_limit.h"
 #include "net/ifaddr.h"
 #include "net/ip6.h"
 #include "net/ip6_ext.h"
 #include "net/ping.h"
 #include "net/raw.h"
-
-enum {
-	GLOBAL_PER_S = 1000,
-	GLOBAL_BURST = 50,
-	PEER_PER_S = 10,
-	PEER_BURST = 10,
-	NUM_PEERS = 256, /* a power of two */
-};
-
-/* Tokens that come back with time. */
-struct bucket {
-	nsec_t full_at_ns; /* each token taken moves it on */
-};
-
-static struct bucket all_errors, peers[NUM_PEERS]; /* [rate_lock] */
-static struct siphash_key rate_key;
-static struct spinlock rate_lock = SPINLOCK_INIT("icmp6_rate", RANK_NET_TABLE);
-
-static bool
-take_token(struct bucket *b, unsigned per_s, unsigned burst, nsec_t now)
-{
-	nsec_t cost = NSEC_PER_SEC / per_s;
-	nsec_t full_at = MAX(b->full_at_ns, now) + cost;
-
-	if (full_at - now > cost * burst)
-		return false;
-	b->full_at_ns = full_at;
-	return true;
-}
-
-bool
-icmp6_may_send(const struct ip_addr *to)
-{
-	unsigned peer = siphash13(&rate_key, to, sizeof(*to)) % NUM_PEERS;
-	nsec_t now = clock_now_ns();
-	bool is_ok;
-
-	spin_lock(&rate_lock);
-	is_ok = take_token(&peers[peer], PEER_PER_S, PEER_BURST, now) &&
-	        take_token(&all_errors, GLOBAL_PER_S, GLOBAL_BURST, now);
-	spin_unlock(&rate_lock);
-	if (!is_ok)
-		drop_count(DROP_ICMP_RATE);
-	return is_ok;
-}
 
 /* ---- Sending --------------------------------------------------------------------------- */
 
@@ -110,7 +61,8 @@ oif_for(const struct netdev *dev, const struct ip_addr *a)
 	return is_of_link && !(dev->flags & NETDEV_LOOPBACK) ? dev->index : 0;
 }
 
-/* Is what comes after `h` an ICMPv6 error or a redirect? Headers that are cut off hide none. */
+/* Is what comes after `h` an ICMPv6 error or a redirect? What is cut off or in another fragment
+ * cannot be known: RFC 8200 4.5 wants answers to such packets all the same. */
 static bool
 is_about_error(const struct ip6_header *h, size_t len)
 {
@@ -122,8 +74,6 @@ is_about_error(const struct ip6_header *h, size_t len)
 
 	if (ip6_ext_skip(type, &e) == IP6_EXT_CUT_OFF)
 		return false;
-	if (e.next == IP_PROTO_FRAGMENT) /* not the first: its type is not here */
-		return type[e.off] == IP_PROTO_ICMP6;
 	if (e.next != IP_PROTO_ICMP6)
 		return false;
 	type += e.off;
@@ -189,7 +139,7 @@ icmp6_send_error(struct pkt *p, unsigned type, unsigned code, uint32_t info)
 		return;
 	memcpy(src.b, h->src, 16);
 	memcpy(dst.b, h->dst, 16);
-	if (!may_complain(p, &src, &dst, type, code) || !icmp6_may_send(&src))
+	if (!may_complain(p, &src, &dst, type, code) || !icmp_may_send(&src))
 		return;
 	out = make_error(p, type, code, info);
 	if (!out) {
@@ -362,9 +312,3 @@ icmp6_input(struct pkt *p)
 }
 
 const struct ip_proto icmp6_proto = {.name = "icmp6", .input = icmp6_input};
-
-void
-icmp6_init(void)
-{
-	random_bytes(&rate_key, sizeof(rate_key));
-}

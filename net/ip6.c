@@ -98,7 +98,6 @@ ip6_init(void)
 	netdev_notify_add(&first);
 	ip6_out_init();
 	ip6_frag_init();
-	icmp6_init();
 	mld_init();
 	slaac_init();
 	nd_init();

@@ -137,9 +137,6 @@ struct icmp6_header {
 	be32 info;
 };
 
-void icmp6_init(void);
-/* RFC 4443 2.4 (f): may one more error or redirect go to this peer now? Counts those refused. */
-bool icmp6_may_send(const struct ip_addr *to);
 /* Fills in the checksum of the message that begins at data. */
 void icmp6_finish(struct pkt *, const struct ip_addr *src, const struct ip_addr *dst);
 /* Routes and sends a message whose data begins at the ICMPv6 header; hops -1: default. Takes it. */

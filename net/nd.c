@@ -20,6 +20,7 @@
 #include "lib/siphash.h"
 #include "lib/string.h"
 #include "net/ether.h"
+#include "net/icmp_limit.h"
 #include "net/ifaddr.h"
 #include "net/neigh.h"
 
@@ -570,7 +571,7 @@ nd_send_redirect(const struct pkt *failed, const struct ip_addr *target)
 	uint8_t *o;
 
 	if (to && neigh_is_usable(to) && ip6_link_local(dev, &src) &&
-	    icmp6_may_send(&failed->ip.src))
+	    icmp_may_send(&failed->ip.src))
 		p = pkt_alloc(sizeof(*r) + 8 + n);
 	if (p) {
 		r = pkt_put(p, sizeof(*r));
