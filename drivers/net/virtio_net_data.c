@@ -123,6 +123,10 @@ vnet_send(struct netdev_queue *q, struct pkt *p)
 		return ERR_IO;
 	}
 	if (unlikely(!virtq_has_room(r, n + p->num_frags))) {
+		if (n + p->num_frags > r->config.size && !r->config.table_len) {
+			pkt_drop(p, DROP_TX_FAILED); /* it will never fit */
+			return ERR_MSGSIZE;
+		}
 		(void)reclaim_locked(pr);
 		if (!virtq_has_room(r, n + p->num_frags)) {
 			watch_tx_locked(pr);
@@ -214,7 +218,8 @@ vnet_fill(struct vnet_pair *pr)
 		}
 	}
 	virtio_kick(&pr->rx);
-	if (unlikely(virtq_num_out(r) == 0)) {
+	/* A long frame may need many: with few left the device may wait, and so never wake us. */
+	if (unlikely(virtq_num_out(r) < r->config.size / 4 + 1)) {
 		spin_lock(&pr->nq->tx_lock);
 		start_timer_locked(pr, NO_MEM_NS);
 		spin_unlock(&pr->nq->tx_lock);
@@ -313,7 +318,7 @@ vnet_poll(struct netdev_queue *q, unsigned budget)
 		vnet_is_faulty(pr->vn, "receive ring");
 		return n;
 	}
-	if (r->num_free >= REFILL_FROM || r->num_free == r->config.size)
+	if (r->num_free >= MIN((unsigned)REFILL_FROM, r->config.size / 4))
 		vnet_fill(pr);
 	if (n < budget && !virtq_irq_on(r))
 		netdev_schedule(q);

@@ -38,7 +38,7 @@ reset(struct virtio_net_model *m)
 	m->pending = 0;
 	memset(m->queues, 0, sizeof(m->queues));
 	for (unsigned i = 0; i < VNM_QUEUES; i++) {
-		m->queues[i].size = VNM_MAX_QUEUE;
+		m->queues[i].size = m->max_size;
 		m->queues[i].vector = NO_VECTOR;
 	}
 }
@@ -50,6 +50,7 @@ vnm_init(struct virtio_net_model *m, uint64_t offered, void *(*at)(uint64_t addr
 	translate = at;
 	m->offered = offered;
 	m->ctrl_index = 2;
+	m->max_size = VNM_MAX_QUEUE;
 	reset(m);
 }
 

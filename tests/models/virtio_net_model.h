@@ -42,7 +42,8 @@ struct virtio_net_model {
 	uint8_t config[32];
 	struct vnm_queue queues[VNM_QUEUES];
 	unsigned ctrl_index;
-	uint32_t pending; /* vectors that interrupt */
+	uint16_t max_size; /* of queues */
+	uint32_t pending;  /* vectors that interrupt */
 
 	struct vnm_frame *sent[VNM_KEEP];
 	unsigned num_sent;

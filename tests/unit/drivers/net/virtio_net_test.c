@@ -783,6 +783,46 @@ KTEST(vnet_full_ring_is_busy_until_the_device_goes_on)
 	CHECK(end());
 }
 
+KTEST(vnet_works_with_rings_of_any_size_and_drops_what_never_fits)
+{
+	for (unsigned size = 1; size <= 64; size *= 2) {
+		struct page *pg;
+		struct pkt *p;
+
+		machine(all_features & ~(1ull << VIRTIO_F_INDIRECT_DESC) &
+		        ~(1ull << VNET_F_CTRL_VQ));
+		model.max_size = (uint16_t)size;
+		CHECK(attach() == OK && up() == OK);
+		for (unsigned i = 0; i < 100; i++) {
+			CHECK(receive(plain, 1000));
+			settle();
+			CHECK(num_received == 1);
+			pkt_free(received[--num_received]);
+			if (size >= 2)
+				CHECK_EQ(send(packet(60, i)), OK);
+			settle();
+		}
+		pg = page_alloc(0, ALLOC_ZERO);
+		p = packet(54, 2);
+		for (unsigned i = 0; i < PKT_MAX_FRAGS; i++)
+			CHECK(pkt_add_frag(p, page_get(pg), i * 200, 100));
+		while (armed) { /* what was sent is collected */
+			struct net_timer *t = armed;
+
+			armed = NULL;
+			t->fn(t);
+			settle();
+		}
+		CHECK_EQ(send(p), size >= 32 ? OK : ERR_MSGSIZE);
+		mutex_lock(&rtnl_mutex);
+		nd->ops->down(nd);
+		mutex_unlock(&rtnl_mutex);
+		nd->flags &= ~(uint32_t)NETDEV_UP;
+		page_put(pg);
+		CHECK(end());
+	}
+}
+
 KTEST(vnet_sent_packets_are_freed_by_the_timer_when_nothing_interrupts)
 {
 	long before;
