@@ -22,7 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MAX_FRAME = 70000, NSEC = 1000000000 };
+enum { MAX_FRAME = 70000, NSEC = 1000000000, RETRY_NS = 50000 };
 
 struct settings {
 	double loss, reorder, duplicate, corrupt; /* probabilities */
@@ -197,7 +197,8 @@ take_frames(struct way *w)
 	}
 }
 
-static void
+/* False: the end takes no more just now (a Unix socket queues 10 datagrams): again in a moment. */
+static int
 send_frame(struct way *w, const struct frame *f)
 {
 	ssize_t n;
@@ -207,10 +208,13 @@ send_frame(struct way *w, const struct frame *f)
 		    sizeof(w->to->peer));
 	else
 		n = write(w->to->fd, f->data, f->len);
+	if (n < 0 && (errno == EAGAIN || errno == ENOBUFS))
+		return 0;
 	if (n >= 0)
 		w->passed++;
 	else
-		w->overflowed++; /* the end is not there (yet), or full */
+		w->overflowed++; /* the end is not there (yet) */
+	return 1;
 }
 
 /* Sends what is due; when the next is, or 0 for never. */
@@ -218,9 +222,11 @@ static uint64_t
 release_frames(struct way *w, uint64_t now)
 {
 	while (w->num > 0 && w->heap[0].out_ns <= now) {
-		struct frame f = heap_pop(w);
+		struct frame f;
 
-		send_frame(w, &f);
+		if (!send_frame(w, &w->heap[0]))
+			return now + RETRY_NS;
+		f = heap_pop(w);
 		w->bytes -= f.len;
 		free(f.data);
 	}
