@@ -255,24 +255,26 @@ sock_queue_rx(struct sock *sk, struct pkt *p)
 	return fits;
 }
 
-/* The first datagram, taken out or (MSG_PEEK) shared; NULL: none. */
-static struct pkt *
-sock_pop_rx(struct sock *sk, bool is_peek)
+/* The first datagram, taken out or (MSG_PEEK) shared; *out NULL: none. ERR_NOBUFS: sharing failed. */
+static enum err
+sock_pop_rx(struct sock *sk, bool is_peek, struct pkt **out)
 {
-	struct pkt *p;
+	struct pkt *first, *p;
 
 	spin_lock(&sk->lock);
+	first = sk->rx.first;
 	if (is_peek) {
-		p = sk->rx.first ? pkt_clone(sk->rx.first) : NULL;
+		p = first ? pkt_clone(first) : NULL;
 		if (p)
-			memcpy(p->cb, sk->rx.first->cb, sizeof(p->cb));
+			memcpy(p->cb, first->cb, sizeof(p->cb));
 	} else {
 		p = pkt_queue_pop(&sk->rx);
 		if (p)
 			sk->rx_bytes -= p->truesize;
 	}
 	spin_unlock(&sk->lock);
-	return p;
+	*out = p;
+	return first && !p ? ERR_NOBUFS : OK;
 }
 
 static bool
@@ -292,9 +294,9 @@ sock_dequeue_rx(struct sock *sk, struct sock_msg *msg, struct pkt **out)
 		*out = NULL;
 		if (err != OK)
 			return err;
-		*out = sock_pop_rx(sk, msg->flags & MSG_PEEK);
-		if (*out || (sk->shutdown & SOCK_NO_RECV))
-			return OK;
+		err = sock_pop_rx(sk, msg->flags & MSG_PEEK, out);
+		if (err != OK || *out || (sk->shutdown & SOCK_NO_RECV))
+			return err;
 		err = sock_wait(
 		    sk, sock_has_rx(sk), msg->deadline_ns, msg->flags & MSG_DONTWAIT);
 		if (err != OK)
