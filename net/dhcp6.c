@@ -678,7 +678,17 @@ dhcp6_router_says(struct netdev *dev, bool is_managed, bool is_other)
 		enter(c, INFO);
 }
 
-/* The lease is given back as long as the interface can still send (RFC 8415 18.2.7). */
+/* The lease is given back while the interface can still send (RFC 8415 18.2.7). Told once: the
+ * server finds out by itself if that is lost. */
+static void
+release(struct client *c)
+{
+	if (c->state == BOUND || c->state == RENEW || c->state == REBIND)
+		send_message(c, DHCP6_RELEASE, true, true);
+	drop_lease(c);
+	enter(c, IDLE);
+}
+
 void
 dhcp6_dev_down(struct netdev *dev)
 {
@@ -687,8 +697,6 @@ dhcp6_dev_down(struct netdev *dev)
 	if (!c)
 		return;
 	net_timer_cancel_sync(&c->timer);
-	if (dev->flags & NETDEV_UP && (c->state == BOUND || c->state == RENEW))
-		send_message(c, DHCP6_RELEASE, true, true);
 	drop_lease(c);
 	resolv_set(dev->index, RESOLV_DHCP6, NULL);
 	__atomic_store_n(&dev->proto[NETDEV_DHCP6], NULL, __ATOMIC_RELEASE);
@@ -710,12 +718,14 @@ on_address(struct ifaddr *ifa, bool is_added)
 	enter(c, DECLINE);
 }
 
-/* RFC 8415 18.2.12: it may be another link. */
+/* RFC 8415 18.2.12: a link that comes back may be another one. */
 static void
 on_netdev(struct netdev *dev, enum netdev_event event)
 {
 	struct client *c = client_of(dev);
 
+	if (c && event == NETDEV_EV_GOING_DOWN)
+		release(c);
 	if (event != NETDEV_EV_LINK || !dev->has_link || !c || c->state == IDLE)
 		return;
 	__atomic_store_n(&c->is_lost, true, __ATOMIC_RELEASE);

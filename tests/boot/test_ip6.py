@@ -84,7 +84,9 @@ def test_address_by_dhcp6():
             address = global_address(vm, "fd77:0000:0000:0000:0000:0000:0000:01")
             assert " 0% packet loss" in ping(lan, address)
             assert "nameserver fd77::53" in vm.run("cat /etc/resolv.conf")
-        assert "DHCPREPLY" in open(log).read()
+            vm.run("ifconfig eth0 down")
+            wait_for("release", lambda: "DHCPRELEASE" in open(log).read())
+            assert not addresses(vm)
 
 
 def test_settings_by_stateless_dhcp6():

@@ -362,6 +362,7 @@ KTEST(dhcp6_release_when_it_ends_rfc8415_18_2_7)
 {
 	setup();
 	get_bound();
+	fake_netdev_event(ip6_env_dev, NETDEV_EV_GOING_DOWN);
 	fake_netdev_event(ip6_env_dev, NETDEV_EV_DOWN);
 	CHECK(hear());
 	CHECK_EQ(heard.type, DHCP6_RELEASE);
