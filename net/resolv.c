@@ -157,6 +157,19 @@ put_search(struct seq *s)
 		seq_putc(s, '\n');
 }
 
+static void
+put_time_servers(struct seq *s)
+{
+	char text[IP_TEXT];
+
+	for (unsigned i = 0; i < MAX_ENTRIES; i++)
+		for (unsigned k = 0;
+		     entries[i] && entries[i]->is_used && k < entries[i]->info.num_ntp;
+		     k++)
+			seq_printf(s, "# time server %s\n",
+			    ip_format(text, &entries[i]->info.ntp[k]));
+}
+
 /* ---- The file ---------------------------------------------------------------------------- */
 
 /* Is there a file that somebody else wrote? */
@@ -199,6 +212,7 @@ write_out(struct net_work *w)
 	seq_puts(&s, marker);
 	put_search(&s);
 	put_servers(&s);
+	put_time_servers(&s);
 	mutex_unlock(&lock);
 	if (!s.is_full && !is_users() && write_file(&s) != OK && tries_left--)
 		net_timer_arm(&retry, clock_now_ns() + NSEC_PER_SEC);

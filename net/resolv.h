@@ -1,7 +1,7 @@
 /*
  * Name servers and search domains of all sources: DHCP, router advertisements, the command line. The
  * sum of them is written to /etc/resolv.conf whenever it changes, unless a file of the user's stands
- * there; time servers go to the log only.
+ * there; time servers stand in it as comments, for whoever wants to set the clock.
  */
 #pragma once
 

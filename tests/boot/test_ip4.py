@@ -38,6 +38,7 @@ def test_dhcp_from_dnsmasq_and_ping(nic):
         log = lan.dnsmasq("--dhcp-range=10.77.0.50,10.77.0.60,255.255.255.0,1h", "--port=0", "--no-ping",
                           "--dhcp-option=option:router,10.77.0.1", "--dhcp-option=option:dns-server,10.77.0.53",
                           "--dhcp-option=option:domain-name,keel.test",
+                          "--dhcp-option=option:ntp-server,10.77.0.123",
                           "--dhcp-option=option:classless-static-route,10.88.0.0/16,10.77.0.7,0.0.0.0/0,10.77.0.1")
         with machine(nic=nic, **lan.vm_options) as vm:
             vm.prompt()
@@ -47,7 +48,8 @@ def test_dhcp_from_dnsmasq_and_ping(nic):
             addr = found[1]
             assert "DHCPACK" in contents(log)
             resolv = vm.run("cat /etc/resolv.conf")
-            assert "nameserver 10.77.0.53" in resolv and "search keel.test" in resolv
+            for line in ("nameserver 10.77.0.53", "search keel.test", "# time server 10.77.0.123"):
+                assert line in resolv
             lan.run("busybox", "ping", "-c", "3", "-W", "2", addr)
             lan.run("busybox", "ping", "-c", "2", "-W", "2", "-s", "4000", addr)  # fragments both ways
             lan.run("busybox", "ping", "-c", "2", "-W", "2", "-s", "60000", addr)
