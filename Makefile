@@ -310,6 +310,7 @@ SRCS_net := \
 	net/netlink.c \
 	net/netlink_msg.c \
 	net/packet.c \
+	net/packet_ring.c \
 	net/ping.c \
 	net/pkt.c \
 	net/pkt_data.c \

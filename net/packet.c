@@ -10,6 +10,7 @@
 #include "kernel/proc/cred.h"
 #include "kernel/procfs.h"
 #include "kernel/sync/rculist.h"
+#include "kernel/time/clock.h"
 #include "lib/string.h"
 #include "mm/slab.h"
 #include "mm/uio.h"
@@ -17,15 +18,22 @@
 #include "net/ether.h"
 #include "net/filter.h"
 #include "net/packet.h"
+#include "net/packet_ring.h"
 #include "net/sock.h"
 
 enum { /* options and their values: Linux's linux/if_packet.h */
 	SOL_PACKET = 263,
 	PACKET_ADD_MEMBERSHIP = 1,
 	PACKET_DROP_MEMBERSHIP = 2,
+	PACKET_RX_RING = 5,
 	PACKET_STATISTICS = 6,
 	PACKET_AUXDATA = 8,
 	PACKET_ORIGDEV = 9,
+	PACKET_VERSION = 10,
+	PACKET_HDRLEN = 11,
+	PACKET_RESERVE = 12,
+	TPACKET_V1 = 0,
+	TPACKET_V2 = 1,
 	PACKET_QDISC_BYPASS = 20,
 	PACKET_IGNORE_OUTGOING = 23,
 
@@ -96,7 +104,9 @@ struct packet_sock {
 	struct netdev *dev;   /* [send_lock] bound to, a reference; NULL: all */
 	uint16_t protocol;    /* [send_lock] */
 	bool is_auxdata, is_origdev, is_qdisc_bypass, is_ignore_outgoing;
-	struct list memberships; /* [send_lock] */
+	struct list memberships;   /* [send_lock] */
+	struct packet_ring *ring;  /* [send_lock, R] what is received goes there */
+	uint32_t version, reserve; /* [send_lock] of the ring to be made */
 	unsigned num_memberships;
 	uint32_t num_packets, num_drops; /* [a] for PACKET_STATISTICS */
 };
@@ -124,11 +134,10 @@ pkttype_of(const struct pkt *p)
 	return p->flags & PKT_MULTICAST ? PACKET_MULTICAST : PACKET_HOST;
 }
 
+/* Notes what recvmsg tells of a packet. */
 static void
-fill_cb(struct pkt *c, const struct pkt *p, uint32_t len)
+describe(struct packet_cb *cb, const struct pkt *p, uint32_t len)
 {
-	struct packet_cb *cb = (struct packet_cb *)c->cb;
-
 	*cb = (struct packet_cb){.len = len,
 	    .ifindex = (int32_t)p->dev->index,
 	    .hatype = p->dev->type,
@@ -136,14 +145,82 @@ fill_cb(struct pkt *c, const struct pkt *p, uint32_t len)
 	memcpy(cb->src, p->head + p->l2_off + ETH_ALEN, ETH_ALEN);
 }
 
+static uint32_t
+aux_status(const struct pkt *p)
+{
+	uint32_t status = 0;
+
+	if (p->flags & PKT_CSUM_PARTIAL)
+		status |= TP_STATUS_CSUMNOTREADY;
+	else if (p->flags & PKT_CSUM_OK)
+		status |= TP_STATUS_CSUM_VALID;
+	if (p->flags & PKT_HAS_VLAN)
+		status |= TP_STATUS_VLAN_VALID | TP_STATUS_VLAN_TPID_VALID;
+	return status;
+}
+
+static void
+name_of(struct sockaddr_ll *ll, const struct packet_cb *cb, uint16_t protocol)
+{
+	*ll = (struct sockaddr_ll){.family = AF_PACKET,
+	    .protocol = be16_of(protocol),
+	    .ifindex = cb->ifindex,
+	    .hatype = cb->hatype,
+	    .pkttype = cb->pkttype,
+	    .halen = ETH_ALEN};
+	memcpy(ll->addr, cb->src, ETH_ALEN);
+}
+
+/* Into the ring: `keep` bytes from data on. */
+static bool
+put_into_ring(
+    struct packet_sock *ps, struct packet_ring *ring, struct pkt *p, uint32_t keep)
+{
+	struct packet_cb cb;
+	struct sockaddr_ll name;
+	struct ring_frame f = {.len = (uint32_t)pkt_len(p),
+	    .snaplen = (uint32_t)MIN(pkt_len(p), keep),
+	    .status = aux_status(p),
+	    .name = &name,
+	    .wall_ns = clock_wall_ns()};
+
+	if (p->flags & PKT_HAS_VLAN) {
+		f.vlan_tci = p->vlan_tci;
+		f.vlan_tpid = ETHERTYPE_VLAN;
+	}
+	if (ps->sock.type == SOCK_RAW)
+		f.maclen = (uint32_t)(p->head + p->l3_off - p->data);
+	describe(&cb, p, f.len);
+	name_of(&name, &cb, p->protocol);
+	if (!packet_ring_put(ring, p, &f))
+		return false;
+	sock_wake(&ps->sock, POLLIN | POLLRDNORM);
+	return true;
+}
+
+static bool
+put_into_queue(struct packet_sock *ps, struct pkt *p, uint32_t keep)
+{
+	struct pkt *c = pkt_clone(p);
+
+	if (!c)
+		return false;
+	describe((struct packet_cb *)c->cb, p, (uint32_t)pkt_len(p));
+	pkt_trim(c, keep);
+	if (sock_queue_rx(&ps->sock, c))
+		return true;
+	pkt_drop(c, DROP_SOCK_RCVBUF);
+	return false;
+}
+
 /* The tap: under RCU, the packet is not ours. */
 static void
 packet_tap(struct ether_tap *tap, struct pkt *p)
 {
 	struct packet_sock *ps = container_of(tap, struct packet_sock, tap);
+	struct packet_ring *ring = rcu_dereference(ps->ring);
 	uint8_t *data = p->data;
 	uint32_t keep;
-	struct pkt *c;
 
 	if (p->flags & PKT_OUTGOING && ps->is_ignore_outgoing)
 		return;
@@ -151,17 +228,12 @@ packet_tap(struct ether_tap *tap, struct pkt *p)
 		p->data = p->head + p->l3_off;
 	keep = filter_run(&ps->sock, p);
 	if (keep) {
+		bool is_taken =
+		    ring ? put_into_ring(ps, ring, p, keep) : put_into_queue(ps, p, keep);
+
 		__atomic_add_fetch(&ps->num_packets, 1, __ATOMIC_RELAXED);
-		c = pkt_clone(p);
-		if (c) {
-			fill_cb(c, p, (uint32_t)pkt_len(p));
-			pkt_trim(c, keep);
-		}
-		if (!c || !sock_queue_rx(&ps->sock, c)) {
+		if (!is_taken)
 			__atomic_add_fetch(&ps->num_drops, 1, __ATOMIC_RELAXED);
-			if (c)
-				pkt_drop(c, DROP_SOCK_RCVBUF);
-		}
 	}
 	p->data = data;
 }
@@ -242,12 +314,8 @@ put_auxdata(struct sock_msg *msg, const struct pkt *p)
 	    .net = (uint16_t)(p->l3_off > data_off ? p->l3_off - data_off : 0),
 	};
 
-	if (p->flags & PKT_CSUM_PARTIAL)
-		aux.status |= TP_STATUS_CSUMNOTREADY;
-	else if (p->flags & PKT_CSUM_OK)
-		aux.status |= TP_STATUS_CSUM_VALID;
+	aux.status |= aux_status(p);
 	if (p->flags & PKT_HAS_VLAN) {
-		aux.status |= TP_STATUS_VLAN_VALID | TP_STATUS_VLAN_TPID_VALID;
 		aux.vlan_tci = p->vlan_tci;
 		aux.vlan_tpid = ETHERTYPE_VLAN;
 	}
@@ -257,16 +325,9 @@ put_auxdata(struct sock_msg *msg, const struct pkt *p)
 static void
 put_name(struct sock_addr *name, const struct pkt *p)
 {
-	const struct packet_cb *cb = (const struct packet_cb *)p->cb;
 	struct sockaddr_ll *ll = (struct sockaddr_ll *)name->bytes;
 
-	*ll = (struct sockaddr_ll){.family = AF_PACKET,
-	    .protocol = be16_of(p->protocol),
-	    .ifindex = cb->ifindex,
-	    .hatype = cb->hatype,
-	    .pkttype = cb->pkttype,
-	    .halen = ETH_ALEN};
-	memcpy(ll->addr, cb->src, ETH_ALEN);
+	name_of(ll, (const struct packet_cb *)p->cb, p->protocol);
 	name->len = sizeof(*ll);
 }
 
@@ -513,6 +574,55 @@ flag_of(struct packet_sock *ps, int opt)
 	}
 }
 
+/* Makes the ring, or with zeros ends it. */
+static enum err
+set_ring(struct packet_sock *ps, const void *val, unsigned len)
+{
+	struct packet_ring *old = NULL, *ring = NULL;
+	struct tpacket_req req;
+	enum err err = OK;
+
+	if (len < sizeof(req))
+		return ERR_INVAL;
+	memcpy(&req, val, sizeof(req));
+	mutex_lock(&ps->sock.send_lock);
+	if (req.block_nr && ps->ring)
+		err = ERR_BUSY;
+	else if (req.block_nr && ps->version != TPACKET_V2)
+		err = ERR_INVAL;
+	else if (req.block_nr)
+		err = packet_ring_create(&req, ps->reserve, &ring);
+	if (err == OK) {
+		old = ps->ring;
+		rcu_assign(ps->ring, ring);
+	}
+	mutex_unlock(&ps->sock.send_lock);
+	if (old) {
+		rcu_synchronize();
+		packet_ring_free(old);
+	}
+	return err;
+}
+
+/* Numbers that shape the ring to come. */
+static enum err
+set_ring_option(struct packet_sock *ps, int opt, uint32_t n)
+{
+	enum err err = OK;
+
+	mutex_lock(&ps->sock.send_lock);
+	if (ps->ring)
+		err = ERR_BUSY;
+	else if (opt == PACKET_RESERVE)
+		ps->reserve = n;
+	else if (n > TPACKET_V2)
+		err = ERR_INVAL; /* TPACKET_V3: libpcap then asks for V2 */
+	else
+		ps->version = n;
+	mutex_unlock(&ps->sock.send_lock);
+	return err;
+}
+
 static enum err
 packet_setsockopt(struct sock *sk, int level, int opt, const void *val, unsigned len)
 {
@@ -524,11 +634,15 @@ packet_setsockopt(struct sock *sk, int level, int opt, const void *val, unsigned
 		return ERR_NOPROTOOPT;
 	if (opt == PACKET_ADD_MEMBERSHIP || opt == PACKET_DROP_MEMBERSHIP)
 		return set_membership(ps, val, len, opt == PACKET_ADD_MEMBERSHIP);
-	if (!flag)
+	if (opt == PACKET_RX_RING)
+		return set_ring(ps, val, len);
+	if (!flag && opt != PACKET_VERSION && opt != PACKET_RESERVE)
 		return ERR_NOPROTOOPT;
 	if (len < sizeof(n))
 		return ERR_INVAL;
 	memcpy(&n, val, sizeof(n));
+	if (!flag)
+		return set_ring_option(ps, opt, (uint32_t)n);
 	*flag = n != 0;
 	return OK;
 }
@@ -549,6 +663,13 @@ packet_getsockopt(struct sock *sk, int level, int opt, void *val, unsigned *len)
 		n = sizeof(words);
 	} else if (flag) {
 		words[0] = *flag;
+	} else if (opt == PACKET_HDRLEN) { /* of the version that is in the buffer */
+		memcpy(words, val, MIN(*len, n));
+		if (*len < n || words[0] > TPACKET_V2)
+			return ERR_INVAL;
+		words[0] = TPACKET2_HEADER;
+	} else if (opt == PACKET_VERSION || opt == PACKET_RESERVE) {
+		words[0] = opt == PACKET_VERSION ? ps->version : ps->reserve;
 	} else {
 		return ERR_NOPROTOOPT;
 	}
@@ -597,10 +718,16 @@ packet_ioctl(struct sock *sk, unsigned cmd, uintptr_t arg)
 static uint32_t
 packet_poll(struct sock *sk)
 {
+	struct packet_ring *ring;
 	uint32_t events = POLLOUT | POLLWRNORM;
 
 	if (__atomic_load_n(&sk->rx.first, __ATOMIC_RELAXED))
 		events |= POLLIN | POLLRDNORM;
+	rcu_read_lock();
+	ring = rcu_dereference(packet_of(sk)->ring);
+	if (ring && packet_ring_has_data(ring))
+		events |= POLLIN | POLLRDNORM;
+	rcu_read_unlock();
 	if (__atomic_load_n(&sk->error, __ATOMIC_RELAXED) != OK)
 		events |= POLLERR;
 	return events;
@@ -650,7 +777,23 @@ packet_close(struct sock *sk)
 	if (ps->dev)
 		netdev_put(ps->dev);
 	ps->dev = NULL;
+	packet_ring_free(ps->ring); /* unhooked: nobody is in it */
+	ps->ring = NULL;
 	mutex_unlock(&sk->send_lock);
+}
+
+static enum err
+packet_mmap(struct sock *sk, struct area *area)
+{
+	struct packet_ring *ring;
+	enum err err = ERR_INVAL;
+
+	rcu_read_lock(); /* send_lock ranks before the aspace's, which is held */
+	ring = rcu_dereference(packet_of(sk)->ring);
+	if (ring)
+		err = packet_ring_mmap(ring, area);
+	rcu_read_unlock();
+	return err;
 }
 
 static void
@@ -674,6 +817,7 @@ static const struct sock_ops packet_ops = {
     .setsockopt = packet_setsockopt,
     .getsockopt = packet_getsockopt,
     .ioctl = packet_ioctl,
+    .mmap = packet_mmap,
     .destroy = packet_destroy,
 };
 

@@ -21,6 +21,7 @@
 #include "net/pkt.h"
 
 struct dst;
+struct area;
 struct file;
 struct inet_mc;
 struct ip_error;
@@ -120,6 +121,8 @@ struct sock_ops {
 	    struct sock *, int level, int opt, void *val, unsigned *len);
 	long (*ioctl)(struct sock *, unsigned cmd,
 	    uintptr_t arg); /* ERR_NOTTY: socket.c tries the common ones */
+	/* Maps what the family has to map; NULL: nothing. The aspace is locked. */
+	enum err (*mmap)(struct sock *, struct area *);
 	/* An option of level SOL_SOCKET was set and is in the sock now; NULL: no interest. No
 	   lock held. */
 	void (*option_changed)(struct sock *, int opt);

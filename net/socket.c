@@ -405,12 +405,21 @@ sock_file_stat(const struct file *f, struct stat *st)
 	st->st_gid = sk->gid;
 }
 
+static enum err
+sock_file_mmap(struct file *f, struct area *area)
+{
+	struct sock *sk = f->private;
+
+	return sk->ops->mmap ? sk->ops->mmap(sk, area) : ERR_NODEV;
+}
+
 static const struct file_ops sock_file_ops = {
     .read = sock_file_read,
     .write = sock_file_write,
     .send_page = sock_file_send_page,
     .poll = sock_file_poll,
     .ioctl = sock_file_ioctl,
+    .mmap = sock_file_mmap,
     .release = sock_file_release,
     .anon_mode = S_IFSOCK | S_IRWXUGO,
     .anon_name = "socket",

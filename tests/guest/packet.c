@@ -4,7 +4,9 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdbool.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 
 enum {
@@ -183,6 +185,46 @@ auxiliary_data_tells_lengths(void)
 	CHECK_EQ(aux[2], n);
 }
 
+/* TPACKET_V2: what libpcap does. */
+static void
+a_mapped_ring_gets_frames(void)
+{
+	struct {
+		uint32_t block_size, block_nr, frame_size, frame_nr;
+	} req = {8192, 4, 2048, 16};
+	int fd = socket(AF_PACKET, SOCK_RAW, 0), out = packet_socket(SOCK_RAW, PROTO);
+	int version = 1, hdrlen = 1;
+	socklen_t len = sizeof(hdrlen);
+	struct ll a = {.family = AF_PACKET, .protocol = htons(PROTO), .ifindex = LO};
+	uint8_t f[200], *ring;
+	size_t n = frame(f, 100);
+
+	CHECK_EQ(getsockopt(fd, SOL_PACKET_, 11, &hdrlen, &len), 0);
+	CHECK_EQ(hdrlen, 32);
+	CHECK_EQ(setsockopt(fd, SOL_PACKET_, 10, &version, sizeof(version)), 0);
+	req.frame_nr = 15;
+	CHECK_ERR(setsockopt(fd, SOL_PACKET_, 5, &req, sizeof(req)), EINVAL);
+	CHECK_ERR((long)mmap(NULL, 32768, PROT_READ, MAP_SHARED, fd, 0), EINVAL);
+	req.frame_nr = 16;
+	CHECK_EQ(setsockopt(fd, SOL_PACKET_, 5, &req, sizeof(req)), 0);
+	ring = mmap(NULL, 32768, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	CHECK(ring != MAP_FAILED);
+	CHECK_EQ(bind(fd, (void *)&a, sizeof(a)), 0);
+	for (int i = 0; i < 40; i++) {
+		uint32_t *h = (uint32_t *)(ring + i % 16 * 2048);
+		struct pollfd p = {.fd = fd, .events = POLLIN};
+
+		f[20] = i;
+		CHECK_EQ(send(out, f, n, 0), n);
+		CHECK_EQ(poll(&p, 1, 2000), 1);
+		CHECK(__atomic_load_n(h, __ATOMIC_ACQUIRE) & 1);
+		CHECK_EQ(h[1], n);
+		CHECK_EQ(h[2], n);
+		CHECK(!memcmp((uint8_t *)h + ((uint16_t *)h)[6], f, n));
+		__atomic_store_n(h, 0, __ATOMIC_RELEASE);
+	}
+}
+
 /* TCP sends under its socket's lock: the tap must not mind. */
 static void
 tcp_is_seen_too(void)
@@ -248,6 +290,7 @@ static const struct test tests[] = {
     TEST(a_filter_keeps_and_cuts),
     TEST(statistics_count_and_begin_anew),
     TEST(auxiliary_data_tells_lengths),
+    TEST(a_mapped_ring_gets_frames),
     TEST(tcp_is_seen_too),
     TEST(mistakes_have_their_errors),
 };
