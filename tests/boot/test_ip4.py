@@ -1,6 +1,7 @@
 """IPv4 on a wire: addresses by DHCP from dnsmasq, by the command line, by nobody; Linux's ping against
 ours; conflict detection, fragments and errors by frames that scapy makes."""
 import re
+import subprocess
 import time
 
 import pytest
@@ -91,6 +92,28 @@ def test_address_goes_with_the_interface_and_comes_back():
             vm.run("ifconfig eth0 up")
             wait_for(lambda: vm.run("ip route"), r"default via 10\.77\.0\.1")
             assert "inet 10.77.0." in vm.run("ip -4 addr show eth0")
+
+
+@needs_lan
+def test_routes_between_two_interfaces():
+    with Lan(v4="10.77.0.1/24") as a, Lan(v4="10.78.0.1/24") as b:
+        fds = a.vm_options["fds"] + b.vm_options["fds"]
+        extra = ("-netdev", b.vm_options["net"].replace("tap,", "tap,id=b,"),
+                 "-device", "virtio-net-pci,netdev=b,mac=52:54:00:00:00:02,romfile=")
+        with machine(net=a.vm_options["net"], fds=fds, extra=extra,
+                     append="ip=10.77.0.9/24:::::eth0 ip=10.78.0.9/24:::::eth1") as vm:
+            vm.prompt()
+            wait_for(lambda: vm.run("ip -4 addr"), "10.77.0.9(.|\n)*10.78.0.9")
+            a.ip("route", "add", "10.78.0.0/24", "via", "10.77.0.9")
+            b.ip("route", "add", "10.77.0.0/24", "via", "10.78.0.9")
+            ping = ("busybox", "ping", "-c", "2", "-W", "2")
+            with pytest.raises(subprocess.CalledProcessError):  # off by default
+                a.run(*ping, "10.78.0.1")
+            vm.run("echo 1 >/proc/sys/net/ipv4/ip_forward")
+            a.run(*ping, "10.78.0.1")
+            a.run(*ping, "-s", "5000", "10.78.0.1")
+            hops = a.run("busybox", "traceroute", "-n", "-q", "1", "-w", "2", "10.78.0.1")
+            assert re.search(r"1 +10\.77\.0\.9 .*\n +2 +10\.78\.0\.1 ", hops), hops
 
 
 @needs_lan
