@@ -97,3 +97,24 @@ def test_settings_by_stateless_dhcp6():
             vm.prompt()
             global_address(vm)
             wait_for("name server", lambda: "nameserver fd77::53" in vm.run("cat /etc/resolv.conf"))
+
+
+def test_forwards_between_two_links():
+    with Lan(v6="fd77::1/64") as near, Lan(v6="fd78::1/64") as far:
+        fd = far.vm_options["fds"][0]
+        options = {"net": near.vm_options["net"], "fds": (*near.vm_options["fds"], fd)}
+        extra = ("-netdev", f"tap,id=far,fd={fd}", "-device", "virtio-net-pci,netdev=far,mac=52:54:00:12:34:99,romfile=")
+        with VM(boot="pvh", kernel=DEBUG_KERNEL, limit=60, nic="virtio", extra=extra, **options) as vm:
+            vm.prompt()
+            vm.run("ip -6 addr add fd77::2/64 dev eth0; ip -6 addr add fd78::2/64 dev eth1; ifconfig eth1 up")
+            near.ip("-6", "route", "add", "fd78::/64", "via", "fd77::2")
+            far.ip("-6", "route", "add", "fd77::/64", "via", "fd78::2")
+            time.sleep(3)  # duplicate address detection
+            assert "100% packet loss" in near.run("sh", "-c", "busybox ping -6 -c 1 -W 1 fd78::1 || true")
+            vm.run("echo 1 >/proc/sys/net/ipv6/conf/all/forwarding")
+            assert " 0% packet loss" in ping(near, "fd78::1")
+            hops = near.run("busybox", "traceroute6", "-n", "-w", "2", "-q", "1", "fd78::1")
+            assert re.search(r" 1  fd77::2 .*\n 2  fd78::1 ", hops), hops
+            vm.run("ifconfig eth1 mtu 1280")
+            ping(near, "fd78::1", "-s", "1400")
+            assert "mtu 1280" in near.ip("-6", "route", "get", "fd78::1")
