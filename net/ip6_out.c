@@ -45,6 +45,12 @@ flow_label(const struct ip_tx *tx, const struct pkt *p)
 	} in = {.src = tx->src, .dst = tx->dst, .proto = tx->proto};
 	uint32_t label;
 
+	if (p->flags & PKT_HAS_HASH) { /* of the flow: only to be hidden */
+		uint64_t mixed = (p->hash ^ key.k[0]) * (key.k[1] | 1);
+
+		label = (uint32_t)(mixed >> 44);
+		return label ? label : 1;
+	}
 	if ((tx->proto == IP_PROTO_TCP || tx->proto == IP_PROTO_UDP) &&
 	    pkt_linear(p) >= 4)
 		memcpy(in.ports, p->data, sizeof(in.ports));
