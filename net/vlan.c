@@ -7,8 +7,10 @@
  * The table of VLANs is a hash by lower interface and id, read under RCU, changed under rtnl.
  * A VLAN follows its lower interface: link, MTU at most its own, down and away with it.
  */
+#define LOG_PREFIX "vlan: "
 #include "net/vlan.h"
 
+#include "kernel/log.h"
 #include "kernel/procfs.h"
 #include "kernel/sync/rculist.h"
 #include "lib/fmt.h"
@@ -148,6 +150,14 @@ static const struct netdev_ops vlan_ops = {
     .set_mac = vlan_set_mac,
 };
 
+/* Devices that sort out tags by themselves must let this one pass. */
+static void
+set_filter(struct netdev *lower, unsigned id, bool is_on)
+{
+	if (lower->ops->set_vlan && lower->ops->set_vlan(lower, id, is_on) != OK)
+		log_warn("%s: its filter for VLAN %u cannot be set", lower->name, id);
+}
+
 enum err
 vlan_create(struct netdev *lower, unsigned id, const char *name)
 {
@@ -198,6 +208,7 @@ vlan_create(struct netdev *lower, unsigned id, const char *name)
 	v->next = *bucket_of(lower->index, id);
 	rcu_assign(*bucket_of(lower->index, id), v);
 	num_vlans++;
+	set_filter(lower, id, true);
 	return OK;
 }
 
@@ -220,6 +231,7 @@ vlan_delete(struct netdev *dev)
 	v = *link;
 	rcu_assign(*link, v->next);
 	num_vlans--;
+	set_filter(dev->lower, dev->vlan_id, false);
 	netdev_down(dev);
 	if (*(bool *)dev->private)
 		netdev_set_allmulti(dev->lower, -1);

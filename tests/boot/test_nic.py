@@ -180,6 +180,19 @@ def test_virtio_takes_frames_of_9000_bytes_and_says_when_it_moved():
             assert wait_for(lambda: "52:54:00:12:34:56" in lan.ip("neigh", "show", "10.77.0.2"))
 
 
+def test_virtio_lets_the_vlans_pass_that_there_are():
+    with machine(nic="virtio", smp="2", mem="256M") as vm:
+        vm.prompt()
+        vm.run("ifconfig eth0 up; vconfig add eth0 7; vconfig add eth0 8; vconfig rem eth0.8")
+        (nic,) = vm.qmp.command("query-rx-filter")
+        assert nic["vlan"] == "normal" and nic["vlan-table"] == [7]
+        # A device that is reset learns it again; and the multicast addresses as well.
+        vm.run("ifconfig eth0 down; ifconfig eth0 up")
+        (nic,) = vm.qmp.command("query-rx-filter")
+        assert nic["vlan-table"] == [7] and not nic["promiscuous"]
+        assert "01:00:5e:00:00:01" in nic["multicast-table"]
+
+
 def wait_for(condition, seconds=10):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
