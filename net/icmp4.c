@@ -209,7 +209,7 @@ icmp4_send_error(struct pkt *p, unsigned type, unsigned code, uint32_t info)
 		return;
 	}
 	if (!icmp_may_send(&f.dst)) {
-		pkt_drop(e, DROP_ICMP_RATE);
+		pkt_free(e);
 		return;
 	}
 	*h = (struct icmp4_header){

@@ -150,11 +150,11 @@ no_connection(const struct tcp_key *k, struct pkt *p, const struct tcp_seg *seg,
 		pkt_free(p);
 		return;
 	}
-	if (listener && (seg->flags & TCP_RST)) {
-		pkt_drop(p, DROP_TCP_NO_SOCKET);
+	if (listener && ((seg->flags & TCP_RST) || !(seg->flags & TCP_ACK))) {
+		pkt_drop(p, DROP_TCP_OLD); /* RFC 9293 3.10.7.2, first and fourth */
 		return;
 	}
-	if (listener && (seg->flags & TCP_ACK) && tcp_cookie_input(listener, k, p, seg))
+	if (listener && tcp_cookie_input(listener, k, p, seg))
 		return;
 	tcp_send_reset(k, seg);
 	pkt_drop(p, DROP_TCP_NO_SOCKET);

@@ -1,8 +1,9 @@
 """A host of packets by hand: scapy on the wire to one machine. It answers ARP and neighbour
 solicitations for its own addresses (unless told not to), and collects everything else.
 
-The machine has one CPU, so it handles frames in the order of their arrival: `ask` sends a frame and then
-an echo request of its own as a fence; what arrives before the fence's answer is the whole answer."""
+The machine has one CPU and handles what it took from the NIC in one go before it takes more, if not in
+order: `ask` sends a frame and then echo requests of its own as fences, the second when the first was
+answered; what arrives before the second's answer is the whole answer."""
 import itertools
 import threading
 import time
@@ -138,9 +139,12 @@ class Peer:
     def ask(self, *frames):
         """Sends the frames; what the machine sent until it had handled them."""
         self.forget()
-        n = next(self.fences) & 0xffff
         for f in frames:
             self.send(f)
+        return self.fence() + self.fence()
+
+    def fence(self):
+        n = next(self.fences) & 0xffff
         self.send(self.echo6(n))
         got = self.wait(self.is_fence(n), 5)
         assert got, "the machine does not answer the fence:\n" + self.vm.text[-1500:]

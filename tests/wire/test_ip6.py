@@ -158,7 +158,7 @@ TABLE = {
         [frag(0, WHOLE[:32], 1, 107), frag(0, WHOLE[:32], 1, 107), frag(32, WHOLE[32:], 0, 107)],
         is_echo_reply(bytes(range(64)))),
     "rfc8200_4_5_middle_length_not_of_eight": ([frag(0, WHOLE[:30], 1, 108)], is_problem(0, 4)),
-    "rfc8200_4_5_beyond_65535": ([frag(65528, b"B" * 100, 0, 109)], is_problem(0, 42)),
+    "rfc8200_4_5_beyond_65535": ([frag(65528, b"B" * 100, 0, 109, nh=17)], is_problem(0, 42)),
     "rfc8200_4_5_missing_piece_no_answer": ([frag(0, WHOLE[:32], 1, 110)], SILENT),
     "rfc7112_5_first_fragment_without_whole_chain": (
         [eth() / ip(nh=44) / IPv6ExtHdrFragment(nh=60, offset=0, m=1, id=111) / Raw(b"\x3a\x03\x01\x04\0\0\0\0")],
