@@ -43,24 +43,16 @@ tcp_route(struct tcp_sock *ts)
 	return d;
 }
 
-/* The fields of the IP header that a socket decides. */
+/* The fields of the IP header; a socket decides most. Options stay valid while preemption is off. */
 static void
 fill_tx(
     struct ip_tx *tx, const struct tcp_key *k, const struct tcp_sock *like, uint8_t ecn)
 {
-	bool is_v4 = ip_is_v4(&k->peer);
-	const struct inet_sock *is = like ? &like->inet : NULL;
-
-	*tx = (struct ip_tx){.src = k->local,
-	    .dst = k->peer,
-	    .proto = IP_PROTO_TCP,
-	    .ttl = -1,
-	    .tos = ecn};
-	if (!is)
-		return;
-	tx->ttl = is_v4 ? is->ttl : is->hops6;
-	tx->tos = (uint8_t)(((is_v4 ? is->tos : is->tclass6) & ~3) | ecn);
-	tx->flow_label = is_v4 ? 0 : is->flow_label;
+	*tx = (struct ip_tx){
+	    .src = k->local, .dst = k->peer, .proto = IP_PROTO_TCP, .ttl = -1};
+	if (like)
+		inet_tx_defaults(tx, &like->inet, &k->peer);
+	tx->tos = (uint8_t)((tx->tos & ~3) | ecn);
 }
 
 /* Pushes the TCP header; the checksum field gets the pseudo header's sum. */
@@ -275,7 +267,9 @@ tcp_send_bare(
 		pkt_free(p);
 		return;
 	}
+	rcu_read_lock();
 	fill_tx(&tx, k, like, out->ecn);
 	(void)ip_send(p, d, &tx); /* lost is lost: the peer asks again */
+	rcu_read_unlock();
 	dst_put(d);
 }
