@@ -1,8 +1,8 @@
 /*
- * What all congestion control schemes share: the initial window (RFC 6928), slow start (RFC 5681 3.1,
- * counting bytes as RFC 3465) that ends early when delay grows (HyStart++, RFC 9406), no
- * growth of a window that is not used, decay after idleness, the pacing rate, and the table of
- * schemes.
+ * What all congestion control schemes share: the initial window (RFC 6928), slow start
+ * (RFC 5681 3.1, counting bytes as RFC 3465) that ends early when delay grows (HyStart++,
+ * RFC 9406), no growth of a window that is not used, decay after idleness, the pacing
+ * rate, and the table of schemes.
  */
 #include "net/tcp_cc.h"
 
@@ -75,7 +75,10 @@ tcp_cc_init(struct tcb *t)
 	t->cc->init(t);
 }
 
-/* RFC 9406 4.2: the end of slow start is near when the least RTT of a round has grown by an eighth. */
+/*
+ * RFC 9406 4.2: the end of slow start is near when the least RTT of a round has grown by
+ * an eighth.
+ */
 static void
 hystart(struct tcb *t, uint32_t rtt_us)
 {

@@ -1,7 +1,8 @@
 /*
- * Congestion control: what a scheme is (CUBIC, NewReno), and what the rest of the TCP core asks of it.
- * Windows are bytes. Slow start with HyStart++ (RFC 9406), the limit to growth while the
- * sender does not use its window (RFC 7661's reason), and pacing are common to all schemes (tcp_cc.c).
+ * Congestion control: what a scheme is (CUBIC, NewReno), and what the rest of the TCP
+ * core asks of it. Windows are bytes. Slow start with HyStart++ (RFC 9406), the limit to
+ * growth while the sender does not use its window (RFC 7661's reason), and pacing are
+ * common to all schemes (tcp_cc.c).
  */
 #pragma once
 
@@ -10,7 +11,10 @@
 struct tcp_cc_ops {
 	const char *name;
 	void (*init)(struct tcb *); /* tcb->cc_state is zeroed before */
-	/* After a loss or a mark: the new slow start threshold. May remember the old window. */
+	/*
+	 * After a loss or a mark: the new slow start threshold. May remember the old
+	 * window.
+	 */
 	uint32_t (*ssthresh)(struct tcb *);
 	/* `acked` bytes were acknowledged in congestion avoidance. */
 	void (*avoid)(struct tcb *, uint32_t acked, nsec_t now);
@@ -24,7 +28,10 @@ extern const struct tcp_cc_ops tcp_cc_reno;
 /* The window of RFC 6928 for this MSS. */
 uint32_t tcp_cc_initial(const struct tcb *);
 
-/* What a reduction begins from: the window, as far as it was used (RFC 5681 3.1, equation 4). */
+/*
+ * What a reduction begins from: the window, as far as it was used (RFC 5681 3.1, equation
+ * 4).
+ */
 uint32_t tcp_cc_flight(const struct tcb *);
 
 void tcp_cc_init(struct tcb *);

@@ -1,7 +1,8 @@
 /*
- * CUBIC, RFC 9438. The window follows W(t) = C (t - K)^3 + W_max, where t is the time since the
- * last reduction and K the time at which the old maximum would be reached again. Times are
- * milliseconds, windows bytes; C = 0.4 segments per cubic second, beta = 0.7.
+ * CUBIC, RFC 9438. The window follows W(t) = C (t - K)^3 + W_max, where t is the time
+ * since the last reduction and K the time at which the old maximum would be reached
+ * again. Times are milliseconds, windows bytes; C = 0.4 segments per cubic second, beta =
+ * 0.7.
  */
 #include "net/tcp_cc.h"
 

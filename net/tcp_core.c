@@ -1,6 +1,6 @@
 /*
- * The TCP core's beginning and end: how a control block is made, the user's calls, ICMP errors, and
- * what TCP_INFO shows. See net/tcp_core.h for how it all works together.
+ * The TCP core's beginning and end: how a control block is made, the user's calls, ICMP
+ * errors, and what TCP_INFO shows. See net/tcp_core.h for how it all works together.
  */
 #include "net/tcp_core.h"
 
@@ -8,7 +8,7 @@
 #include "net/tcp_cc.h"
 #include "net/tcp_priv.h"
 
-/* ---- States ---------------------------------------------------------------------------------- */
+/* ---- States -------------------------------------------------------------------- */
 
 void
 tcp_set_state(struct tcb *t, enum tcp_state state, struct tcp_result *r)
@@ -92,7 +92,7 @@ tcp_established(struct tcb *t, nsec_t now, struct tcp_result *r)
 	tcp_keep_rearm(t, now);
 }
 
-/* ---- Segment size (RFC 9293 3.7.1) -------------------------------------------------------------- */
+/* ---- Segment size (RFC 9293 3.7.1) --------------------------------------------- */
 
 void
 tcp_update_mss(struct tcb *t)
@@ -122,7 +122,7 @@ tcp_take_syn_options(struct tcb *t, const struct tcp_opts *o)
 	tcp_update_mss(t);
 }
 
-/* ---- Beginning ---------------------------------------------------------------------------------- */
+/* ---- Beginning ----------------------------------------------------------------- */
 
 static void
 init(struct tcb *t, const struct tcp_config *c)
@@ -219,7 +219,7 @@ tcp_core_accept_cookie(struct tcb *t, const struct tcp_config *c,
 	t->snd_nxt = t->iss + 1; /* sent, and nobody will retransmit it */
 }
 
-/* ---- The user's calls ------------------------------------------------------------------------------ */
+/* ---- The user's calls ---------------------------------------------------------- */
 
 void
 tcp_core_send(struct tcb *t, uint32_t len, bool more, nsec_t now)
@@ -387,7 +387,7 @@ tcp_core_unsent(const struct tcb *t)
 	return seq_lt(sent, t->snd_end) ? t->snd_end - sent : 0;
 }
 
-/* ---- ICMP ------------------------------------------------------------------------------------------- */
+/* ---- ICMP ---------------------------------------------------------------------- */
 
 /* RFC 5927 4.1: the error must quote what is in flight. */
 static bool
@@ -429,7 +429,7 @@ tcp_core_path_mss(struct tcb *t, uint32_t seq, uint16_t mss, nsec_t now)
 	t->force_one = true;
 }
 
-/* ---- TCP_INFO ----------------------------------------------------------------------------------------- */
+/* ---- TCP_INFO ------------------------------------------------------------------ */
 
 static uint32_t
 ms_since(uint32_t then_us, nsec_t now)

@@ -1,9 +1,9 @@
 /*
- * TCP as a pure function of (state, input, time): RFC 9293 and its extensions, without I/O,
- * clock, lock or allocation. The core works on sequence numbers, never on data. The shell
- * around it (net/tcp.c, and tests/sim/ on the host) keeps the bytes: a send buffer whose front
- * is the first byte not yet acknowledged, a receive queue in order, and a list of pieces that
- * came out of order.
+ * TCP as a pure function of (state, input, time): RFC 9293 and its extensions, without
+ * I/O, clock, lock or allocation. The core works on sequence numbers, never on data. The
+ * shell around it (net/tcp.c, and tests/sim/ on the host) keeps the bytes: a send buffer
+ * whose front is the first byte not yet acknowledged, a receive queue in order, and a
+ * list of pieces that came out of order.
  *
  * How a shell drives it, under the connection's lock:
  *
@@ -18,17 +18,19 @@
  *	timer:	tcp_core_deadline() is the one time at which tcp_core_timer() must be called next.
  *		Calling it early or late is harmless.
  *
- * Out of order pieces: those that the core tells to keep are disjoint, except that a new one
- * may cover older ones wholly; the shell then drops the older. When bytes become readable
- * (r.readable > 0), the shell takes from its pieces all that lie before tcb->rcv_nxt.
+ * Out of order pieces: those that the core tells to keep are disjoint, except that a new
+ * one may cover older ones wholly; the shell then drops the older. When bytes become
+ * readable (r.readable > 0), the shell takes from its pieces all that lie before
+ * tcb->rcv_nxt.
  *
- * Sequence numbers are 32 bits and wrap: compare only with seq_lt() and its like. Times are
- * nanoseconds of one monotonic clock; durations say so in their name. The fields of struct tcb are the
- * core's own; a shell may read those under "for the shell to read".
+ * Sequence numbers are 32 bits and wrap: compare only with seq_lt() and its like. Times
+ * are nanoseconds of one monotonic clock; durations say so in their name. The fields of
+ * struct tcb are the core's own; a shell may read those under "for the shell to read".
  *
- * Files in reading order: tcp_options.c (the options on the wire), tcp_core.c (creation and user calls), tcp_input.c,
- * tcp_input_ack.c, tcp_input_data.c (RFC 9293 3.10.7), tcp_output.c, tcp_timer.c, tcp_rtt.c (RFC 6298),
- * tcp_tx.c (records of what is in flight), tcp_recover.c and tcp_rack.c (loss), tcp_cc*.c (congestion control),
+ * Files in reading order: tcp_options.c (the options on the wire), tcp_core.c (creation
+ * and user calls), tcp_input.c, tcp_input_ack.c, tcp_input_data.c (RFC 9293 3.10.7),
+ * tcp_output.c, tcp_timer.c, tcp_rtt.c (RFC 6298), tcp_tx.c (records of what is in
+ * flight), tcp_recover.c and tcp_rack.c (loss), tcp_cc*.c (congestion control),
  * tcp_timewait.c, tcp_isn.c.
  */
 #pragma once
@@ -92,7 +94,7 @@ seq_min(uint32_t a, uint32_t b)
 	return seq_lt(a, b) ? a : b;
 }
 
-/* ---- Options (tcp_options.c) ------------------------------------------------------- */
+/* ---- Options (tcp_options.c) --------------------------------------------------- */
 
 struct tcp_range {
 	uint32_t start, end; /* sequence numbers, end exclusive */
@@ -119,18 +121,22 @@ struct tcp_opts {
 };
 
 /*
- * Reads the options of a segment, `len` bytes after the 20 of the header. Malformed options end
- * the list quietly (RFC 9293 3.1: MUST-7 says to be prepared); returns false then, for a counter.
+ * Reads the options of a segment, `len` bytes after the 20 of the header. Malformed
+ * options end the list quietly (RFC 9293 3.1: MUST-7 says to be prepared); returns false
+ * then, for a counter.
  */
 bool tcp_parse_options(const uint8_t *p, size_t len, struct tcp_opts *opts);
 
-/* Writes them, padded to a multiple of 4; `buf` has TCP_MAX_OPTIONS bytes. Returns the length. */
+/*
+ * Writes them, padded to a multiple of 4; `buf` has TCP_MAX_OPTIONS bytes. Returns the
+ * length.
+ */
 size_t tcp_write_options(const struct tcp_opts *opts, uint8_t *buf);
 
 /* The length tcp_write_options() will return. */
 size_t tcp_options_len(const struct tcp_opts *opts);
 
-/* ---- What goes in and out ---------------------------------------------------------- */
+/* ---- What goes in and out ------------------------------------------------------ */
 
 /* A segment that came in, its checksum verified. After GRO it may be many MSS long. */
 struct tcp_seg {
@@ -185,7 +191,10 @@ struct tcp_result {
 	uint32_t acked;  /* bytes to free from the front of the send buffer */
 	uint32_t
 	    readable; /* bytes that became in order, from this payload and from earlier pieces */
-	/* Keep payload bytes [keep_off, keep_off + keep_len); the first has number keep_seq. */
+	/*
+	 * Keep payload bytes [keep_off, keep_off + keep_len); the first has number
+	 * keep_seq.
+	 */
 	uint32_t keep_off, keep_len, keep_seq;
 	bool
 	    keep_in_order; /* it continues the receive queue; else it is a piece out of order */
@@ -207,7 +216,7 @@ struct tcp_out {
 	struct tcp_opts opts;
 };
 
-/* ---- The control block ------------------------------------------------------------- */
+/* ---- The control block --------------------------------------------------------- */
 
 struct tcp_cc_ops; /* net/tcp_cc.h */
 
@@ -321,7 +330,10 @@ struct tcb {
 	uint32_t last_rcv_us, last_ack_us, last_snd_us; /* data in, ACK in, data out */
 	uint32_t last_rx_ms;                            /* anything in */
 
-	/* RTT and retransmission time-out (RFC 6298), microseconds, srtt times 8, variance times 4. */
+	/*
+	 * RTT and retransmission time-out (RFC 6298), microseconds, srtt times 8,
+	 * variance times 4.
+	 */
 	uint32_t srtt8_us, rttvar4_us, rto_us, rto_min_us, min_rtt_us, min_rtt_at_us;
 	uint8_t backoff, probes, keep_probes;
 	uint8_t syn_retries, synack_retries, max_retries, orphan_retries, keep_count;
@@ -378,22 +390,23 @@ struct tcb {
 
 static_assert(sizeof(struct tcb) <= 1024, "100,000 idle connections at 3 KiB each");
 
-/* ---- Life -------------------------------------------------------------------------- */
+/* ---- Life ---------------------------------------------------------------------- */
 
 /* Active open: SYN-SENT; the SYN comes out of tcp_core_output(). */
 void tcp_core_connect(struct tcb *, const struct tcp_config *, nsec_t now);
 
 /*
- * Passive open: SYN-RECEIVED from a SYN that the listener takes (flags checked by the shell: SYN
- * without ACK and RST). The SYN-ACK comes out of tcp_core_output().
+ * Passive open: SYN-RECEIVED from a SYN that the listener takes (flags checked by the
+ * shell: SYN without ACK and RST). The SYN-ACK comes out of tcp_core_output().
  */
 void tcp_core_accept(
     struct tcb *, const struct tcp_config *, const struct tcp_seg *syn, nsec_t now);
 
 /*
- * Passive open from the ACK that brings back a SYN cookie: as if the SYN with `opts` had been
- * taken and answered with cfg->iss. Then give the same ACK to tcp_core_input(). snd_wscale etc.
- * are as `opts` says; the shell must have answered the SYN with the same configuration.
+ * Passive open from the ACK that brings back a SYN cookie: as if the SYN with `opts` had
+ * been taken and answered with cfg->iss. Then give the same ACK to tcp_core_input().
+ * snd_wscale etc. are as `opts` says; the shell must have answered the SYN with the same
+ * configuration.
  */
 void tcp_core_accept_cookie(struct tcb *, const struct tcp_config *,
     const struct tcp_seg *ack, const struct tcp_opts *opts, nsec_t now);
@@ -411,11 +424,12 @@ bool tcp_core_output(struct tcb *, nsec_t now, struct tcp_out *);
 /* When tcp_core_timer() must be called; UINT64_MAX: not at all. */
 nsec_t tcp_core_deadline(const struct tcb *);
 
-/* ---- The user's calls -------------------------------------------------------------- */
+/* ---- The user's calls ---------------------------------------------------------- */
 
 /*
- * `len` more bytes are in the send buffer. `more`: the user will soon add to them (MSG_MORE), do
- * not send a short segment. Allowed before the connection stands, not after tcp_core_shutdown().
+ * `len` more bytes are in the send buffer. `more`: the user will soon add to them
+ * (MSG_MORE), do not send a short segment. Allowed before the connection stands, not
+ * after tcp_core_shutdown().
  */
 void tcp_core_send(struct tcb *, uint32_t len, bool more, nsec_t now);
 
@@ -443,7 +457,10 @@ void tcp_core_set_keepalive(struct tcb *, bool on, nsec_t now);
 void tcp_core_set_keeptimes(
     struct tcb *, uint32_t idle_s, uint32_t intvl_s, uint8_t count, nsec_t now);
 void tcp_core_set_user_timeout(struct tcb *, uint32_t ms); /* 0: by number of retries */
-/* Buffer sizes: SO_RCVBUF (max == size ends auto-tuning), memory pressure (a smaller one). */
+/*
+ * Buffer sizes: SO_RCVBUF (max == size ends auto-tuning), memory pressure (a smaller
+ * one).
+ */
 void tcp_core_set_rcvbuf(struct tcb *, uint32_t size, uint32_t max);
 void tcp_core_set_tso(struct tcb *, uint32_t max_bytes);
 void tcp_core_set_max_pacing(struct tcb *, uint64_t bytes_per_s); /* 0: none */
@@ -452,25 +469,32 @@ const struct tcp_cc_ops *tcp_cc_find(const char *name);
 const char *tcp_cc_name(const struct tcp_cc_ops *);
 void tcp_core_set_cc(struct tcb *, const struct tcp_cc_ops *, nsec_t now);
 
-/* Bytes of send buffer that keep the pipe full: twice the congestion window, at least 16 KiB. */
+/*
+ * Bytes of send buffer that keep the pipe full: twice the congestion window, at least 16
+ * KiB.
+ */
 uint32_t tcp_core_sndbuf_hint(const struct tcb *);
 
 /* Bytes in the send buffer that were never sent (SIOCOUTQNSD). */
 uint32_t tcp_core_unsent(const struct tcb *);
 
-/* ---- ICMP -------------------------------------------------------------------------- */
+/* ---- ICMP ---------------------------------------------------------------------- */
 
 /*
- * An ICMP error about a segment of ours with number `seq`. Out of the window it is ignored
- * (RFC 5927 4). While connecting, a hard error ends the attempt (RFC 9293 3.9.2.2); later it is soft.
+ * An ICMP error about a segment of ours with number `seq`. Out of the window it is
+ * ignored (RFC 5927 4). While connecting, a hard error ends the attempt (RFC 9293
+ * 3.9.2.2); later it is soft.
  */
 void tcp_core_icmp(struct tcb *, uint32_t seq, enum err error, bool is_hard, nsec_t now,
     struct tcp_result *);
 
-/* Packet too big: the path takes segments of `mss` payload bytes (MTU less 40 or 60). Same check. */
+/*
+ * Packet too big: the path takes segments of `mss` payload bytes (MTU less 40 or 60).
+ * Same check.
+ */
 void tcp_core_path_mss(struct tcb *, uint32_t seq, uint16_t mss, nsec_t now);
 
-/* ---- Memory ------------------------------------------------------------------------ */
+/* ---- Memory -------------------------------------------------------------------- */
 
 enum tcp_mem { TCP_MEM_TX, TCP_MEM_RANGES, TCP_MEM_COUNT };
 
@@ -478,17 +502,20 @@ enum tcp_mem { TCP_MEM_TX, TCP_MEM_RANGES, TCP_MEM_COUNT };
 size_t tcp_core_mem_wanted(const struct tcb *, enum tcp_mem);
 
 /*
- * Hands in an array of at least the size wanted (`size` as it was wanted; aligned for uint64_t).
- * Returns the one it replaces, for the shell to free, or NULL.
+ * Hands in an array of at least the size wanted (`size` as it was wanted; aligned for
+ * uint64_t). Returns the one it replaces, for the shell to free, or NULL.
  */
 void *tcp_core_mem_give(struct tcb *, enum tcp_mem, void *array, size_t size);
 
-/* Takes back an array that is not needed now, to be freed, or NULL: when idle, and before the end. */
+/*
+ * Takes back an array that is not needed now, to be freed, or NULL: when idle, and before
+ * the end.
+ */
 void *tcp_core_mem_take(struct tcb *, enum tcp_mem);
 
 enum { TCP_MEM_MAX = 1 << 20 };
 
-/* ---- TIME-WAIT in little room, resets without connection (tcp_timewait.c) ------------- */
+/* ---- TIME-WAIT in little room, resets without connection (tcp_timewait.c) ------ */
 
 struct tcp_tw {
 	uint32_t snd_nxt, rcv_nxt, rcv_wnd;
@@ -507,7 +534,7 @@ enum tcp_tw_answer {
 	TCP_TW_DROP,
 	TCP_TW_ACK, /* send `out` */
 	TCP_TW_END, /* a valid RST: forget it (only where RFC 1337 does not matter) */
-	TCP_TW_REUSE, /* a new SYN may take its place: iss must be above *iss_min (RFC 6191, 1122 4.2.2.13) */
+	TCP_TW_REUSE, /* a new SYN may take its place, with an ISS above *iss_min (RFC 6191) */
 };
 
 enum tcp_tw_answer tcp_tw_input(struct tcp_tw *, const struct tcp_seg *, nsec_t now,
@@ -526,28 +553,34 @@ struct siphash_key;
 
 uint32_t tcp_isn(const struct siphash_key *, const struct tcp_tuple *, nsec_t now);
 
-/* RFC 6056 3.3.3 (algorithm 3): where to begin looking for a local port, for this destination. */
+/*
+ * RFC 6056 3.3.3 (algorithm 3): where to begin looking for a local port, for this
+ * destination.
+ */
 uint32_t tcp_port_offset(const struct siphash_key *, const struct tcp_tuple *);
 
 /*
- * SYN cookies (RFC 4987 3.6): an ISN that carries what a listener must know of a SYN, so that it keeps
- * nothing. Window scale, SACK and ECN fit only when the peer has timestamps: they
- * come back in the low bits of the echo.
+ * SYN cookies (RFC 4987 3.6): an ISN that carries what a listener must know of a SYN, so
+ * that it keeps nothing. Window scale, SACK and ECN fit only when the peer has
+ * timestamps: they come back in the low bits of the echo.
  */
 uint32_t tcp_cookie_make(const struct siphash_key *, const struct tcp_tuple *,
     const struct tcp_seg *syn, nsec_t now);
 
-/* The TSval to answer the SYN with; ts_off of the configuration is then this less the clock (ms). */
+/*
+ * The TSval to answer the SYN with; ts_off of the configuration is then this less the
+ * clock (ms).
+ */
 uint32_t tcp_cookie_tsval(const struct tcp_seg *syn, bool use_ecn, nsec_t now);
 
 /*
- * Is `ack` the answer to a cookie of the last minute or two? Fills `opts` as the SYN had them
- * (the MSS rounded down to one of a few) for tcp_core_accept_cookie().
+ * Is `ack` the answer to a cookie of the last minute or two? Fills `opts` as the SYN had
+ * them (the MSS rounded down to one of a few) for tcp_core_accept_cookie().
  */
 bool tcp_cookie_check(const struct siphash_key *, const struct tcp_tuple *,
     const struct tcp_seg *ack, nsec_t now, struct tcp_opts *opts, bool *use_ecn);
 
-/* ---- TCP_INFO ------------------------------------------------------------------------- */
+/* ---- TCP_INFO ------------------------------------------------------------------ */
 
 /* The fields of Linux's struct tcp_info that come from here, in its units. */
 struct tcp_core_info {

@@ -1,13 +1,14 @@
 /*
- * A segment arrives: RFC 9293 3.10.7, in its order of checks, with RFC 5961 (blind attacks) and RFC 7323
- * (PAWS). The acknowledgment is handled in tcp_input_ack.c, the payload in tcp_input_data.c.
+ * A segment arrives: RFC 9293 3.10.7, in its order of checks, with RFC 5961 (blind
+ * attacks) and RFC 7323 (PAWS). The acknowledgment is handled in tcp_input_ack.c, the
+ * payload in tcp_input_data.c.
  */
 #include "lib/string.h"
 #include "net/tcp_priv.h"
 
 enum { TS_RECENT_VALID_S = 24 * 24 * 3600 }; /* RFC 7323 5.5 */
 
-/* ---- SYN-SENT (3.10.7.3) -------------------------------------------------------------------- */
+/* ---- SYN-SENT (3.10.7.3) ------------------------------------------------------- */
 
 static void
 take_syn(struct tcb *t, const struct tcp_seg *seg, nsec_t now)
@@ -25,7 +26,10 @@ take_syn(struct tcb *t, const struct tcp_seg *seg, nsec_t now)
 	t->last_rcv_us = tcp_us(now);
 }
 
-/* The SYN was not an answer but the peer's own: both open at the same time (3.5, figure 7). */
+/*
+ * The SYN was not an answer but the peer's own: both open at the same time (3.5, figure
+ * 7).
+ */
 static void
 simultaneous_open(
     struct tcb *t, const struct tcp_seg *seg, nsec_t now, struct tcp_result *r)
@@ -79,7 +83,7 @@ input_syn_sent(struct tcb *t, const struct tcp_seg *seg, nsec_t now, struct tcp_
 	}
 }
 
-/* ---- Checks of the other states (3.10.7.4) ------------------------------------------------------ */
+/* ---- Checks of the other states (3.10.7.4) ------------------------------------- */
 
 /* RFC 7323 5.3 R1: from before the last one that was taken. */
 static bool
@@ -90,9 +94,9 @@ is_old_timestamp(const struct tcb *t, const struct tcp_seg *seg, nsec_t now)
 }
 
 /*
- * First: some of it lies in the window. Besides the RFC's four cases, a pure ACK that was overtaken by
- * data we have not acknowledged yet is let through, for the SACKs it may carry; and with a
- * closed window what begins at rcv_nxt, for its ACK, URG or RST.
+ * First: some of it lies in the window. Besides the RFC's four cases, a pure ACK that was
+ * overtaken by data we have not acknowledged yet is let through, for the SACKs it may
+ * carry; and with a closed window what begins at rcv_nxt, for its ACK, URG or RST.
  */
 static bool
 is_in_window(const struct tcb *t, const struct tcp_seg *seg)
@@ -214,7 +218,7 @@ take_ecn(struct tcb *t, const struct tcp_seg *seg)
 	}
 }
 
-/* ---- After the ACK --------------------------------------------------------------------------------- */
+/* ---- After the ACK ------------------------------------------------------------- */
 
 /* Fifth: SYN-RECEIVED becomes ESTABLISHED by an ACK of our SYN. */
 static bool
@@ -306,7 +310,9 @@ input_synchronized(
 
 	if (t->state == TCP_SYN_RECV && seg->flags & TCP_SYN && seg->flags & TCP_ACK &&
 	    seg->seq == t->irs && seg->ack == t->iss + 1) {
-		/* The answer to our half of a simultaneous open: its SYN is here already. */
+		/*
+		 * The answer to our half of a simultaneous open: its SYN is here already.
+		 */
 		answer = *seg;
 		answer.seq++;
 		answer.flags &= (uint8_t)~TCP_SYN;

@@ -1,6 +1,6 @@
 /*
- * The ACK field of a segment: RFC 9293 3.10.7.4 fifth, RFC 5961 5, RFC 5681. What it tells is
- * gathered in struct tcp_acked, then tcp_recover.c decides.
+ * The ACK field of a segment: RFC 9293 3.10.7.4 fifth, RFC 5961 5, RFC 5681. What it
+ * tells is gathered in struct tcp_acked, then tcp_recover.c decides.
  */
 #include "lib/string.h"
 #include "net/tcp_cc.h"

@@ -1,13 +1,14 @@
 /*
- * The payload of a segment: RFC 9293 3.10.7.4 sixth to eighth. What is told to keep, which ranges
- * wait out of order, when to acknowledge (RFC 9293 3.8.6.3, RFC 5681 4.2), and how large the receive
- * buffer should be: it grows with what the user reads in a round trip (dynamic right-sizing), so that
- * the window never limits a peer that fills the path.
+ * The payload of a segment: RFC 9293 3.10.7.4 sixth to eighth. What is told to keep,
+ * which ranges wait out of order, when to acknowledge (RFC 9293 3.8.6.3, RFC 5681 4.2),
+ * and how large the receive buffer should be: it grows with what the user reads in a
+ * round trip (dynamic right-sizing), so that the window never limits a peer that fills
+ * the path.
  */
 #include "lib/string.h"
 #include "net/tcp_priv.h"
 
-/* ---- Ranges out of order ---------------------------------------------------------------- */
+/* ---- Ranges out of order ------------------------------------------------------- */
 
 /* The first range that ends at or after `seq`. */
 static uint32_t
@@ -38,7 +39,10 @@ note_recent(struct tcb *t, uint32_t seq)
 	t->recent_count = (uint8_t)(n + 1);
 }
 
-/* Adds [start, end) to the ranges, joining what it touches; false: no room for another hole. */
+/*
+ * Adds [start, end) to the ranges, joining what it touches; false: no room for another
+ * hole.
+ */
 static bool
 range_add(struct tcb *t, uint32_t start, uint32_t end)
 {
@@ -84,7 +88,7 @@ ranges_advance(struct tcb *t)
 		t->recent_count = 0;
 }
 
-/* ---- Duplicates ----------------------------------------------------------------------------- */
+/* ---- Duplicates ---------------------------------------------------------------- */
 
 void
 tcp_dsack(struct tcb *t, uint32_t start, uint32_t end)
@@ -95,7 +99,7 @@ tcp_dsack(struct tcb *t, uint32_t start, uint32_t end)
 	t->dsack = (struct tcp_range){start, end};
 }
 
-/* ---- When to acknowledge ---------------------------------------------------------------------- */
+/* ---- When to acknowledge ------------------------------------------------------- */
 
 static void
 estimate_mss(struct tcb *t, const struct tcp_seg *seg)
@@ -107,9 +111,9 @@ estimate_mss(struct tcb *t, const struct tcp_seg *seg)
 }
 
 /*
- * At once: every second full segment, what is out of order or fills a hole, and the first segments of a
- * connection or after a pause, so that the peer's slow start is not held up. Else within
- * DELACK_US.
+ * At once: every second full segment, what is out of order or fills a hole, and the first
+ * segments of a connection or after a pause, so that the peer's slow start is not held
+ * up. Else within DELACK_US.
  */
 void
 tcp_ack_data(struct tcb *t, nsec_t now)
@@ -127,9 +131,11 @@ tcp_ack_data(struct tcb *t, nsec_t now)
 	}
 }
 
-/* ---- Right-sizing ------------------------------------------------------------------------------ */
+/* ---- Right-sizing -------------------------------------------------------------- */
 
-/* The receiver's round trip: by the timestamps, or the time for a window of data to come. */
+/*
+ * The receiver's round trip: by the timestamps, or the time for a window of data to come.
+ */
 static void
 measure_rcv_rtt(struct tcb *t, const struct tcp_seg *seg, nsec_t now)
 {
@@ -193,7 +199,7 @@ tcp_core_read(struct tcb *t, uint32_t len, nsec_t now)
 		t->ack_now = true;
 }
 
-/* ---- A segment ---------------------------------------------------------------------------------- */
+/* ---- A segment ----------------------------------------------------------------- */
 
 /* The payload as far as it is new and in the window. */
 static bool

@@ -1,10 +1,11 @@
 /*
- * Numbers a stranger must not guess: initial sequence numbers (RFC 6528), local ports (RFC 6056),
- * SYN cookies (RFC 4987 3.6). All are SipHash of the connection's addresses under a secret key.
+ * Numbers a stranger must not guess: initial sequence numbers (RFC 6528), local ports
+ * (RFC 6056), SYN cookies (RFC 4987 3.6). All are SipHash of the connection's addresses
+ * under a secret key.
  *
- * A cookie is the ISN of a SYN-ACK: 8 bits of a minute counter, 3 bits that choose an MSS,
- * 21 bits of a hash over the tuple, the peer's ISN and both. It is good for the minute it was made in
- * and the next.
+ * A cookie is the ISN of a SYN-ACK: 8 bits of a minute counter, 3 bits that choose an
+ * MSS, 21 bits of a hash over the tuple, the peer's ISN and both. It is good for the
+ * minute it was made in and the next.
  */
 #include "lib/siphash.h"
 #include "net/tcp_core.h"

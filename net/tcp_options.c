@@ -1,6 +1,6 @@
 /*
- * TCP options on the wire: RFC 9293 3.2 (MSS), RFC 7323 (window scale, timestamps), RFC 2018
- * (SACK), RFC 5482 (user time-out). Unknown ones are skipped by their length.
+ * TCP options on the wire: RFC 9293 3.2 (MSS), RFC 7323 (window scale, timestamps), RFC
+ * 2018 (SACK), RFC 5482 (user time-out). Unknown ones are skipped by their length.
  */
 #include "net/tcp_core.h"
 
@@ -44,7 +44,10 @@ put32(uint8_t *p, uint32_t v)
 	return put16(put16(p, v >> 16), v);
 }
 
-/* One option, `len` bytes with kind and length. An option of a wrong length is as if not there. */
+/*
+ * One option, `len` bytes with kind and length. An option of a wrong length is as if not
+ * there.
+ */
 static void
 parse_one(const uint8_t *p, size_t len, struct tcp_opts *o)
 {
@@ -132,7 +135,10 @@ tcp_options_len(const struct tcp_opts *o)
 	return n;
 }
 
-/* Each is preceded by the no-operations that keep the 32-bit fields aligned, as everybody has them. */
+/*
+ * Each is preceded by the no-operations that keep the 32-bit fields aligned, as everybody
+ * has them.
+ */
 size_t
 tcp_write_options(const struct tcp_opts *o, uint8_t *buf)
 {

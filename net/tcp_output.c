@@ -1,7 +1,8 @@
 /*
- * What to send next: RFC 9293 3.7.4 (Nagle), 3.8.6.2 (silly windows), RFC 3168 (marks), pacing. In
- * this order: a reset, what is lost, the tail's probe, new data, window and keep-alive
- * probes, and a bare ACK when nothing else carried it. Called until it says that there is nothing more.
+ * What to send next: RFC 9293 3.7.4 (Nagle), 3.8.6.2 (silly windows), RFC 3168 (marks),
+ * pacing. In this order: a reset, what is lost, the tail's probe, new data, window and
+ * keep-alive probes, and a bare ACK when nothing else carried it. Called until it says
+ * that there is nothing more.
  */
 #include "lib/string.h"
 #include "net/tcp_cc.h"
@@ -12,7 +13,7 @@ enum {
 	PACE_CREDIT_NS = 2000000, /* a timer that came late does not slow us down */
 };
 
-/* ---- Common to all segments ------------------------------------------------------------------- */
+/* ---- Common to all segments ---------------------------------------------------- */
 
 /*
  * The window never shrinks, and grows by steps worth telling of only (RFC 9293 3.8.6.2.2).
@@ -105,7 +106,7 @@ sent_data(struct tcb *t, nsec_t now, const struct tcp_out *out, uint32_t numbers
 	pace(t, now, numbers);
 }
 
-/* ---- RST, SYN ----------------------------------------------------------------------------------- */
+/* ---- RST, SYN ------------------------------------------------------------------ */
 
 static bool
 output_rst(struct tcb *t, struct tcp_out *out)
@@ -182,7 +183,7 @@ output_syn(struct tcb *t, nsec_t now, struct tcp_out *out)
 	return true;
 }
 
-/* ---- Again ------------------------------------------------------------------------------------- */
+/* ---- Again --------------------------------------------------------------------- */
 
 static void
 output_record(struct tcb *t, nsec_t now, struct tcp_tx *x, struct tcp_out *out)
@@ -249,7 +250,7 @@ output_tail(struct tcb *t, nsec_t now, struct tcp_out *out)
 	return true;
 }
 
-/* ---- New data ------------------------------------------------------------------------------------- */
+/* ---- New data ------------------------------------------------------------------ */
 
 /* Room in the peer's window. */
 static uint32_t
@@ -260,7 +261,10 @@ window_left(const struct tcb *t)
 	return seq_lt(t->snd_nxt, edge) ? edge - t->snd_nxt : 0;
 }
 
-/* A segment below an MSS that ends the buffer: may it go? (Nagle, in Minshall's form; corks) */
+/*
+ * A segment below an MSS that ends the buffer: may it go? (Nagle, in Minshall's form;
+ * corks)
+ */
 static bool
 may_send_short(struct tcb *t, nsec_t now)
 {
@@ -292,7 +296,10 @@ burst_limit(const struct tcb *t, uint32_t payload)
 	return MAX(limit / payload, 1u) * payload;
 }
 
-/* Waiting for more ACKs makes larger bursts; one is sure to come while two segments are under way. */
+/*
+ * Waiting for more ACKs makes larger bursts; one is sure to come while two segments are
+ * under way.
+ */
 static bool
 should_gather(const struct tcb *t, uint32_t room, uint32_t avail, uint32_t payload)
 {
@@ -302,8 +309,8 @@ should_gather(const struct tcb *t, uint32_t room, uint32_t avail, uint32_t paylo
 }
 
 /*
- * Payload bytes to send now; 0: none. Sets the timers that will bring us back: pacing, cork, or
- * the window probe.
+ * Payload bytes to send now; 0: none. Sets the timers that will bring us back: pacing,
+ * cork, or the window probe.
  */
 static uint32_t
 new_data(struct tcb *t, nsec_t now, uint32_t payload)
@@ -417,9 +424,12 @@ output_new(struct tcb *t, nsec_t now, struct tcp_out *out)
 	return true;
 }
 
-/* ---- Probes, ACK ------------------------------------------------------------------------------------- */
+/* ---- Probes, ACK --------------------------------------------------------------- */
 
-/* RFC 9293 3.8.6.1: one byte of new data; with a FIN only, a number the peer has and answers. */
+/*
+ * RFC 9293 3.8.6.1: one byte of new data; with a FIN only, a number the peer has and
+ * answers.
+ */
 static bool
 output_probe(struct tcb *t, nsec_t now, struct tcp_out *out)
 {

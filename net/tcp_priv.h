@@ -1,5 +1,6 @@
 /*
- * What the files of the TCP core share. Nobody else includes it: the contract is tcp_core.h.
+ * What the files of the TCP core share. Nobody else includes it: the contract is
+ * tcp_core.h.
  */
 #pragma once
 
@@ -112,7 +113,7 @@ tcp_seg_payload(const struct tcb *t)
 	return t->mss - (t->use_ts ? 12 : 0);
 }
 
-/* ---- tcp_core.c ---- */
+/* ---- tcp_core.c ---------------------------------------------------------------- */
 
 /* Sets the state; leaving for CLOSE stops all timers and forgets what is in flight. */
 void tcp_set_state(struct tcb *, enum tcp_state, struct tcp_result *);
@@ -130,7 +131,7 @@ void tcp_enter_time_wait(struct tcb *, nsec_t now, struct tcp_result *);
 /* The handshake is complete. */
 void tcp_established(struct tcb *, nsec_t now, struct tcp_result *);
 
-/* ---- tcp_tx.c ---- */
+/* ---- tcp_tx.c ------------------------------------------------------------------ */
 
 /* What one ACK told, gathered by tcp_tx.c and tcp_sack.c and acted on by tcp_recover.c. */
 struct tcp_acked {
@@ -189,13 +190,13 @@ tcp_tx_next(const struct tcb *t, const struct tcp_tx *x)
 	return x->next == TX_NIL ? NULL : &t->tx[x->next];
 }
 
-/* ---- tcp_sack.c ---- */
+/* ---- tcp_sack.c ---------------------------------------------------------------- */
 
 void tcp_sack_input(struct tcb *, const struct tcp_seg *, nsec_t now, struct tcp_acked *);
 /* Fills the SACK blocks of an outgoing segment. */
 void tcp_sack_output(struct tcb *, struct tcp_opts *);
 
-/* ---- tcp_rtt.c ---- */
+/* ---- tcp_rtt.c ----------------------------------------------------------------- */
 
 void tcp_rtt_init(struct tcb *);
 void tcp_rtt_sample(struct tcb *, uint32_t rtt_us, uint32_t now_us);
@@ -203,7 +204,7 @@ void tcp_rtt_min(struct tcb *, uint32_t rtt_us, uint32_t now_us);
 /* The time-out with its backoff. */
 uint32_t tcp_rto_us(const struct tcb *);
 
-/* ---- tcp_rack.c ---- */
+/* ---- tcp_rack.c ---------------------------------------------------------------- */
 
 void tcp_rack_delivered(struct tcb *, const struct tcp_tx *, uint32_t now_us);
 void tcp_rack_detect(struct tcb *, nsec_t now, struct tcp_acked *);
@@ -213,16 +214,19 @@ bool tcp_tlp_arm(struct tcb *, nsec_t now);
 void tcp_tlp_fire(struct tcb *, nsec_t now);
 void tcp_tlp_acked(struct tcb *, const struct tcp_acked *, nsec_t now);
 
-/* ---- tcp_recover.c ---- */
+/* ---- tcp_recover.c ------------------------------------------------------------- */
 
-/* Bytes believed to be in the network (RFC 6675's pipe; for a peer without SACK, RFC 6582's guess). */
+/*
+ * Bytes believed to be in the network (RFC 6675's pipe; for a peer without SACK, RFC
+ * 6582's guess).
+ */
 uint32_t tcp_pipe(const struct tcb *);
 void tcp_recover_ack(struct tcb *, struct tcp_acked *, nsec_t now);
 void tcp_recover_rto(struct tcb *, nsec_t now);
 /* One reduction of the window without loss: ECN, or a probe that repaired the tail. */
 void tcp_enter_cwr(struct tcb *, nsec_t now);
 
-/* ---- tcp_input_ack.c, tcp_input_data.c ---- */
+/* ---- tcp_input_ack.c, tcp_input_data.c ----------------------------------------- */
 
 /* Handles the acknowledgment of a segment. Returns false when the rest must be dropped. */
 bool tcp_input_ack(struct tcb *, const struct tcp_seg *, nsec_t now, struct tcp_result *);
@@ -233,13 +237,13 @@ void tcp_dsack(struct tcb *, uint32_t start, uint32_t end);
 /* An ACK is due now, or within the time of a delayed one. */
 void tcp_ack_data(struct tcb *, nsec_t now);
 
-/* ---- tcp_timer.c ---- */
+/* ---- tcp_timer.c --------------------------------------------------------------- */
 
 /* Sets TCP_T_RTX to what is needed now: RTO, loss probe, window probe or nothing. */
 void tcp_rearm(struct tcb *, nsec_t now);
 void tcp_keep_rearm(struct tcb *, nsec_t now);
 
-/* ---- tcp_output.c ---- */
+/* ---- tcp_output.c -------------------------------------------------------------- */
 
 /* The receive window to tell; *scaled is the header field. */
 uint32_t tcp_select_window(const struct tcb *, bool is_syn, uint16_t *scaled);

@@ -25,7 +25,10 @@ sent_after(uint32_t us1, uint32_t end1, uint32_t us2, uint32_t end2)
 	return (int32_t)(us1 - us2) > 0 || (us1 == us2 && seq_lt(end2, end1));
 }
 
-/* 6.2 steps 2 and 3: a record is newly known to have arrived. Called while its flags still tell how. */
+/*
+ * 6.2 steps 2 and 3: a record is newly known to have arrived. Called while its flags
+ * still tell how.
+ */
 void
 tcp_rack_delivered(struct tcb *t, const struct tcp_tx *x, uint32_t now_us)
 {
@@ -47,7 +50,10 @@ tcp_rack_delivered(struct tcb *t, const struct tcp_tx *x, uint32_t now_us)
 	}
 }
 
-/* 6.2 step 4: a needless retransmission widens the reordering window, once each round trip. */
+/*
+ * 6.2 step 4: a needless retransmission widens the reordering window, once each round
+ * trip.
+ */
 void
 tcp_rack_dsack(struct tcb *t)
 {
@@ -102,7 +108,7 @@ tcp_rack_detect(struct tcb *t, nsec_t now, struct tcp_acked *a)
 	}
 }
 
-/* ---- Tail loss probes (7) --------------------------------------------------------------- */
+/* ---- Tail loss probes (7) ------------------------------------------------------ */
 
 bool
 tcp_tlp_arm(struct tcb *t, nsec_t now)
@@ -136,8 +142,9 @@ tcp_tlp_fire(struct tcb *t, nsec_t now)
 }
 
 /*
- * 7.4.2: when the ACK goes beyond the probe and no copy was reported as a duplicate, the probe was
- * the only copy that arrived: one loss, one reduction. A bare duplicate ACK says both arrived.
+ * 7.4.2: when the ACK goes beyond the probe and no copy was reported as a duplicate, the
+ * probe was the only copy that arrived: one loss, one reduction. A bare duplicate ACK
+ * says both arrived.
  */
 void
 tcp_tlp_acked(struct tcb *t, const struct tcp_acked *a, nsec_t now)

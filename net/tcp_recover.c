@@ -6,12 +6,13 @@
  *	     -> CWR		ECN's mark (RFC 3168 6.1.2), or a probe repaired the tail
  *	any  -> LOSS		time-out (RFC 6298 5.4..5.6), at first in doubt (F-RTO, RFC 5682)
  *
- * All end when `recover`, the highest number sent before, is acknowledged. In CWR and RECOVERY the
- * window follows PRR (RFC 6937). A reduction that proves needless is taken back: the peer reports
- * every retransmission as a duplicate (RFC 3708), its timestamp echo is older than the first
- * retransmission (RFC 3522), or F-RTO sees originals arrive.
+ * All end when `recover`, the highest number sent before, is acknowledged. In CWR and
+ * RECOVERY the window follows PRR (RFC 6937). A reduction that proves needless is taken
+ * back: the peer reports every retransmission as a duplicate (RFC 3708), its timestamp
+ * echo is older than the first retransmission (RFC 3522), or F-RTO sees originals arrive.
  *
- * For a peer without SACK each duplicate ACK is counted as one segment that has left the network.
+ * For a peer without SACK each duplicate ACK is counted as one segment that has left the
+ * network.
  */
 #include "net/tcp_cc.h"
 #include "net/tcp_priv.h"
@@ -24,7 +25,7 @@ tcp_pipe(const struct tcb *t)
 	return gone < t->in_flight ? (uint32_t)(t->in_flight - gone) : 0;
 }
 
-/* ---- Reductions and taking them back ------------------------------------------------- */
+/* ---- Reductions and taking them back ------------------------------------------- */
 
 static void
 save_undo(struct tcb *t)
@@ -96,7 +97,10 @@ leave(struct tcb *t)
 	t->ca_state = t->sacked ? CA_DISORDER : CA_OPEN;
 }
 
-/* RFC 6937 3, with the safe-ACK rule of its successor: grow only while nothing more gets lost. */
+/*
+ * RFC 6937 3, with the safe-ACK rule of its successor: grow only while nothing more gets
+ * lost.
+ */
 static void
 prr(struct tcb *t, const struct tcp_acked *a)
 {
@@ -123,7 +127,7 @@ prr(struct tcb *t, const struct tcp_acked *a)
 	t->cwnd = MAX(pipe + send, (uint32_t)t->mss);
 }
 
-/* ---- A peer without SACK ---------------------------------------------------------------- */
+/* ---- A peer without SACK ------------------------------------------------------- */
 
 static void
 count_dupacks(struct tcb *t, struct tcp_acked *a)
@@ -153,9 +157,12 @@ count_dupacks(struct tcb *t, struct tcp_acked *a)
 	}
 }
 
-/* ---- An ACK ------------------------------------------------------------------------------ */
+/* ---- An ACK -------------------------------------------------------------------- */
 
-/* The first retransmission was not what this ACK answers (RFC 3522), or all were needless. */
+/*
+ * The first retransmission was not what this ACK answers (RFC 3522), or all were
+ * needless.
+ */
 static bool
 is_spurious(const struct tcb *t, const struct tcp_acked *a)
 {
@@ -199,7 +206,10 @@ in_loss(struct tcb *t, struct tcp_acked *a, nsec_t now)
 	if (a->acked && !(t->frto && t->frto_new_sent)) {
 		t->is_cwnd_limited = true;
 		t->cwnd_used_seq = t->snd_nxt;
-		/* One segment for an ACK, whatever it covers (RFC 5681 3.1, RFC 3465 2.3). */
+		/*
+		 * One segment for an ACK, whatever it covers (RFC 5681 3.1, RFC 3465
+		 * 2.3).
+		 */
 		tcp_cc_acked(t, MIN(a->delivered, (uint32_t)t->mss), a->last_rtt_us, now);
 	}
 }
@@ -210,8 +220,8 @@ in_recovery(struct tcb *t)
 	if (seq_lt(t->snd_una, t->recover))
 		return;
 	/*
-	 * Without SACK, duplicate ACKs for what was retransmitted needlessly look like a new
-	 * loss; staying until more is acknowledged keeps them apart (RFC 6582 4.1).
+	 * Without SACK, duplicate ACKs for what was retransmitted needlessly look like a
+	 * new loss; staying until more is acknowledged keeps them apart (RFC 6582 4.1).
 	 */
 	if (!t->use_sack && t->snd_una == t->recover && t->snd_nxt != t->snd_una)
 		return;
@@ -247,7 +257,7 @@ tcp_recover_ack(struct tcb *t, struct tcp_acked *a, nsec_t now)
 		tcp_cc_acked(t, a->delivered, a->last_rtt_us, now);
 }
 
-/* ---- A time-out -------------------------------------------------------------------------- */
+/* ---- A time-out ---------------------------------------------------------------- */
 
 void
 tcp_recover_rto(struct tcb *t, nsec_t now)
@@ -263,7 +273,10 @@ tcp_recover_rto(struct tcb *t, nsec_t now)
 	}
 	t->frto = is_new;
 	t->frto_new_sent = false;
-	/* What is first in line cannot have been SACKed and not acknowledged (RFC 2018 8). */
+	/*
+	 * What is first in line cannot have been SACKed and not acknowledged (RFC 2018
+	 * 8).
+	 */
 	tcp_tx_mark_all_lost(t, head->flags & TX_SACKED);
 	t->ca_state = CA_LOSS;
 	t->cwnd = t->mss;

@@ -1,6 +1,7 @@
 /*
- * Round-trip time and retransmission time-out: RFC 6298 with a microsecond clock. The smoothed time
- * is kept times 8 and the variance times 4, so that the gains 1/8 and 1/4 lose nothing.
+ * Round-trip time and retransmission time-out: RFC 6298 with a microsecond clock. The
+ * smoothed time is kept times 8 and the variance times 4, so that the gains 1/8 and 1/4
+ * lose nothing.
  */
 #include "net/tcp_priv.h"
 

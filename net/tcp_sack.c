@@ -1,10 +1,11 @@
 /*
- * Selective acknowledgment: RFC 2018, with duplicates reported as in RFC 2883. Blocks that come
- * in mark records (tcp_tx.c); blocks that go out tell the ranges that wait out of order.
+ * Selective acknowledgment: RFC 2018, with duplicates reported as in RFC 2883. Blocks
+ * that come in mark records (tcp_tx.c); blocks that go out tell the ranges that wait out
+ * of order.
  */
 #include "net/tcp_priv.h"
 
-/* ---- In ------------------------------------------------------------------------------ */
+/* ---- In ------------------------------------------------------------------------ */
 
 /*
  * RFC 2883 4: the first block tells of a duplicate when the cumulative acknowledgment
@@ -77,7 +78,7 @@ tcp_sack_input(struct tcb *t, const struct tcp_seg *seg, nsec_t now, struct tcp_
 	}
 }
 
-/* ---- Out ----------------------------------------------------------------------------- */
+/* ---- Out ----------------------------------------------------------------------- */
 
 /* The range that holds `seq`, or NULL. */
 static const struct tcp_range *
@@ -108,8 +109,8 @@ has_block(const struct tcp_opts *o, unsigned from, const struct tcp_range *r)
 }
 
 /*
- * RFC 2018 4: first the range that grew last, then those reported before; what room is left
- * goes to the lowest holes. With timestamps three blocks fit.
+ * RFC 2018 4: first the range that grew last, then those reported before; what room is
+ * left goes to the lowest holes. With timestamps three blocks fit.
  */
 void
 tcp_sack_output(struct tcb *t, struct tcp_opts *o)

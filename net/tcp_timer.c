@@ -1,6 +1,7 @@
 /*
- * The core's timers: retransmission (RFC 6298) with the limits of RFC 9293 3.8.3, window probes,
- * keep-alive (RFC 9293 3.8.4), delayed ACK, TIME-WAIT. tcp_rearm() decides what TCP_T_RTX is for.
+ * The core's timers: retransmission (RFC 6298) with the limits of RFC 9293 3.8.3, window
+ * probes, keep-alive (RFC 9293 3.8.4), delayed ACK, TIME-WAIT. tcp_rearm() decides what
+ * TCP_T_RTX is for.
  */
 #include "lib/string.h"
 #include "net/tcp_priv.h"
@@ -22,11 +23,11 @@ tcp_core_deadline(const struct tcb *t)
 	return first;
 }
 
-/* ---- Arming ------------------------------------------------------------------------------------- */
+/* ---- Arming -------------------------------------------------------------------- */
 
 /*
- * Data or FIN waits for the window alone: nothing is in flight that would bring an ACK, and neither
- * pace nor cork hold it.
+ * Data or FIN waits for the window alone: nothing is in flight that would bring an ACK,
+ * and neither pace nor cork hold it.
  */
 static bool
 is_window_blocked(const struct tcb *t)
@@ -80,7 +81,7 @@ tcp_keep_rearm(struct tcb *t, nsec_t now)
 		tcp_timer_set(t, TCP_T_KEEP, now + t->keep_idle_s * NSEC_PER_SEC);
 }
 
-/* ---- Giving up ------------------------------------------------------------------------------------ */
+/* ---- Giving up ----------------------------------------------------------------- */
 
 static void
 time_out(struct tcb *t, struct tcp_result *r)
@@ -107,12 +108,12 @@ is_hopeless(struct tcb *t, unsigned count, nsec_t now)
 	return count >= limit;
 }
 
-/* ---- Going off ---------------------------------------------------------------------------------------- */
+/* ---- Going off ----------------------------------------------------------------- */
 
 /*
- * RFC 4821 7.7: when a full segment vanishes again and again, the path may have a smaller MTU and not
- * say so. If small ones vanish as well, it was not that. After a while the old size
- * is tried again, ever more seldom, for a row of losses looks the same.
+ * RFC 4821 7.7: when a full segment vanishes again and again, the path may have a smaller
+ * MTU and not say so. If small ones vanish as well, it was not that. After a while the
+ * old size is tried again, ever more seldom, for a row of losses looks the same.
  */
 static void
 suspect_black_hole(struct tcb *t, nsec_t now, struct tcp_result *r)

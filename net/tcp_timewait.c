@@ -1,6 +1,6 @@
 /*
- * Segments for connections that are over: TIME-WAIT in little room (RFC 9293 3.10.7.4, RFC 6191),
- * and the reset for those that never were (3.10.7.1).
+ * Segments for connections that are over: TIME-WAIT in little room (RFC 9293 3.10.7.4,
+ * RFC 6191), and the reset for those that never were (3.10.7.1).
  */
 #include "lib/string.h"
 #include "net/tcp_core.h"
@@ -38,8 +38,9 @@ tw_ack(const struct tcp_tw *tw, nsec_t now, struct tcp_out *out)
 }
 
 /*
- * A SYN may begin a new connection when it cannot be an old duplicate: its timestamp is newer (RFC 6191 2), or, without
- * timestamps, its number is beyond all that was seen (RFC 1122 4.2.2.13).
+ * A SYN may begin a new connection when it cannot be an old duplicate: its timestamp is
+ * newer (RFC 6191 2), or, without timestamps, its number is beyond all that was seen (RFC
+ * 1122 4.2.2.13).
  */
 static bool
 may_reuse(const struct tcp_tw *tw, const struct tcp_seg *seg)

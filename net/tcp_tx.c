@@ -1,7 +1,7 @@
 /*
- * Records of what was sent and is not yet acknowledged: one for each segment, in a ring ordered
- * by sequence number, so that the record of a number is found by bisection. Each record is in one
- * of three conditions:
+ * Records of what was sent and is not yet acknowledged: one for each segment, in a ring
+ * ordered by sequence number, so that the record of a number is found by bisection. Each
+ * record is in one of three conditions:
  *
  *	in flight	on the list flight_first..flight_last in order of (re)transmission: the oldest
  *			first, as RACK and the time-outs ask for it;
@@ -12,8 +12,9 @@
  *			it jumps over what is known.
  *
  * So each ACK costs what it newly tells, and a bisection for each of its SACK blocks,
- * however much is in flight. Links are slots of the ring, not indices. The ring starts with
- * TCP_INLINE_TX records in the control block; the shell gives a longer one when asked.
+ * however much is in flight. Links are slots of the ring, not indices. The ring starts
+ * with TCP_INLINE_TX records in the control block; the shell gives a longer one when
+ * asked.
  */
 #include "net/tcp_priv.h"
 
@@ -60,7 +61,7 @@ tcp_tx_is_full(const struct tcb *t)
 	return t->tx_tail - t->tx_head == t->tx_cap;
 }
 
-/* ---- The two lists ----------------------------------------------------------------- */
+/* ---- The two lists ------------------------------------------------------------- */
 
 static void
 list_append(struct tcb *t, uint32_t *first, uint32_t *last, struct tcp_tx *x)
@@ -120,7 +121,7 @@ detach(struct tcb *t, struct tcp_tx *x)
 	x->flags &= (uint8_t) ~(TX_LOST | TX_SACKED);
 }
 
-/* ---- Sending ------------------------------------------------------------------------- */
+/* ---- Sending ------------------------------------------------------------------- */
 
 void
 tcp_tx_append(struct tcb *t, uint32_t seq, uint32_t len, uint32_t now_us)
@@ -142,7 +143,7 @@ tcp_tx_resent(struct tcb *t, struct tcp_tx *x, uint32_t now_us)
 	to_flight(t, x);
 }
 
-/* ---- Conditions ---------------------------------------------------------------------- */
+/* ---- Conditions ---------------------------------------------------------------- */
 
 void
 tcp_tx_mark_lost(struct tcb *t, struct tcp_tx *x)
@@ -232,9 +233,11 @@ tcp_tx_find(const struct tcb *t, uint32_t seq)
 	return low;
 }
 
-/* ---- Acknowledgment ------------------------------------------------------------------ */
+/* ---- Acknowledgment ------------------------------------------------------------ */
 
-/* RTTs only from what was sent once (RFC 6298 3, Karn) and was not known to have arrived. */
+/*
+ * RTTs only from what was sent once (RFC 6298 3, Karn) and was not known to have arrived.
+ */
 static void
 note_delivery(struct tcb *t, const struct tcp_tx *x, uint32_t now_us, struct tcp_acked *a)
 {
@@ -285,9 +288,12 @@ tcp_tx_ack(struct tcb *t, uint32_t ack, nsec_t now, struct tcp_acked *a)
 		t->tx_head = t->tx_tail = 0;
 }
 
-/* ---- Memory -------------------------------------------------------------------------- */
+/* ---- Memory -------------------------------------------------------------------- */
 
-/* Moves the records into `array`, whose capacity holds them. Links become those of the new slots. */
+/*
+ * Moves the records into `array`, whose capacity holds them. Links become those of the
+ * new slots.
+ */
 static void
 move_ring(struct tcb *t, struct tcp_tx *array, uint32_t cap)
 {

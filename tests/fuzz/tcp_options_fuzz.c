@@ -1,5 +1,6 @@
 /*
- * libFuzzer: the TCP options parser takes any bytes, and what it read can be written and read again.
+ * libFuzzer: the TCP options parser takes any bytes, and what it read can be written and
+ * read again.
  * LINK: net/tcp_options.c lib/string.c
  */
 #include <stdlib.h>

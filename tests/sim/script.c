@@ -40,7 +40,7 @@ fail(const char *fmt, ...)
 	return false;
 }
 
-/* ---- Names ------------------------------------------------------------------------------------- */
+/* ---- Names --------------------------------------------------------------------- */
 
 struct name {
 	const char *name;
@@ -90,7 +90,7 @@ name_of(const struct name *n, int value)
 	return n->name ? n->name : "?";
 }
 
-/* ---- The core and its shell ---------------------------------------------------------------------- */
+/* ---- The core and its shell ---------------------------------------------------- */
 
 static void
 apply(const struct tcp_result *r)
@@ -142,7 +142,10 @@ drive(void)
 	}
 }
 
-/* Lets time pass, with the core's timers. Stops early when `until_out` and something goes out. */
+/*
+ * Lets time pass, with the core's timers. Stops early when `until_out` and something goes
+ * out.
+ */
 static void
 pass(nsec_t until, bool until_out)
 {
@@ -162,7 +165,7 @@ pass(nsec_t until, bool until_out)
 		s.now = until;
 }
 
-/* ---- Words ------------------------------------------------------------------------------------------ */
+/* ---- Words --------------------------------------------------------------------- */
 
 static double
 number(const char *word)
@@ -212,7 +215,7 @@ flags_text(uint8_t flags)
 	return text;
 }
 
-/* ---- Lines that do something ------------------------------------------------------------------------ */
+/* ---- Lines that do something --------------------------------------------------- */
 
 static bool
 is_word(char **w, const char *what)
@@ -460,7 +463,7 @@ act(char **w)
 	return true;
 }
 
-/* ---- Lines that check ---------------------------------------------------------------------------------- */
+/* ---- Lines that check ---------------------------------------------------------- */
 
 static bool
 check_number(const char *what, uint64_t is, const char *word)
@@ -532,7 +535,7 @@ check(char **w)
 	return fail("%s: no such word", *w);
 }
 
-/* ---- Cases -------------------------------------------------------------------------------------------------- */
+/* ---- Cases --------------------------------------------------------------------- */
 
 static bool
 set_config(char **w)
@@ -741,7 +744,7 @@ script_run(const struct script_case *c)
 	return ok;
 }
 
-/* ---- Files ---------------------------------------------------------------------------------------------------- */
+/* ---- Files --------------------------------------------------------------------- */
 
 /* One case for each state that the "in" line names, or one. */
 static unsigned

@@ -51,7 +51,7 @@ chance(struct sim *s, uint32_t ppm)
 	return ppm && sim_random(s) % PPM < ppm;
 }
 
-/* ---- Events: a binary heap, first by time, then by order of posting ---------------------------- */
+/* ---- Events: a binary heap, first by time, then by order of posting ------------ */
 
 static bool
 before(const struct sim_event *a, const struct sim_event *b)
@@ -93,7 +93,7 @@ take(struct sim *s)
 	return first;
 }
 
-/* ---- Links ----------------------------------------------------------------------------------------- */
+/* ---- Links --------------------------------------------------------------------- */
 
 static bool
 is_lost(struct sim *s, struct sim_link *l, const struct packet *p)
@@ -156,7 +156,7 @@ transmit(struct sim *s, int from, struct packet *p)
 	deliver(s, !from, p, start);
 }
 
-/* ---- The shell: what goes out ---------------------------------------------------------------------- */
+/* ---- The shell: what goes out -------------------------------------------------- */
 
 static void
 trace(struct sim *s, int from, const struct packet *p)
@@ -271,7 +271,7 @@ drive(struct sim *s, int me)
 	}
 }
 
-/* ---- The shell: what comes in ----------------------------------------------------------------------- */
+/* ---- The shell: what comes in -------------------------------------------------- */
 
 static void
 check_bytes(struct sim *s, int me, uint64_t off, const uint8_t *p, uint32_t n)
@@ -444,7 +444,7 @@ input(struct sim *s, int me, struct packet *p)
 	apply(s, me, &r, p->bytes);
 }
 
-/* ---- Running --------------------------------------------------------------------------------------------- */
+/* ---- Running ------------------------------------------------------------------- */
 
 void
 sim_init(struct sim *s, uint64_t seed)

@@ -1,8 +1,9 @@
 /*
- * A network of two hosts that run Keel's TCP core, in simulated time: links of any rate, delay,
- * loss, reordering, duplication, corruption, MTU and queue. One seed gives one run, bit for bit.
- * Bytes are real: each side sends a known sequence and checks every byte that it reads; options
- * go through the wire's form. The shell here does what net/tcp_core.h asks of a shell.
+ * A network of two hosts that run Keel's TCP core, in simulated time: links of any rate,
+ * delay, loss, reordering, duplication, corruption, MTU and queue. One seed gives one
+ * run, bit for bit. Bytes are real: each side sends a known sequence and checks every
+ * byte that it reads; options go through the wire's form. The shell here does what
+ * net/tcp_core.h asks of a shell.
  */
 #pragma once
 
@@ -76,7 +77,10 @@ struct sim {
 };
 
 void sim_init(struct sim *, uint64_t seed);
-/* Host 0 connects, host 1 accepts; or both connect at the same time. Runs until done or `limit`. */
+/*
+ * Host 0 connects, host 1 accepts; or both connect at the same time. Runs until done or
+ * `limit`.
+ */
 void sim_run(struct sim *, bool simultaneous, nsec_t limit);
 void sim_fini(struct sim *);
 uint64_t sim_random(struct sim *);

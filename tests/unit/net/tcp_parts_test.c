@@ -1,6 +1,7 @@
 /*
- * The small parts of TCP: options on the wire, TIME-WAIT, resets, initial sequence numbers, SYN cookies; and
- * the core under random input, as tests/fuzz/ has it, for a fixed number of runs.
+ * The small parts of TCP: options on the wire, TIME-WAIT, resets, initial sequence
+ * numbers, SYN cookies; and the core under random input, as tests/fuzz/ has it, for a
+ * fixed number of runs.
  * LINK: tests/fuzz/tcp_core_fuzz.c net/tcp_isn.c net/tcp_timewait.c net/tcp_core.c
  * net/tcp_input.c net/tcp_input_ack.c net/tcp_input_data.c
  * net/tcp_output.c net/tcp_timer.c net/tcp_rtt.c net/tcp_tx.c net/tcp_sack.c net/tcp_rack.c
@@ -17,7 +18,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static const struct siphash_key key = {{1, 2}};
 static const struct tcp_tuple tuple = {.local_port = 80, .remote_port = 1234};
 
-/* ---- Options -------------------------------------------------------------------------------- */
+/* ---- Options ------------------------------------------------------------------- */
 
 KTEST(options_of_linux_syn_are_read_rfc_9293_3_2)
 {
@@ -114,7 +115,7 @@ KTEST(options_sack_blocks_are_read_and_written_rfc_2018_3)
 	CHECK_EQ(again.sack[2].end, 2500);
 }
 
-/* ---- Without connection ---------------------------------------------------------------------------- */
+/* ---- Without connection -------------------------------------------------------- */
 
 KTEST(reset_answers_an_ack_with_its_number_rfc_9293_3_10_7_1)
 {
@@ -212,7 +213,7 @@ KTEST(time_wait_ignores_old_resets_and_bare_acks)
 	CHECK_EQ(tcp_tw_input(&tw, &seg, 0, &out, &iss), TCP_TW_DROP);
 }
 
-/* ---- Numbers ---------------------------------------------------------------------------------------- */
+/* ---- Numbers ------------------------------------------------------------------- */
 
 KTEST(isn_runs_with_the_clock_and_differs_by_tuple_rfc_6528)
 {
@@ -333,7 +334,7 @@ KTEST(cookie_connection_is_established_by_its_ack)
 	CHECK_EQ(out.len, 100);
 }
 
-/* ---- Random input -------------------------------------------------------------------------------------- */
+/* ---- Random input -------------------------------------------------------------- */
 
 KTEST(core_keeps_its_invariants_under_random_input)
 {

@@ -1,6 +1,6 @@
 /*
- * The TCP core against itself over simulated links (tests/sim/): data exact, no stall, memory bounded,
- * throughput near what the link allows.
+ * The TCP core against itself over simulated links (tests/sim/): data exact, no stall,
+ * memory bounded, throughput near what the link allows.
  * LINK: tests/sim/sim.c net/tcp_core.c net/tcp_input.c net/tcp_input_ack.c net/tcp_input_data.c
  * net/tcp_output.c net/tcp_timer.c net/tcp_rtt.c net/tcp_tx.c net/tcp_sack.c net/tcp_rack.c
  * net/tcp_recover.c net/tcp_cc.c net/tcp_cc_cubic.c net/tcp_cc_reno.c
@@ -400,7 +400,10 @@ KTEST(one_seed_gives_one_run)
 	}
 }
 
-/* Two long flows through one queue would need a third host; one flow against itself both ways is near. */
+/*
+ * Two long flows through one queue would need a third host; one flow against itself both
+ * ways is near.
+ */
 KTEST(both_directions_at_once_fill_both_links)
 {
 	sim_init(&sim, 507);
