@@ -283,3 +283,9 @@ def test_one_cpu_gets_one_queue():
     with Rig("e1000e", "q35", smp="1") as r:
         assert r.works()
         assert r.vm.run("grep -c e1000e /proc/interrupts").strip() == "2"
+
+
+def test_memory_it_cannot_reach():
+    """On a PCI bus its addresses have 32 bits: packets beyond 4 GiB go through a bounce area."""
+    run_selftests("", nic="e1000", machine="pc", mem="6G",
+                  tests=("nics_send_and_receive", "nics_send_bursts", "nics_go_on_after_a_reset"))
