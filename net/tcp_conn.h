@@ -252,6 +252,9 @@ struct dst *tcp_route(struct tcp_sock *);
  * TTL, mark and so on; may be NULL. */
 void tcp_send_bare(
     const struct tcp_key *, const struct tcp_out *, const struct tcp_sock *like);
+/* The same where the route is known. */
+void tcp_send_via(struct dst *, const struct tcp_key *, const struct tcp_out *,
+    const struct tcp_sock *like);
 /* Whoever looks for room after this is woken when there is some. [no locks] */
 void tcp_want_room(struct tcp_sock *);
 long tcp_send(struct sock *, struct sock_msg *) NO_THREAD_SAFETY_ANALYSIS;

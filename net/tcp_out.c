@@ -250,20 +250,14 @@ tcp_output(struct tcp_sock *ts, nsec_t now)
 }
 
 void
-tcp_send_bare(
-    const struct tcp_key *k, const struct tcp_out *out, const struct tcp_sock *like)
+tcp_send_via(struct dst *d, const struct tcp_key *k, const struct tcp_out *out,
+    const struct tcp_sock *like)
 {
-	struct flow flow = {.dst = k->peer, .src = k->local, .oif = k->scope_if};
 	struct pkt *p = pkt_alloc(0);
-	struct dst *d = NULL;
 	struct ip_tx tx;
 
 	count_out(out);
-	if (like && like->inet.sock.bound_if)
-		flow.oif = like->inet.sock.bound_if;
-	flow.is_any_source =
-	    like && (like->inet.is_freebind || like->inet.is_transparent);
-	if (!p || !push_header(p, k, out, out->seq) || route_output(&flow, &d) != OK) {
+	if (!p || !push_header(p, k, out, out->seq)) {
 		pkt_free(p);
 		return;
 	}
@@ -271,5 +265,21 @@ tcp_send_bare(
 	fill_tx(&tx, k, like, out->ecn);
 	(void)ip_send(p, d, &tx); /* lost is lost: the peer asks again */
 	rcu_read_unlock();
+}
+
+void
+tcp_send_bare(
+    const struct tcp_key *k, const struct tcp_out *out, const struct tcp_sock *like)
+{
+	struct flow flow = {.dst = k->peer, .src = k->local, .oif = k->scope_if};
+	struct dst *d;
+
+	if (like && like->inet.sock.bound_if)
+		flow.oif = like->inet.sock.bound_if;
+	flow.is_any_source =
+	    like && (like->inet.is_freebind || like->inet.is_transparent);
+	if (route_output(&flow, &d) != OK)
+		return;
+	tcp_send_via(d, k, out, like);
 	dst_put(d);
 }

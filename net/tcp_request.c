@@ -99,8 +99,8 @@ syn_of(const struct tcp_request *rq, struct tcp_seg *syn)
 	        .tsval = rq->tsval}};
 }
 
-/* The route back to who asked, and the configuration for it. */
-static bool
+/* The route back to who asked (a reference; NULL: none), and the configuration for it. */
+static struct dst *
 config_for(const struct tcp_sock *listener, const struct tcp_key *k, uint32_t iss,
     struct tcp_config *cfg)
 {
@@ -111,11 +111,10 @@ config_for(const struct tcp_sock *listener, const struct tcp_key *k, uint32_t is
 		flow.oif = listener->inet.sock.bound_if;
 	flow.is_any_source = listener->inet.is_freebind || listener->inet.is_transparent;
 	if (route_output(&flow, &d) != OK)
-		return false;
+		return NULL;
 	tcp_config_fill(cfg, listener, d, !ip_is_v4(&k->peer));
-	dst_put(d);
 	cfg->iss = iss;
-	return true;
+	return d;
 }
 
 /* What the core answers to this SYN. Preemption is off. */
@@ -136,17 +135,19 @@ send_synack(struct tcp_request *rq)
 	struct tcp_seg syn;
 	struct tcp_out out;
 	nsec_t now = clock_now_ns();
+	struct dst *d = config_for(rq->listener, &rq->entry.key, rq->iss, &cfg);
 
-	syn_of(rq, &syn);
-	if (!config_for(rq->listener, &rq->entry.key, rq->iss, &cfg))
+	if (!d)
 		return;
+	syn_of(rq, &syn);
 	cfg.ts_off = rq->ts_off;
 	rcu_read_lock();
 	if (make_synack(&cfg, &syn, now, &out)) {
 		rq->sent_ns = now;
-		tcp_send_bare(&rq->entry.key, &out, rq->listener);
+		tcp_send_via(d, &rq->entry.key, &out, rq->listener);
 	}
 	rcu_read_unlock();
+	dst_put(d);
 }
 
 static uint8_t
@@ -209,22 +210,25 @@ answer_with_cookie(
 	struct tcp_seg seen = *syn;
 	struct tcp_config cfg;
 	struct tcp_out out;
+	struct dst *d;
 	bool has_ts = tcp_set.timestamps && (syn->opts.has & TCP_OPT_TS);
 
 	if (!has_ts) /* nowhere to hide the others */
 		seen.opts.has &= TCP_OPT_MSS;
 	seen.flags &= (uint8_t) ~(TCP_ECE | TCP_CWR);
-	if (!config_for(
-	        listener, k, tcp_cookie_make(&cookie_key, &tuple, &seen, now), &cfg))
+	d = config_for(
+	    listener, k, tcp_cookie_make(&cookie_key, &tuple, &seen, now), &cfg);
+	if (!d)
 		return;
 	cfg.ts_off =
 	    tcp_cookie_tsval(&seen, false, now) - (uint32_t)(now / NSEC_PER_MSEC);
-	if (!make_synack(&cfg, &seen, now, &out))
-		return;
-	__atomic_store_n(&listener->listener->cookies_until_ns, now + COOKIE_LIFE_NS,
-	    __ATOMIC_RELAXED);
-	mib_inc(MIB_TcpExt_SyncookiesSent);
-	tcp_send_bare(k, &out, listener);
+	if (make_synack(&cfg, &seen, now, &out)) {
+		__atomic_store_n(&listener->listener->cookies_until_ns,
+		    now + COOKIE_LIFE_NS, __ATOMIC_RELAXED);
+		mib_inc(MIB_TcpExt_SyncookiesSent);
+		tcp_send_via(d, k, &out, listener);
+	}
+	dst_put(d);
 }
 
 static struct tcp_request *
@@ -352,9 +356,12 @@ child_state(struct tcp_sock *child, const struct tcp_sock *listener,
 	struct tcp_config cfg;
 	struct tcp_seg syn;
 	struct tcp_out out;
+	struct dst *d = tcp_route(child);
 
-	if (!config_for(listener, &child->entry.key, seg->ack - 1, &cfg))
+	if (!d)
 		return false;
+	tcp_config_fill(&cfg, listener, d, !ip_is_v4(&child->entry.key.peer));
+	cfg.iss = seg->ack - 1;
 	if (cookie) {
 		cfg.ts_off = 0; /* as the cookie's timestamp had it */
 		tcp_core_accept_cookie(&child->tcb, &cfg, seg, cookie, now);
@@ -366,7 +373,6 @@ child_state(struct tcp_sock *child, const struct tcp_sock *listener,
 		    &child->tcb, rq->sent_ns, &out); /* was sent long ago */
 	}
 	child->rx_seq = child->copied_seq = child->told_seq = child->tcb.rcv_nxt;
-	(void)tcp_route(child);
 	tcp_conn_begin(child, now);
 	return true;
 }
