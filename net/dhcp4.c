@@ -96,12 +96,12 @@ make_datagram(
 
 /*
  * The last word before the interface goes down may have to wait for the server's link-layer address:
- * for the fifth of a second that it takes an answering server.
+ * for a second at most, and as a rule for a moment.
  */
 static void
 let_it_leave(const struct dst *d)
 {
-	for (unsigned i = 0; i < 20 && d->neigh; i++) {
+	for (unsigned i = 0; i < 100 && d->neigh; i++) {
 		if (d->neigh->state != NEIGH_INCOMPLETE)
 			break;
 		thread_sleep_ns(10 * NSEC_PER_MSEC);
