@@ -58,6 +58,12 @@ random_bytes(void *buf, size_t n)
 	memset(buf, 0x5a, n);
 }
 
+bool
+signal_is_pending(const struct thread *t)
+{
+	return fake_signal_pending;
+}
+
 enum err
 signal_send_thread(struct thread *t, int sig, const struct siginfo *info)
 {
