@@ -74,11 +74,6 @@ ether_tap_outgoing(struct netdev *dev, struct pkt *p)
 	p->l2_off = l2_off;
 }
 
-/* Weak: a stack may be built without some of them, as unit tests do. */
-extern const struct ether_proto ip4_ether_proto __attribute__((weak));
-extern const struct ether_proto ip6_ether_proto __attribute__((weak));
-extern const struct ether_proto arp_ether_proto __attribute__((weak));
-
 static const struct ether_proto *
 proto_of(uint16_t type)
 {
