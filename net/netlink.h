@@ -88,7 +88,6 @@ nl_len(const struct nl_attr *a)
 	return a->len - sizeof(*a);
 }
 /* A number that must have exactly its size; absent: true, *out as it was. False: wrong size. */
-bool nl_get_u8(const struct nl_attr *, uint8_t *out);
 bool nl_get_u16(const struct nl_attr *, uint16_t *out);
 bool nl_get_u32(const struct nl_attr *, uint32_t *out);
 /* A string of less than `size` bytes, terminated or not; false: longer. */

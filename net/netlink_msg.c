@@ -40,12 +40,6 @@ get(const struct nl_attr *a, void *out, size_t n)
 }
 
 bool
-nl_get_u8(const struct nl_attr *a, uint8_t *out)
-{
-	return get(a, out, sizeof(*out));
-}
-
-bool
 nl_get_u16(const struct nl_attr *a, uint16_t *out)
 {
 	return get(a, out, sizeof(*out));

@@ -361,12 +361,6 @@ tcp_core_set_rcvbuf(struct tcb *t, uint32_t size, uint32_t max)
 }
 
 void
-tcp_core_set_tso(struct tcb *t, uint32_t max_bytes)
-{
-	t->tso_max = max_bytes;
-}
-
-void
 tcp_core_set_max_pacing(struct tcb *t, uint64_t bytes_per_s)
 {
 	t->pace_max = bytes_per_s;

@@ -462,7 +462,6 @@ void tcp_core_set_user_timeout(struct tcb *, uint32_t ms); /* 0: by number of re
  * one).
  */
 void tcp_core_set_rcvbuf(struct tcb *, uint32_t size, uint32_t max);
-void tcp_core_set_tso(struct tcb *, uint32_t max_bytes);
 void tcp_core_set_max_pacing(struct tcb *, uint64_t bytes_per_s); /* 0: none */
 /* Congestion control: tcp_cc_find() by name; NULL when there is none of that name. */
 const struct tcp_cc_ops *tcp_cc_find(const char *name);

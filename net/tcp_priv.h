@@ -149,7 +149,6 @@ struct tcp_acked {
 };
 
 void tcp_tx_init(struct tcb *);
-bool tcp_tx_is_full(const struct tcb *);
 static inline bool
 tcp_tx_is_empty(const struct tcb *t)
 {

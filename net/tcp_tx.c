@@ -55,12 +55,6 @@ tcp_tx_init(struct tcb *t)
 	t->in_flight = t->sacked = t->lost = 0;
 }
 
-bool
-tcp_tx_is_full(const struct tcb *t)
-{
-	return t->tx_tail - t->tx_head == t->tx_cap;
-}
-
 /* ---- The two lists ------------------------------------------------------------- */
 
 static void

@@ -37,12 +37,6 @@ pci_cfg_read32(const struct pci_dev *p, unsigned off)
 }
 
 void
-pci_cfg_write8(const struct pci_dev *p, unsigned off, uint8_t v)
-{
-	pci_config_write(p->addr, off, 1, v);
-}
-
-void
 pci_cfg_write16(const struct pci_dev *p, unsigned off, uint16_t v)
 {
 	pci_config_write(p->addr, off, 2, v);

@@ -79,7 +79,6 @@ to_pci(struct device *dev)
 uint8_t pci_cfg_read8(const struct pci_dev *, unsigned off);
 uint16_t pci_cfg_read16(const struct pci_dev *, unsigned off);
 uint32_t pci_cfg_read32(const struct pci_dev *, unsigned off);
-void pci_cfg_write8(const struct pci_dev *, unsigned off, uint8_t v);
 void pci_cfg_write16(const struct pci_dev *, unsigned off, uint16_t v);
 void pci_cfg_write32(const struct pci_dev *, unsigned off, uint32_t v);
 

@@ -20,7 +20,6 @@ take_apart(const uint8_t *data, size_t size, unsigned depth)
 	char text[16];
 	uint32_t u32;
 	uint16_t u16;
-	uint8_t u8;
 
 	if (!nl_parse(a, NUM, data, size))
 		return;
@@ -28,8 +27,6 @@ take_apart(const uint8_t *data, size_t size, unsigned depth)
 		if (!a[i])
 			continue;
 		if ((const uint8_t *)nl_data(a[i]) + nl_len(a[i]) > data + size)
-			abort();
-		if (nl_get_u8(a[i], &u8) && nl_len(a[i]) != 1)
 			abort();
 		if (nl_get_u16(a[i], &u16) && nl_len(a[i]) != 2)
 			abort();
