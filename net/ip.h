@@ -78,12 +78,11 @@ struct ip_tx {
 		IP_DF_SET,
 		IP_DF_CLEAR,
 		IP_DF_PROBE
-	} df; /* v4 DF and local fragmenting */
-	const void
-	    *options; /* v4 options or v6 extension headers as bytes, checked; or NULL */
+	} df;                /* v4 DF and local fragmenting */
+	const void *options; /* v4 options or v6 extension headers, checked; or NULL */
 	uint8_t options_len;
-	uint8_t v6_next; /* with v6 options: number of the first extension header */
-	bool is_not_looped; /* multicast: our own members get no copy (IP_MULTICAST_LOOP 0) */
+	uint8_t v6_next;    /* with v6 options: number of the first extension header */
+	bool is_not_looped; /* IP_MULTICAST_LOOP 0: our own members get no copy */
 };
 
 /*

@@ -35,10 +35,9 @@ enum lock_rank {
 	RANK_SOCK_LISTEN = 1350, /* a listener, before the connections it makes */
 	RANK_SOCK = 1360,        /* one socket's state and queues */
 	RANK_PORT_TABLE = 1365,  /* a port's users; asks the protocol's tables */
-	RANK_NET_TABLE =
-	    1370, /* buckets and tables: ports, sockets, reassembly, multicast */
+	RANK_NET_TABLE = 1370,   /* tables: ports, sockets, reassembly, multicast */
 	RANK_NEIGH = 1380,
-	RANK_SOCK_TAP = 1385, /* a packet socket: it watches what others send, locked */
+	RANK_SOCK_TAP = 1385,  /* a packet socket: it watches what others send, locked */
 	RANK_NET_QUEUE = 1390, /* a device's transmit queue; a net thread's lists */
 	RANK_NET_WHEEL = 1395, /* net timers: drivers arm them under their queue's lock */
 	RANK_TTY = 1400,
@@ -49,14 +48,13 @@ enum lock_rank {
 	RANK_SLAB = 1700,
 	RANK_FRAMES = 1800,
 	RANK_WAIT_QUEUE = 2000,
-	RANK_EPOLL_READY =
-	    2010, /* ..2021: ready lists, taken by wake-ups; the watcher's comes after */
+	RANK_EPOLL_READY = 2010, /* ..2021: ready lists; the watcher's comes after */
 	RANK_RUN_QUEUE = 2100,
 	RANK_TIMER = 2150,      /* timers are armed under any lock above */
 	RANK_IRQ = 2200,        /* interrupt controllers */
 	RANK_PCI_CONFIG = 2250, /* ports CF8h and CFCh: masking a message takes them */
 	RANK_IPI = 2300,
 	RANK_RANDOM = 2350, /* random numbers are wanted under any lock */
-	RANK_LOG = 2400, /* last: logging works under every other lock */
+	RANK_LOG = 2400,    /* last: logging works under every other lock */
 	RANK_CONSOLE = 2500,
 };
