@@ -370,8 +370,9 @@ set_csum_off(struct raw_sock *rs, int level, const void *val, unsigned len)
 	if (len < sizeof(v))
 		return ERR_INVAL;
 	memcpy(&v, val, sizeof(v));
-	if (rs->is.sock.proto == IP_PROTO_ICMP6)
-		return v == ICMP6_CSUM_OFF && level == SOL_IPV6 ? OK : ERR_INVAL;
+	/* RFC 3542 3.1 forbids it for ICMPv6; Linux takes it at level SOL_RAW. */
+	if (rs->is.sock.proto == IP_PROTO_ICMP6 && level == SOL_IPV6)
+		return ERR_INVAL;
 	if (v > 0 && (v & 1))
 		return ERR_INVAL;
 	rs->csum_off = v < 0 ? -1 : v;

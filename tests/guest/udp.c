@@ -794,6 +794,8 @@ raw_socket_pings_v6(void)
 	ICMP6_FILTER_SETPASS(ICMP6_ECHO_REPLY, &filter);
 	CHECK_EQ(setsockopt(s, IPPROTO_ICMPV6, ICMP6_FILTER, &filter, sizeof(filter)), 0);
 	CHECK_ERR(setsockopt(s, IPPROTO_IPV6, IPV6_CHECKSUM, &(int){4}, 4), EINVAL);
+	CHECK_ERR(setsockopt(s, IPPROTO_IPV6, IPV6_CHECKSUM, &(int){2}, 4), EINVAL);
+	CHECK(setsockopt(s, IPPROTO_RAW, IPV6_CHECKSUM, &(int){2}, 4) == 0);
 	echo.icmp6_id = htons(0x4321);
 	CHECK_EQ(
 	    sendto(s, &echo, sizeof(echo), 0, (void *)&to, sizeof(to)), sizeof(echo));

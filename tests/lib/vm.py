@@ -11,7 +11,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../
 import qemulib  # noqa: E402
 from qemulib import (ENDED_PANIC, ENDED_POWER_OFF, ENDED_RESET, ENDED_TIMEOUT, TOP)  # noqa: E402,F401
 
-PROMPT = r"root@keel:[^\n]*# $"
+# A log line may come after the prompt.
+PROMPT = r"root@keel:[^\n]*# (?:$|(?=\[ *\d+\.\d{6}\] ))"
 
 
 class VM:
