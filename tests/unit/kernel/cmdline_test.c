@@ -46,6 +46,16 @@ KTEST(cmdline_gives_init_what_is_not_the_kernels)
 	CHECK(!strcmp(argv[0], "FOO=bar"));
 }
 
+KTEST(cmdline_keeps_network_and_interrupt_words_from_init)
+{
+	const char *argv[8];
+
+	cmdline_init(
+	    "ip=dhcp ip6=fd77::2/64 dns=fd77::1 nomsi nomsix nommconf panic_port=1");
+	CHECK_EQ(cmdline_init_args(argv, 8), 0);
+	CHECK_EQ(cmdline_init_env(argv, 8), 0);
+}
+
 KTEST(cmdline_too_long_is_cut)
 {
 	static char text[2 * BOOT_CMDLINE_MAX];
