@@ -120,7 +120,7 @@ send_message(struct dhcp4_client *c, struct dhcp4_actions *a)
 
 	memcpy(q->mac, c->dev->mac, sizeof(q->mac));
 	q->max_size = (uint16_t)(MIN(c->dev->mtu, 1500) - 28);
-	if (kernel_utsname.nodename[0] && strcmp(kernel_utsname.nodename, "(none)"))
+	if (kernel_utsname.nodename[0] && strcmp(kernel_utsname.nodename, "(none)") != 0)
 		q->host = kernel_utsname.nodename;
 	tx.dst = ip_from_v4(be32_of(0xffffffff));
 	if (be32_get(q->client))
@@ -243,7 +243,7 @@ put_names(struct dhcp4_client *c)
 	for (unsigned i = 0; i < l->num_ntp; i++)
 		info.ntp[info.num_ntp++] = ip_from_v4(l->ntp[i]);
 	resolv_set(c->dev->index, RESOLV_DHCP4, &info);
-	if (l->host[0] && !strcmp(kernel_utsname.nodename, "(none)"))
+	if (l->host[0] && !strcmp(kernel_utsname.nodename, "(none)") != 0)
 		strlcpy(
 		    kernel_utsname.nodename, l->host, sizeof(kernel_utsname.nodename));
 }

@@ -292,7 +292,7 @@ take_ack(struct dhcp4_machine *m, const struct dhcp4_reply *r, nsec_t now,
 	be32 server = m->state == DHCP4_REQUESTING ? m->offer.server : m->lease.server;
 	bool is_same = m->has_lease && !memcmp(&r->addr, &m->lease.addr, 4);
 
-	if (m->state == DHCP4_REQUESTING && memcmp(&r->addr, &m->offer.addr, 4))
+	if (m->state == DHCP4_REQUESTING && memcmp(&r->addr, &m->offer.addr, 4) != 0)
 		return;
 	m->offer = *r;
 	if (!be32_get(r->server))
@@ -313,7 +313,7 @@ take_nak(struct dhcp4_machine *m, const struct dhcp4_reply *r, nsec_t now,
     struct dhcp4_actions *a)
 {
 	if (m->state == DHCP4_REQUESTING && be32_get(r->server) &&
-	    memcmp(&r->server, &m->offer.server, 4))
+	    memcmp(&r->server, &m->offer.server, 4) != 0)
 		return; /* another server's opinion of an offer that is not its own */
 	if (m->has_lease)
 		lose_lease(m, a);

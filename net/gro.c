@@ -238,7 +238,7 @@ has_same_headers(const struct pkt *a, const struct pkt *b, const struct segment 
 
 	if (s->is_v4 ? ia->tos != ib->tos || ia->ttl != ib->ttl ||
 	                   ia->frag.b[0] != ib->frag.b[0]
-	             : memcmp(&ja->ver_tc_flow, &jb->ver_tc_flow, 4) ||
+	             : memcmp(&ja->ver_tc_flow, &jb->ver_tc_flow, 4) != 0 ||
 	                   ja->hop_limit != jb->hop_limit)
 		return false;
 	return !memcmp(&ta->ack, &tb->ack, 4) && ta->data_off == tb->data_off &&

@@ -98,7 +98,7 @@ e1000_rx_alloc(struct e1000_queue *q)
 		return err;
 	rx->desc = rx->ring.cpu;
 	rx->is_extended = q->e->quirks & E1000_IS_82574;
-	rx->pkts = kcalloc(E1000_RING, sizeof(rx->pkts[0]));
+	rx->pkts = kcalloc(E1000_RING, sizeof(struct pkt *));
 	if (!rx->pkts)
 		return ERR_NOMEM;
 	if (q->e->dma_end >= page_array_frames << PAGE_SHIFT)

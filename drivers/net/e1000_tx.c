@@ -60,7 +60,7 @@ e1000_tx_alloc(struct e1000_queue *q)
 	if (err != OK)
 		return err;
 	tx->desc = tx->ring.cpu;
-	tx->pkts = kcalloc(E1000_RING, sizeof(tx->pkts[0]));
+	tx->pkts = kcalloc(E1000_RING, sizeof(struct pkt *));
 	tx->last = kcalloc(E1000_RING, sizeof(tx->last[0]));
 	if (!tx->pkts || !tx->last)
 		return ERR_NOMEM;
