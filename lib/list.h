@@ -66,7 +66,9 @@ list_pop_front(struct list *l)
 
 	if (node == l)
 		return NULL;
-	list_remove(node);
+	l->next = node->next;
+	l->next->prev = l;
+	list_init(node);
 	return node;
 }
 

@@ -243,7 +243,7 @@ put_names(struct dhcp4_client *c)
 	for (unsigned i = 0; i < l->num_ntp; i++)
 		info.ntp[info.num_ntp++] = ip_from_v4(l->ntp[i]);
 	resolv_set(c->dev->index, RESOLV_DHCP4, &info);
-	if (l->host[0] && !strcmp(kernel_utsname.nodename, "(none)") != 0)
+	if (l->host[0] && !strcmp(kernel_utsname.nodename, "(none)"))
 		strlcpy(
 		    kernel_utsname.nodename, l->host, sizeof(kernel_utsname.nodename));
 }

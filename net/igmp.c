@@ -427,7 +427,7 @@ decode(uint8_t code)
 static void
 take_query(struct igmp_dev *d, struct pkt *p)
 {
-	const struct igmp_v3_query *q = (const struct igmp_v3_query *)p->data;
+	const struct igmp_v3_query *q;
 	bool is_v3 = pkt_len(p) >= sizeof(*q) && pkt_need(p, sizeof(*q));
 	struct ip_addr group;
 	struct igmp_group *g;

@@ -130,7 +130,7 @@ record_time(uint8_t *o, be32 addr, uint32_t ms_today)
 		o[3] += 0x10;
 		return true;
 	}
-	if (flags == TS_PRESPEC && memcmp(o + o[2] - 1, &addr, 4))
+	if (flags == TS_PRESPEC && memcmp(o + o[2] - 1, &addr, 4) != 0)
 		return false; /* another host's turn */
 	if (flags != TS_ONLY)
 		memcpy(o + o[2] - 1, &addr, 4);

@@ -85,10 +85,16 @@ free_pieces(struct piece *piece, enum drop_reason why)
 }
 
 static void
+put_refs(struct partial *q, uint32_t num)
+{
+	if (!__atomic_sub_fetch(&q->refs, num, __ATOMIC_ACQ_REL))
+		kfree(q);
+}
+
+static void
 put(struct partial *q)
 {
-	if (!__atomic_sub_fetch(&q->refs, 1, __ATOMIC_ACQ_REL))
-		kfree(q);
+	put_refs(q, 1);
 }
 
 static struct piece *
@@ -140,9 +146,7 @@ on_timeout(struct net_timer *t)
 		mib_inc(MIB_Ip6_ReasmFails);
 	}
 	free_pieces(pieces, DROP_FRAG_TIMEOUT);
-	if (is_ours)
-		put(q);
-	put(q);
+	put_refs(q, is_ours ? 2 : 1); /* the timer's, and the table's */
 }
 
 /* Makes room by ending the packet that waits longest. Its pieces are the caller's to free. */

@@ -133,18 +133,21 @@ static void
 check_routers(struct ip6_dev *d)
 {
 	nsec_t now = clock_now_ns(), next = 0;
+	struct list gone = LIST_INIT(gone), *l;
 	struct nd_router *r, *tmp;
 
 	list_for_each_safe(r, tmp, &d->routers, link) {
 		if (r->expires_ns <= now) {
 			list_remove(&r->link);
+			list_push_back(&gone, &r->link);
 			d->num_routers--;
-			kfree(r);
 		} else if (!next || r->expires_ns < next) {
 			next = r->expires_ns;
 		}
 	}
 	choose_router(d);
+	while ((l = list_pop_front(&gone)))
+		kfree(list_entry(l, struct nd_router, link));
 	if (next)
 		net_timer_arm(&d->router_timer, next);
 }

@@ -12,7 +12,7 @@ nl_parse(const struct nl_attr **attrs, unsigned num, const void *data, size_t le
 {
 	const uint8_t *p = data;
 
-	memset(attrs, 0, num * sizeof(*attrs));
+	memset(attrs, 0, num * sizeof(struct nl_attr *));
 	while (len >= sizeof(struct nl_attr)) {
 		const struct nl_attr *a = (const struct nl_attr *)p;
 		size_t step;

@@ -63,6 +63,26 @@ entry_of(unsigned dev_index, enum resolv_source source, bool is_make)
 	return entries[free];
 }
 
+static bool
+is_same_list(
+    const struct ip_addr *a, unsigned num_a, const struct ip_addr *b, unsigned num_b)
+{
+	if (num_a != num_b)
+		return false;
+	for (unsigned i = 0; i < num_a; i++)
+		if (!ip_equal(&a[i], &b[i]))
+			return false;
+	return true;
+}
+
+static bool
+is_same(const struct resolv_info *a, const struct resolv_info *b)
+{
+	return is_same_list(a->servers, a->count, b->servers, b->count) &&
+	       is_same_list(a->ntp, a->num_ntp, b->ntp, b->num_ntp) &&
+	       strcmp(a->search, b->search) == 0;
+}
+
 void
 resolv_set(unsigned dev_index, enum resolv_source source, const struct resolv_info *info)
 {
@@ -72,7 +92,7 @@ resolv_set(unsigned dev_index, enum resolv_source source, const struct resolv_in
 	mutex_lock(&lock);
 	e = entry_of(dev_index, source, info != NULL);
 	if (e && info) {
-		is_changed = !e->is_used || memcmp(&e->info, info, sizeof(*info)) != 0;
+		is_changed = !e->is_used || !is_same(&e->info, info);
 		e->info = *info;
 		e->is_used = true;
 	} else if (e) {
@@ -185,7 +205,7 @@ is_users(void)
 	n = file_read_at(f, begin, sizeof(begin), 0);
 	file_put(f);
 	return n > 0 &&
-	       (n != (ssize_t)sizeof(begin) || memcmp(begin, marker, sizeof(begin)));
+	       (n != (ssize_t)sizeof(begin) || memcmp(begin, marker, sizeof(begin)) != 0);
 }
 
 static enum err

@@ -21,7 +21,7 @@ parse(struct pkt *p, struct tcp_key *k, struct tcp_seg *seg)
 	size_t header = h ? (size_t)(h->off >> 4) * 4 : 0;
 
 	mib_inc(MIB_Tcp_InSegs);
-	if (header < TCP_HEADER_MIN || !(h = pkt_need(p, header))) {
+	if (header < TCP_HEADER_MIN || !pkt_need(p, header)) {
 		mib_inc(MIB_Tcp_InErrs);
 		pkt_drop(p, DROP_TCP_BAD);
 		return false;
