@@ -19,3 +19,18 @@ def shell():
         vm.prompt()
         vm.run("dmesg -n 1")
         yield vm
+
+
+@pytest.fixture(scope="session")
+def peer():
+    """One machine for the tables of tests/wire, spoken to by frames made by hand."""
+    from peer import Peer  # not at the top: scapy takes a second to load
+    with Peer(kernel=DEBUG_KERNEL) as p:
+        yield p
+
+
+def pytest_generate_tests(metafunc):
+    """A module's TABLE: case name -> (stimulus, expected)."""
+    table = getattr(metafunc.module, "TABLE", None)
+    if table and "case" in metafunc.fixturenames:
+        metafunc.parametrize("case", table.values(), ids=table.keys())
