@@ -18,7 +18,9 @@
  * again; packets that had not gone out are put on the ring once more.
  *
  * Known defects, by what the match table says of each part: struct e1000_quirk. Those of
- * the transmitter are told in e1000_tx.c.
+ * the transmitter are told in e1000_tx.c. IPv6 is cut into segments in software: QEMU's model
+ * counts the IPv6 header into the payload length of each (82540 to 82546), and the receiver
+ * drops them as truncated.
  *
  * A device that was removed reads as ones. Nothing waits for it without bound; its interrupt
  * handler leaves ones alone, and up refuses.
@@ -28,7 +30,7 @@
 #include "kernel/log.h"
 
 enum {
-	LATER = E1000_RESET_BY_IO | E1000_HAS_TSO6,
+	LATER = E1000_RESET_BY_IO,
 	Q82544 = E1000_RESET_BY_IO | E1000_TABLE_BUG | E1000_NO_EERD | E1000_DWORD_BUG,
 	Q82540 = LATER,
 	Q82545 = LATER | E1000_64K_BUG,
