@@ -635,7 +635,7 @@ build/guest/%: tests/guest/%.c $(wildcard tests/guest/*.h) Makefile
 	$(say) MUSL $<
 	$(Q)musl-gcc -static -O1 -g -Wall -Wextra -Wno-unused-parameter -Werror -I. -o $@ $<
 
-.PHONY: guest setup run debug test check cover bench compile_commands.json help
+.PHONY: guest setup run debug test test-net-matrix check cover bench compile_commands.json help
 guest: $(GUEST_BINS)
 
 setup:
@@ -661,6 +661,14 @@ test: setup
 	@$(MAKE) --no-print-directory BUILD=debug build/debug/kernel.elf
 	@$(MAKE) --no-print-directory $(UNIT_BINS)
 	@scripts/test $(UNIT_BINS)
+
+# TCP over every kind of link beside Linux in the same machine (tests/boot/test_net_matrix.py). MATRIX is
+# a regular expression of cells ("virtio-v4-loss1-.*"), MS how long each direction of one sends.
+MATRIX ?= whole
+test-net-matrix: setup
+	@$(MAKE) --no-print-directory all guest build/link
+	@KEEL_MATRIX='$(MATRIX)' $(if $(MS),KEEL_MATRIX_MS=$(MS)) \
+		/usr/bin/python3 -m pytest -q -p no:cacheprovider $(PYTEST_ARGS) tests/boot/test_net_matrix.py
 
 check: setup
 	@$(MAKE) --no-print-directory all compile_commands.json
@@ -714,6 +722,7 @@ help:
 	@echo 'make          kernel, loader, build/esp (copy it to an ESP), build/keel.img (a disk image)'
 	@echo 'make run      the same in QEMU: SMP= MEM= NIC= INITRD= APPEND= BOOT= MACHINE= ARGS='
 	@echo 'make test     all tests          make check   format, layers, style, static analysis'
+	@echo 'make test-net-matrix    TCP over good and bad links beside Linux: MATRIX=regex MS=time'
 	@echo 'make debug    under gdb          make iso     a GRUB image, build/keel.iso'
 	@echo 'make fuzz     parsers and the TCP core under libFuzzer, FUZZ=30 seconds each'
 	@echo 'make bench    beside Linux       make cover   line coverage of the kernel by the tests'

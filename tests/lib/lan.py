@@ -139,6 +139,12 @@ class Lan:
         subprocess.run(["ip", "netns", "del", self.name], capture_output=True)
         self.work.cleanup()
 
+    def set_link(self, **options):
+        """Other settings for the bad link from now on: `-` in a name is `_` here. Only with `link`."""
+        for k, v in options.items():
+            self.link.stdin.write(f"{k.replace('_', '-')} {v}\n")
+        self.link.stdin.flush()
+
     def ip(self, *args):
         return run("ip", "-n", self.name, *args)
 

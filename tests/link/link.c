@@ -5,7 +5,8 @@
  *
  * An end is `fd:N` (an inherited tap or packet socket: one frame a read) or `unix:MINE,PEER`
  * (datagram sockets, QEMU's -netdev dgram). Frames wait in a heap by the time at which they come
- * out. Ends on SIGTERM or when standard input closes, and then prints what it did.
+ * out. A line "NAME VALUE" on standard input sets an option again, for frames to come; a seed starts
+ * both generators anew. Ends on SIGTERM or when standard input closes, and then prints what it did.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -29,7 +30,6 @@ struct settings {
 	double burst; /* mean length of a run of losses; 1: single */
 	uint64_t delay_ns, jitter_ns, rate_bps;
 	size_t queue_bytes;
-	uint64_t seed;
 };
 
 struct frame {
@@ -54,7 +54,7 @@ struct way {
 	uint64_t passed, lost, overflowed, duplicated, reordered, corrupted;
 };
 
-static struct settings set = {.burst = 1, .queue_bytes = 4 << 20, .seed = 1};
+static struct settings set = {.burst = 1, .queue_bytes = 4 << 20};
 static volatile sig_atomic_t must_end;
 
 static uint64_t
@@ -279,12 +279,69 @@ end_soon(int sig)
 	must_end = 1;
 }
 
+static const struct option options[] = {{"loss", 1, 0, 'l'}, {"burst", 1, 0, 'b'},
+    {"reorder", 1, 0, 'r'}, {"duplicate", 1, 0, 'd'}, {"corrupt", 1, 0, 'c'},
+    {"delay-ms", 1, 0, 'D'}, {"jitter-ms", 1, 0, 'j'}, {"rate-mbps", 1, 0, 'R'},
+    {"queue-kb", 1, 0, 'q'}, {"seed", 1, 0, 's'}, {0}};
+
+static int
+set_option(int which, const char *value, struct way ways[2])
+{
+	double v = value ? atof(value) : 0;
+
+	switch (which) {
+	case 'l': set.loss = v / 100; break;
+	case 'b': set.burst = v; break;
+	case 'r': set.reorder = v / 100; break;
+	case 'd': set.duplicate = v / 100; break;
+	case 'c': set.corrupt = v / 100; break;
+	case 'D': set.delay_ns = (uint64_t)(v * 1e6); break;
+	case 'j': set.jitter_ns = (uint64_t)(v * 1e6); break;
+	case 'R': set.rate_bps = (uint64_t)(v * 1e6); break;
+	case 'q': set.queue_bytes = (size_t)(v * 1024); break;
+	case 's':
+		ways[0].random = (uint64_t)v * 2;
+		ways[1].random = (uint64_t)v * 2 + 1;
+		break;
+	default: return 0;
+	}
+	return 1;
+}
+
+/* A line "NAME VALUE" from standard input; false at its end. */
+static int
+read_option(struct way ways[2])
+{
+	static char line[128];
+	static size_t len;
+	char name[32], value[32], *end;
+	ssize_t n = read(0, line + len, sizeof(line) - 1 - len);
+
+	if (n <= 0)
+		return 0;
+	len += (size_t)n;
+	line[len] = '\0';
+	while ((end = strchr(line, '\n'))) {
+		*end = '\0';
+		if (sscanf(line, "%31s %31s", name, value) == 2)
+			for (const struct option *o = options; o->name; o++)
+				if (!strcmp(o->name, name))
+					set_option(o->val, value, ways);
+		len -= (size_t)(end + 1 - line);
+		memmove(line, end + 1, len + 1);
+	}
+	if (len == sizeof(line) - 1)
+		len = 0;
+	return 1;
+}
+
 static void
 run(struct way ways[2])
 {
 	while (!must_end) {
 		struct pollfd p[3] = {{.fd = ways[0].from->fd, .events = POLLIN},
-		    {.fd = ways[1].from->fd, .events = POLLIN}, {.fd = 0}};
+		    {.fd = ways[1].from->fd, .events = POLLIN},
+		    {.fd = 0, .events = POLLIN}};
 		uint64_t now = now_ns(), a = release_frames(&ways[0], now),
 		         b = release_frames(&ways[1], now);
 		uint64_t next = !a || (b && b < a) ? b : a;
@@ -297,7 +354,7 @@ run(struct way ways[2])
 		}
 		if (ppoll(p, 3, &t, NULL) < 0 && errno != EINTR)
 			die("poll");
-		if (p[2].revents & (POLLHUP | POLLERR))
+		if (p[2].revents && !read_option(ways))
 			return;
 		for (int i = 0; i < 2; i++)
 			if (p[i].revents)
@@ -308,31 +365,14 @@ run(struct way ways[2])
 int
 main(int argc, char **argv)
 {
-	static const struct option options[] = {{"loss", 1, 0, 'l'}, {"burst", 1, 0, 'b'},
-	    {"reorder", 1, 0, 'r'}, {"duplicate", 1, 0, 'd'}, {"corrupt", 1, 0, 'c'},
-	    {"delay-ms", 1, 0, 'D'}, {"jitter-ms", 1, 0, 'j'}, {"rate-mbps", 1, 0, 'R'},
-	    {"queue-kb", 1, 0, 'q'}, {"seed", 1, 0, 's'}, {0}};
 	struct end a, b;
-	struct way ways[2] = {{.from = &a, .to = &b}, {.from = &b, .to = &a}};
+	struct way ways[2] = {
+	    {.from = &a, .to = &b, .random = 2}, {.from = &b, .to = &a, .random = 3}};
 	int c;
 
-	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		double v = optarg ? atof(optarg) : 0;
-
-		switch (c) {
-		case 'l': set.loss = v / 100; break;
-		case 'b': set.burst = v; break;
-		case 'r': set.reorder = v / 100; break;
-		case 'd': set.duplicate = v / 100; break;
-		case 'c': set.corrupt = v / 100; break;
-		case 'D': set.delay_ns = (uint64_t)(v * 1e6); break;
-		case 'j': set.jitter_ns = (uint64_t)(v * 1e6); break;
-		case 'R': set.rate_bps = (uint64_t)(v * 1e6); break;
-		case 'q': set.queue_bytes = (size_t)(v * 1024); break;
-		case 's': set.seed = (uint64_t)v; break;
-		default: return 2;
-		}
-	}
+	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1)
+		if (!set_option(c, optarg, ways))
+			return 2;
 	if (argc - optind != 2) {
 		fprintf(stderr, "usage: link END END [--loss %%] [--burst N] [--reorder "
 		                "%%] [--duplicate %%] "
@@ -343,8 +383,6 @@ main(int argc, char **argv)
 	}
 	a = open_end(argv[optind]);
 	b = open_end(argv[optind + 1]);
-	ways[0].random = set.seed * 2;
-	ways[1].random = set.seed * 2 + 1;
 	signal(SIGTERM, end_soon);
 	signal(SIGINT, end_soon);
 	run(ways);
