@@ -559,3 +559,13 @@ proc_register_rw(
 {
 	return OK;
 }
+
+void
+net_burst_begin(void)
+{
+}
+
+void
+net_burst_end(void)
+{
+}
