@@ -23,17 +23,6 @@ enum {
 	SET_VLAN_NAME_TYPE_CMD = 6,
 };
 
-static struct netdev *
-find_dev(const char *name)
-{
-	struct netdev *dev;
-
-	rcu_read_lock();
-	dev = netdev_by_name(name);
-	rcu_read_unlock(); /* rtnl keeps it */
-	return dev;
-}
-
 static void
 put_hwaddr(struct ifreq *r, const struct netdev *dev)
 {
@@ -149,7 +138,7 @@ dispatch_locked(unsigned cmd, struct ifreq *r)
 	colon = strchr(r->name, ':'); /* an alias: eth0:1 is an address of eth0 */
 	if (colon)
 		*colon = '\0';
-	dev = find_dev(r->name);
+	dev = netdev_by_name_rtnl(r->name);
 	strlcpy(r->name, label, sizeof(r->name));
 	if (!dev)
 		return ERR_NODEV;
@@ -215,7 +204,7 @@ static_assert(sizeof(struct vlan_args) == 56, "Linux's struct vlan_ioctl_args");
 static enum err
 vlan_locked(struct vlan_args *a)
 {
-	struct netdev *dev = find_dev(a->device1);
+	struct netdev *dev = netdev_by_name_rtnl(a->device1);
 
 	if (a->cmd == SET_VLAN_NAME_TYPE_CMD)
 		return OK; /* names are always eth0.5 */

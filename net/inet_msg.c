@@ -534,3 +534,18 @@ inet_recv_pkt(struct inet_sock *is, struct sock_msg *msg, struct pkt *p)
 	pkt_free(p);
 	return result;
 }
+
+long
+inet_recv(struct sock *sk, struct sock_msg *msg)
+{
+	struct inet_sock *is = (struct inet_sock *)sk;
+	struct pkt *p;
+	enum err err;
+
+	if (msg->flags & MSG_ERRQUEUE)
+		return inet_recv_error(is, msg);
+	err = sock_dequeue_rx(sk, msg, &p);
+	if (err != OK)
+		return err;
+	return p ? inet_recv_pkt(is, msg, p) : 0;
+}

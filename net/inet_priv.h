@@ -95,6 +95,8 @@ void inet_put_cmsgs(struct inet_sock *, struct sock_msg *, struct pkt *);
 /* The rest of a receive: data into the uio, name, control data, flags. Frees the packet. The
  * call's result. */
 long inet_recv_pkt(struct inet_sock *, struct sock_msg *, struct pkt *);
+/* The recv of datagram sockets: the next datagram, or with MSG_ERRQUEUE the next error. */
+long inet_recv(struct sock *, struct sock_msg *);
 
 /* Datagram sockets' connect, disconnect, shutdown; the protocol's hash is its own work. */
 enum err inet_dgram_connect(struct inet_sock *, const struct sock_addr *);

@@ -116,6 +116,18 @@ netdev_by_name(const char *name)
 	return NULL;
 }
 
+struct netdev *
+netdev_by_name_rtnl(const char *name)
+{
+	struct netdev *dev;
+
+	ASSERT(mutex_is_held(&rtnl_mutex));
+	rcu_read_lock();
+	dev = netdev_by_name(name);
+	rcu_read_unlock();
+	return dev;
+}
+
 static void
 notify(struct netdev *dev, enum netdev_event event)
 {

@@ -140,9 +140,8 @@ struct netdev {
 	    hung_work;        /* what needs rtnl, for later */
 	struct list mc_addrs; /* [mc_lock] link-layer multicast addresses, counted */
 	struct spinlock mc_lock;
-	struct list neighs;          /* [neighbour table] net/neigh.c */
-	uint32_t num_neighs;         /* [neighbour table] */
-	uint32_t num_learned_routes; /* [rtnl] */
+	struct list neighs;  /* [neighbour table] net/neigh.c */
+	uint32_t num_neighs; /* [neighbour table] */
 	struct netdev_proto
 	    *proto[5]; /* per-interface state of the protocols, by enum netdev_slot */
 	uint64_t rx_errors, rx_dropped, tx_errors,
@@ -189,8 +188,9 @@ void loopback_init(void);
  * packet; the result tells sockets of a full queue (ERR_NOBUFS). */
 enum err netdev_send(struct netdev *, struct pkt *);
 
-struct netdev *netdev_by_index(unsigned index);  /* under RCU; NULL: none */
-struct netdev *netdev_by_name(const char *name); /* under RCU */
+struct netdev *netdev_by_index(unsigned index);       /* under RCU; NULL: none */
+struct netdev *netdev_by_name(const char *name);      /* under RCU */
+struct netdev *netdev_by_name_rtnl(const char *name); /* under rtnl, which keeps it */
 struct netdev *netdev_get(struct netdev *);
 void netdev_put(struct netdev *);
 #define netdev_for_each(dev) rcu_list_for_each(dev, &netdev_list, link) /* under RCU */

@@ -162,18 +162,9 @@ raw6_error(const struct ip_error *e, uint8_t proto)
 static long
 raw_recv(struct sock *sk, struct sock_msg *msg)
 {
-	struct inet_sock *is = (struct inet_sock *)sk;
-	struct pkt *p;
-	enum err err;
-
 	if (msg->flags & MSG_OOB)
 		return ERR_OPNOTSUPP;
-	if (msg->flags & MSG_ERRQUEUE)
-		return inet_recv_error(is, msg);
-	err = sock_dequeue_rx(sk, msg, &p);
-	if (err != OK)
-		return err;
-	return p ? inet_recv_pkt(is, msg, p) : 0;
+	return inet_recv(sk, msg);
 }
 
 /* ---- Sending ------------------------------------------------------------------------------------ */

@@ -48,17 +48,6 @@ parse_number(const char *text, int32_t *out)
 	return !*text || *text == ' ' || *text == '\n' || *text == '\t';
 }
 
-static struct netdev *
-find_dev(const char *name)
-{
-	struct netdev *dev;
-
-	rcu_read_lock();
-	dev = netdev_by_name(name);
-	rcu_read_unlock(); /* rtnl keeps it */
-	return dev;
-}
-
 static bool
 is_general(const char *name)
 {
@@ -78,7 +67,7 @@ show_node(struct seq *s)
 	struct netdev *dev;
 
 	mutex_lock(&rtnl_mutex);
-	dev = find_dev(n->dev);
+	dev = netdev_by_name_rtnl(n->dev);
 	if (is_general(n->dev))
 		seq_printf(s, "%d\n", defaults[row_index(n->row)]);
 	else if (dev)
@@ -89,7 +78,7 @@ show_node(struct seq *s)
 static enum err
 store_locked(const struct node *n, int32_t v)
 {
-	struct netdev *dev = find_dev(n->dev);
+	struct netdev *dev = netdev_by_name_rtnl(n->dev);
 
 	if (!is_general(n->dev)) {
 		if (!dev)
@@ -284,7 +273,7 @@ show_sys_node(struct seq *s)
 	struct netdev *dev;
 
 	mutex_lock(&rtnl_mutex);
-	dev = find_dev(n->dev);
+	dev = netdev_by_name_rtnl(n->dev);
 	if (dev)
 		n->row->show(s, dev);
 	mutex_unlock(&rtnl_mutex);
@@ -342,7 +331,7 @@ show_folders(void)
 	char path[64];
 
 	list_for_each(f, &folders, link) {
-		bool is_there = find_dev(f->name);
+		bool is_there = netdev_by_name_rtnl(f->name);
 
 		scnprintf(path, sizeof(path), "sys/net/ipv4/conf/%s", f->name);
 		proc_set_visible(path, is_there);

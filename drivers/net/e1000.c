@@ -96,15 +96,7 @@ try_attach(struct e1000 *e)
 static enum err
 attach(struct device *dev)
 {
-	struct e1000 *e = dev->state;
-	enum err err;
-
-	e->dev = dev;
-	e->quirks = (uint32_t)dev->id->data;
-	err = try_attach(e);
-	if (err != OK)
-		e1000_undo_attach(e);
-	return err;
+	return e1000_attach(dev, try_attach);
 }
 
 static void

@@ -434,12 +434,21 @@ free_tables(struct e1000 *e)
 	}
 }
 
-void
-e1000_undo_attach(struct e1000 *e)
+enum err
+e1000_attach(struct device *dev, enum err (*try_attach)(struct e1000 *))
 {
+	struct e1000 *e = dev->state;
+	enum err err;
+
+	e->dev = dev;
+	e->quirks = (uint32_t)dev->id->data;
+	err = try_attach(e);
+	if (err == OK)
+		return OK;
 	if (e->nd)
 		netdev_free(e->nd);
 	free_tables(e);
+	return err;
 }
 
 void

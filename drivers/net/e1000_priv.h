@@ -174,7 +174,8 @@ bool e1000_tx_is_done(const struct e1000_queue *); /* e1000_tx_clean has work */
 
 /* Rings, interface, first reset. The driver has set dev, regs, quirks, num_queues. */
 enum err e1000_attach_common(struct e1000 *);
-void e1000_undo_attach(struct e1000 *); /* what an attach that failed has left */
+/* All of attach: what try_attach has left when it fails is undone. */
+enum err e1000_attach(struct device *, enum err (*try_attach)(struct e1000 *));
 void e1000_detach_common(struct e1000 *);
 void e1000_quiesce(struct device *);
 /* INTx or MSI: all causes. */

@@ -104,24 +104,6 @@ strncpy_from_user(char *dst, const char USER *src, size_t size)
 	return (long)n;
 }
 
-size_t
-copy_from_user_partial(void *dst, const void USER *src, size_t n)
-{
-	return 0;
-}
-
-size_t
-copy_to_user_partial(void USER *dst, const void *src, size_t n)
-{
-	return 0;
-}
-
-enum err
-clear_user(void USER *dst, size_t n)
-{
-	return ERR_FAULT;
-}
-
 enum err
 copy_from_user(void *dst, const void USER *src, size_t n)
 {

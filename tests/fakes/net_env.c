@@ -548,24 +548,8 @@ random_bytes(void *buf, size_t n)
 }
 
 enum err
-proc_register(const char *name, void (*show)(struct seq *))
-{
-	return OK;
-}
-
-enum err
 proc_register_rw(
     const char *name, void (*show)(struct seq *), enum err (*store)(const char *))
 {
 	return OK;
-}
-
-void
-net_burst_begin(void)
-{
-}
-
-void
-net_burst_end(void)
-{
 }

@@ -8,6 +8,7 @@
  * tests/fakes/net_env.c tests/fakes/ip4_env.c tests/fakes/percpu.c tests/fakes/spinlock.c
  * tests/fakes/mutex.c tests/fakes/rcu.c tests/fakes/clock.c tests/fakes/kmalloc.c
  * tests/fakes/panic.c
+ * tests/fakes/no_proc.c
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -6,6 +6,7 @@
  * fs/seq.c tests/fakes/net_env.c tests/fakes/ip6_env.c tests/fakes/percpu.c
  * tests/fakes/spinlock.c tests/fakes/mutex.c tests/fakes/rcu.c tests/fakes/clock.c
  * tests/fakes/kmalloc.c tests/fakes/panic.c
+ * tests/fakes/no_proc.c
  */
 #include "net/dhcp6.h"
 

@@ -4,44 +4,19 @@
  * LINK: net/gro.c net/gso.c net/pkt.c net/pkt_data.c net/drops.c net/ip_addr.c lib/inet_csum.c
  * lib/string.c lib/fmt.c mm/uio.c fs/seq.c tests/fakes/percpu.c tests/fakes/spinlock.c
  * tests/fakes/kmalloc.c tests/fakes/frames.c tests/fakes/panic.c
+ * tests/fakes/no_user.c tests/fakes/no_proc.c
  */
 #include "net/gro.h"
 
-#include "kernel/procfs.h"
 #include "lib/inet_csum.h"
 #include "lib/string.h"
 #include "mm/page.h"
-#include "mm/usercopy.h"
 #include "net/ether.h"
 #include "net/gso.h"
 #include "net/ip.h"
 #include "net/rx.h"
 #include "tests/fakes/fakes.h"
 #include "tests/unit/ktest.h"
-
-size_t
-copy_from_user_partial(void *dst, const void USER *src, size_t n)
-{
-	return 0;
-}
-
-size_t
-copy_to_user_partial(void USER *dst, const void *src, size_t n)
-{
-	return 0;
-}
-
-enum err
-clear_user(void USER *dst, size_t n)
-{
-	return ERR_FAULT;
-}
-
-enum err
-proc_register(const char *name, void (*show)(struct seq *))
-{
-	return OK;
-}
 
 static struct pkt_queue passed;
 

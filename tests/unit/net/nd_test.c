@@ -6,6 +6,7 @@
  * lib/siphash.c lib/inet_csum.c lib/string.c lib/fmt.c fs/seq.c tests/fakes/net_env.c
  * tests/fakes/ip6_env.c tests/fakes/dhcp6_none.c tests/fakes/percpu.c tests/fakes/spinlock.c tests/fakes/mutex.c
  * tests/fakes/rcu.c tests/fakes/clock.c tests/fakes/kmalloc.c tests/fakes/panic.c
+ * tests/fakes/no_proc.c
  */
 #include "net/nd.h"
 

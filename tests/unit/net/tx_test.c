@@ -4,11 +4,10 @@
  * lib/string.c lib/fmt.c mm/uio.c fs/seq.c tests/fakes/percpu.c tests/fakes/spinlock.c
  * tests/fakes/mutex.c tests/fakes/rcu.c tests/fakes/clock.c tests/fakes/kmalloc.c
  * tests/fakes/frames.c tests/fakes/panic.c
+ * tests/fakes/no_user.c tests/fakes/no_proc.c
  */
-#include "kernel/procfs.h"
 #include "kernel/sched/thread.h"
 #include "lib/string.h"
-#include "mm/usercopy.h"
 #include "net/ether.h"
 #include "net/netdev.h"
 #include "net/rx.h"
@@ -18,30 +17,6 @@
 struct mutex rtnl_mutex = MUTEX_INIT(rtnl_mutex, "rtnl", RANK_RTNL);
 
 /* ---- What is around tx.c ---------------------------------------------------------------- */
-
-size_t
-copy_from_user_partial(void *dst, const void USER *src, size_t n)
-{
-	return 0;
-}
-
-size_t
-copy_to_user_partial(void USER *dst, const void *src, size_t n)
-{
-	return 0;
-}
-
-enum err
-clear_user(void USER *dst, size_t n)
-{
-	return ERR_FAULT;
-}
-
-enum err
-proc_register(const char *name, void (*show)(struct seq *))
-{
-	return OK;
-}
 
 unsigned
 net_queue_cpu(unsigned n)

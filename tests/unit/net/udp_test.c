@@ -3,6 +3,7 @@
  * LINK: net/inet_port.c net/ip_addr.c lib/siphash.c lib/inet_csum.c lib/string.c lib/fmt.c fs/seq.c
  * tests/fakes/net_env.c tests/fakes/percpu.c tests/fakes/spinlock.c tests/fakes/mutex.c
  * tests/fakes/rcu.c tests/fakes/clock.c tests/fakes/kmalloc.c tests/fakes/panic.c
+ * tests/fakes/no_proc.c
  */
 #include "net/udp.c"
 
@@ -31,8 +32,7 @@ NEVER(void, inet_icmp_error, struct inet_sock *i, const struct ip_error *e, uint
 NEVER(void, inet_local_error, struct inet_sock *i, const struct ip_addr *d, uint16_t p,
     enum err e, uint32_t m)
 NEVER(void, inet_tx_stamp, struct inet_sock *i, const struct inet_tx *t)
-NEVER(long, inet_recv_error, struct inet_sock *i, struct sock_msg *m)
-NEVER(long, inet_recv_pkt, struct inet_sock *i, struct sock_msg *m, struct pkt *p)
+NEVER(long, inet_recv, struct sock *s, struct sock_msg *m)
 NEVER(enum err, inet_tx_init, struct inet_tx *t, struct inet_sock *i,
     const struct sock_msg *m)
 NEVER(enum err, inet_tx_route, struct inet_tx *t, struct inet_sock *i)
@@ -42,7 +42,6 @@ NEVER(enum err, ip_send, struct pkt *p, struct dst *d, const struct ip_tx *t)
 NEVER(uint32_t, ip_pseudo_csum, const struct ip_addr *s, const struct ip_addr *d,
     uint8_t p, uint32_t n)
 NEVER(void, dst_put, struct dst *d)
-NEVER(enum err, sock_dequeue_rx, struct sock *s, struct sock_msg *m, struct pkt **p)
 NEVER(enum err, inet_setsockopt, struct inet_sock *i, int l, int o, const void *v,
     unsigned n)
 NEVER(enum err, inet_getsockopt, struct inet_sock *i, int l, int o, void *v, unsigned *n)

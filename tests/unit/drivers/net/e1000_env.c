@@ -4,14 +4,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "kernel/procfs.h"
 #include "kernel/random.h"
 #include "kernel/sched/thread.h"
 #include "kernel/time/clock.h"
 #include "lib/string.h"
 #include "mm/page.h"
 #include "mm/slab.h"
-#include "mm/usercopy.h"
 #include "tests/fakes/fakes.h"
 
 struct env env;
@@ -269,30 +267,6 @@ netdev_for_each_mc(
 }
 
 /* ---- What packets stand on -------------------------------------------------------------------- */
-
-enum err
-proc_register(const char *name, void (*show)(struct seq *))
-{
-	return OK;
-}
-
-size_t
-copy_from_user_partial(void *dst, const void USER *src, size_t n)
-{
-	return 0;
-}
-
-size_t
-copy_to_user_partial(void USER *dst, const void *src, size_t n)
-{
-	return 0;
-}
-
-enum err
-clear_user(void USER *dst, size_t n)
-{
-	return ERR_FAULT;
-}
 
 /* ---- Life --------------------------------------------------------------------------------------- */
 

@@ -6,6 +6,7 @@
  * tests/models/e1000_model_rings.c net/pkt.c net/pkt_data.c net/drops.c lib/inet_csum.c
  * lib/string.c lib/fmt.c mm/uio.c fs/seq.c tests/fakes/percpu.c tests/fakes/spinlock.c
  * tests/fakes/mutex.c tests/fakes/kmalloc.c tests/fakes/frames.c tests/fakes/panic.c
+ * tests/fakes/no_user.c tests/fakes/no_proc.c
  * tests/fakes/clock.c tests/unit/drivers/net/e1000_env.c
  */
 #include "lib/inet_csum.h"

@@ -5,17 +5,16 @@
  * tests/models/virtio_net_model.c tests/models/virtio_device.c net/pkt.c net/pkt_data.c
  * net/drops.c lib/inet_csum.c lib/string.c lib/fmt.c mm/uio.c fs/seq.c tests/fakes/percpu.c
  * tests/fakes/spinlock.c tests/fakes/mutex.c tests/fakes/kmalloc.c tests/fakes/frames.c
- * tests/fakes/panic.c tests/fakes/clock.c tests/fakes/rcu.c
+ * tests/fakes/panic.c
+ * tests/fakes/no_user.c tests/fakes/no_proc.c tests/fakes/clock.c tests/fakes/rcu.c
  */
 #include "drivers/net/virtio_net_priv.h"
 #include "drivers/pci/pci.h"
-#include "kernel/procfs.h"
 #include "kernel/random.h"
 #include "kernel/sched/thread.h"
 #include "lib/string.h"
 #include "mm/page.h"
 #include "mm/slab.h"
-#include "mm/usercopy.h"
 #include "net/ether.h"
 #include "tests/fakes/fakes.h"
 #include "tests/models/virtio_net_model.h"
@@ -310,30 +309,6 @@ net_timer_cancel_sync(struct net_timer *t)
 {
 	if (armed == t)
 		armed = NULL;
-}
-
-enum err
-proc_register(const char *name, void (*show)(struct seq *))
-{
-	return OK;
-}
-
-size_t
-copy_from_user_partial(void *dst, const void USER *src, size_t n)
-{
-	return 0;
-}
-
-size_t
-copy_to_user_partial(void USER *dst, const void *src, size_t n)
-{
-	return 0;
-}
-
-enum err
-clear_user(void USER *dst, size_t n)
-{
-	return ERR_FAULT;
 }
 
 /* ---- Life ---- */

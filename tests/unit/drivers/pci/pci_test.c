@@ -2,7 +2,8 @@
  * drivers/pci on a machine made of arrays: configuration spaces with BARs that keep only
  * the bits a device would, and memory for MSI-X tables. LINK: drivers/pci/enumerate.c
  * drivers/pci/pci.c drivers/pci/msi.c drivers/pci/intx.c lib/fmt.c lib/string.c
- * tests/fakes/kmalloc.c tests/fakes/panic.c tests/fakes/percpu.c
+ * tests/fakes/kmalloc.c tests/fakes/panic.c
+ * tests/fakes/no_proc.c tests/fakes/percpu.c
  */
 #include "drivers/pci/config.h"
 #include "drivers/pci/pci_priv.h"
@@ -216,12 +217,6 @@ irq_request_isa_flags(unsigned isa, unsigned flags, const char *name, irq_handle
 {
 	requested_isa = isa;
 	requested_flags = flags;
-	return OK;
-}
-
-enum err
-proc_register(const char *name, void (*show)(struct seq *))
-{
 	return OK;
 }
 

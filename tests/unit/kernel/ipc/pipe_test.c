@@ -3,7 +3,8 @@
  * LINK: kernel/ipc/pipe.c kernel/file.c mm/uio.c lib/string.c lib/fmt.c
  * LINK: tests/fakes/percpu.c tests/fakes/spinlock.c tests/fakes/mutex.c
  * LINK: tests/fakes/wait.c tests/fakes/rcu.c tests/fakes/clock.c
- * LINK: tests/fakes/kmalloc.c tests/fakes/panic.c tests/fakes/frames.c
+ * LINK: tests/fakes/kmalloc.c tests/fakes/panic.c
+ * tests/fakes/no_user.c tests/fakes/frames.c
  */
 #include "kernel/ipc/pipe.h"
 
@@ -30,24 +31,6 @@ copy_to_user(void USER *dst, const void *src, size_t n)
 {
 	memcpy((void *)(uintptr_t)dst, src, n);
 	return OK;
-}
-
-size_t
-copy_from_user_partial(void *dst, const void USER *src, size_t n)
-{
-	return 0;
-}
-
-size_t
-copy_to_user_partial(void USER *dst, const void *src, size_t n)
-{
-	return 0;
-}
-
-enum err
-clear_user(void USER *dst, size_t n)
-{
-	return ERR_FAULT;
 }
 
 int
