@@ -635,7 +635,7 @@ build/guest/%: tests/guest/%.c $(wildcard tests/guest/*.h) Makefile
 	$(say) MUSL $<
 	$(Q)musl-gcc -static -O1 -g -Wall -Wextra -Wno-unused-parameter -Werror -I. -o $@ $<
 
-.PHONY: guest setup run debug test test-net-matrix check cover bench compile_commands.json help
+.PHONY: guest setup run debug test test-net-flood test-net-matrix check cover bench compile_commands.json help
 guest: $(GUEST_BINS)
 
 setup:
@@ -657,7 +657,7 @@ debug: setup
 
 # Everything that is tested: host unit tests, then machines. Ends with "N passed, N failed".
 test: setup
-	@$(MAKE) --no-print-directory all guest iso bench-programs build/link
+	@$(MAKE) --no-print-directory all guest iso bench-programs build/link build/flood
 	@$(MAKE) --no-print-directory BUILD=debug build/debug/kernel.elf
 	@$(MAKE) --no-print-directory $(UNIT_BINS)
 	@scripts/test $(UNIT_BINS)
@@ -681,8 +681,15 @@ cover: setup
 	@$(MAKE) --no-print-directory BUILD=debug build/debug/kernel.elf
 	@scripts/cover
 
-# The bad link of the network tests (tests/lib/lan.py).
-build/link: tests/link/link.c
+# A million frames of noise rather than some (tests/wire/test_flood.py).
+test-net-flood: setup
+	@$(MAKE) --no-print-directory all build/link build/flood
+	@$(MAKE) --no-print-directory BUILD=debug build/debug/kernel.elf
+	@KEEL_FLOOD=10 /usr/bin/python3 -m pytest -q -s tests/wire/test_flood.py $(PYTEST_ARGS)
+
+# The bad link of the network tests (tests/lib/lan.py), and its hostile neighbours.
+build/link build/flood: build/%: tests/link/%.c
+	@mkdir -p $(@D)
 	$(say) HOST $<
 	$(Q)$(CC) -O2 -Wall -Wextra -o $@ $<
 

@@ -22,6 +22,15 @@ add_carry(uint64_t sum, uint64_t v)
 	return sum + (sum < v);
 }
 
+static uint32_t
+load32(const uint8_t *p)
+{
+	uint32_t v;
+
+	__builtin_memcpy(&v, p, sizeof(v));
+	return v;
+}
+
 static uint64_t
 load64(const uint8_t *p)
 {
@@ -56,6 +65,11 @@ csum_add(uint32_t sum, const void *data, size_t n)
 	}
 	for (; n >= 8; n -= 8, p += 8)
 		s = add_carry(s, load64(p));
+	if (n >= 4) { /* an IP header's last word */
+		s = add_carry(s, load32(p));
+		n -= 4;
+		p += 4;
+	}
 	if (n > 0)
 		s = add_carry(s, load_tail(p, n));
 	return fold_to_32(s);

@@ -14,7 +14,7 @@ rotate_left(uint64_t x, unsigned n)
 	return x << n | x >> (64 - n);
 }
 
-static inline void
+static ALWAYS_INLINE void
 sip_round(struct sip *s)
 {
 	s->v0 += s->v1;
@@ -29,7 +29,7 @@ sip_round(struct sip *s)
 	s->v2 = rotate_left(s->v2, 32);
 }
 
-static inline void
+static ALWAYS_INLINE void
 sip_word(struct sip *s, uint64_t m, unsigned rounds)
 {
 	s->v3 ^= m;
@@ -38,7 +38,8 @@ sip_word(struct sip *s, uint64_t m, unsigned rounds)
 	s->v0 ^= m;
 }
 
-static inline uint64_t
+/* Inline, so that in each variant the numbers of rounds are constants and the loops unrolled. */
+static ALWAYS_INLINE uint64_t
 sip_hash(
     const struct siphash_key *key, const void *data, size_t n, unsigned c, unsigned d)
 {

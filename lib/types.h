@@ -21,6 +21,7 @@ typedef uint64_t nsec_t; /* nanoseconds: a duration, or a time on the monotonic 
 #define ALIGNED(n)        __attribute__((aligned(n)))
 #define PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 #define UNUSED            __attribute__((unused))
+#define ALWAYS_INLINE     inline __attribute__((always_inline))
 #define COLD              __attribute__((cold))
 #define SECTION(s)        __attribute__((section(s), used))
 

@@ -43,10 +43,11 @@ struct port_table tcp_ports, udp_ports, ping_ports;
 static uint32_t port_range = /* [a] first, last */
     (uint32_t)EPHEMERAL_MIN << 16 | EPHEMERAL_MAX;
 
+/* No keyed hash: only programs of this machine choose ports, and each has a number of its own. */
 static struct port_bucket *
 bucket_of(struct port_table *t, uint16_t port)
 {
-	return &t->buckets[siphash13(&t->key, &port, sizeof(port)) % PORT_BUCKETS];
+	return &t->buckets[port % PORT_BUCKETS];
 }
 
 /* Bucket lock held. */

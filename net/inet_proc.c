@@ -10,6 +10,8 @@
 #include "lib/string.h"
 #include "mm/slab.h"
 #include "net/inet_priv.h"
+#include "net/ip4.h"
+#include "net/ip6.h"
 #include "net/tcp.h"
 
 enum { STATE_CONNECTED = 1, STATE_CLOSE = 7 }; /* TCP_ESTABLISHED, TCP_CLOSE */
@@ -190,6 +192,12 @@ count_sockets(uint16_t family, struct port_table *t)
 }
 
 static void
+show_fragments(struct seq *q, const char *name, struct ip_frag_usage u)
+{
+	seq_printf(q, "%s: inuse %u memory %lu\n", name, u.datagrams, u.bytes);
+}
+
+static void
 show_sockstat(struct seq *q)
 {
 	struct tcp_stats tcp;
@@ -202,7 +210,7 @@ show_sockstat(struct seq *q)
 	seq_printf(q, "UDP: inuse %u mem 0\n", count_sockets(AF_INET, &udp_ports));
 	seq_puts(q, "UDPLITE: inuse 0\n");
 	seq_printf(q, "RAW: inuse %u\n", count_sockets(AF_INET, NULL));
-	seq_puts(q, "FRAG: inuse 0 memory 0\n");
+	show_fragments(q, "FRAG", ip4_frag_usage());
 }
 
 static void
@@ -212,7 +220,7 @@ show_sockstat6(struct seq *q)
 	seq_printf(q, "UDP6: inuse %u\n", count_sockets(AF_INET6, &udp_ports));
 	seq_puts(q, "UDPLITE6: inuse 0\n");
 	seq_printf(q, "RAW6: inuse %u\n", count_sockets(AF_INET6, NULL));
-	seq_puts(q, "FRAG6: inuse 0 memory 0\n");
+	show_fragments(q, "FRAG6", ip6_frag_usage());
 }
 
 /* What each protocol's sockets can do: in Linux a row of y and n for its operations. */

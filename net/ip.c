@@ -14,14 +14,21 @@ uint32_t
 ip_pseudo_csum(
     const struct ip_addr *src, const struct ip_addr *dst, uint8_t proto, uint32_t len)
 {
-	unsigned skip = ip_is_v4(dst) ? 12 : 0;
 	struct {
+		struct ip_addr src, dst;
 		be32 len, proto;
-	} rest = {be32_of(len), be32_of(proto)};
-	uint32_t sum = csum_add(0, &rest, sizeof(rest));
+	} v6;
+	struct {
+		be32 src, dst, len, proto;
+	} v4 = {src->v4, dst->v4, be32_of(len), be32_of(proto)};
 
-	sum = csum_add(sum, src->b + skip, 16 - skip);
-	return csum_add(sum, dst->b + skip, 16 - skip);
+	if (ip_is_v4(dst))
+		return csum_add(0, &v4, sizeof(v4));
+	v6.src = *src;
+	v6.dst = *dst;
+	v6.len = v4.len;
+	v6.proto = v4.proto;
+	return csum_add(0, &v6, sizeof(v6));
 }
 
 bool

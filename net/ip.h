@@ -25,6 +25,12 @@ enum {
 	IP_PROTO_RAW = 255,
 };
 
+/* What waits to become whole. */
+struct ip_frag_usage {
+	unsigned datagrams;
+	uint64_t bytes;
+};
+
 struct ip4_header {
 	uint8_t ver_ihl, tos;
 	be16 len, id, frag;

@@ -56,6 +56,7 @@ void ip4_deliver(struct pkt *);
  * ip4_deliver wants it, or NULL. Takes the fragment.
  */
 struct pkt *ip4_reassemble(struct pkt *);
+struct ip_frag_usage ip4_frag_usage(void);
 void ip4_frag_init(void);
 /* A packet with a way on: data at the IP header. Takes it. */
 void ip4_forward(struct pkt *, struct dst *);

@@ -7,8 +7,8 @@
  * timer drops those older than LIFETIME. A datagram's pieces are kept sorted; those that arrive in
  * order, forwards or backwards, find their place at once.
  *
- * Limits: all pieces together take at most HIGH bytes; when a piece would pass that, the oldest
- * datagrams of its shard go first. One source (by a hashed counter) may hold at most an eighth, so that
+ * Limits: all pieces together take at most HIGH bytes, a shard has at most MAX_OF_SHARD datagrams;
+ * when a piece would pass that, the oldest datagrams of its shard go first. One source (by a hashed counter) may hold at most an eighth, so that
  * a flood from one leaves room for the others. A datagram has at most MAX_PIECES pieces.
  *
  * Overlaps are refused: they come from no honest sender and let a packet look different to a filter
@@ -314,11 +314,18 @@ shard_due(struct net_timer *t)
 		net_timer_arm(t, next);
 }
 
-/* Makes room for `n` bytes. False: there is none. */
+static bool
+is_full(const struct shard *s, uint32_t n)
+{
+	return __atomic_load_n(&memory_used, __ATOMIC_RELAXED) + n > HIGH ||
+	       __atomic_load_n(&s->count, __ATOMIC_RELAXED) >= MAX_OF_SHARD;
+}
+
+/* Makes room for a datagram and `n` bytes. False: there is none. */
 static bool
 make_room(struct shard *s, uint32_t n)
 {
-	while (__atomic_load_n(&memory_used, __ATOMIC_RELAXED) + n > HIGH) {
+	while (is_full(s, n)) {
 		struct datagram *d;
 
 		spin_lock(&s->lock);
@@ -433,6 +440,20 @@ ip4_reassemble(struct pkt *p)
 	kfree(fresh);
 	drop_list(bad, why);
 	return whole;
+}
+
+struct ip_frag_usage
+ip4_frag_usage(void)
+{
+	struct ip_frag_usage u = {
+	    .bytes = __atomic_load_n(&memory_used, __ATOMIC_RELAXED)};
+
+	for (unsigned i = 0; i < NUM_SHARDS; i++) {
+		spin_lock(&shards[i].lock);
+		u.datagrams += shards[i].count;
+		spin_unlock(&shards[i].lock);
+	}
+	return u;
 }
 
 void

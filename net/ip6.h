@@ -101,6 +101,7 @@ ip6_dev_mtu(const struct netdev *dev)
  * its IPv6 header, with the fragment header gone. RFC 8200 4.5.
  */
 struct pkt *ip6_frag_input(struct pkt *, uint16_t frag_off, uint16_t next_pos);
+struct ip_frag_usage ip6_frag_usage(void);
 void ip6_frag_init(void);
 
 /* ---- ICMPv6 ---------------------------------------------------------------------------- */

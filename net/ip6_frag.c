@@ -435,6 +435,17 @@ ip6_frag_input(struct pkt *p, uint16_t frag_off, uint16_t next_pos)
 	return NULL;
 }
 
+struct ip_frag_usage
+ip6_frag_usage(void)
+{
+	struct ip_frag_usage u;
+
+	spin_lock(&frag_lock);
+	u = (struct ip_frag_usage){.datagrams = num_partials, .bytes = num_bytes};
+	spin_unlock(&frag_lock);
+	return u;
+}
+
 void
 ip6_frag_init(void)
 {

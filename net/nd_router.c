@@ -101,6 +101,7 @@ default_route(const struct ip6_dev *d, const struct ip_addr *gateway, int prefer
 	    .gateway = *gateway,
 	    .has_gateway = true,
 	    .dev = d->dev,
+	    .is_learned = true,
 	};
 }
 
@@ -110,6 +111,7 @@ choose_router(struct ip6_dev *d)
 {
 	struct nd_router *r = best_router(d);
 	struct route_config c;
+	enum err err;
 
 	if (r && ip_equal(&r->addr, &d->gateway) &&
 	    r->preference == d->gateway_preference)
@@ -124,7 +126,8 @@ choose_router(struct ip6_dev *d)
 	if (!r)
 		return;
 	c = default_route(d, &r->addr, r->preference);
-	if (route_add(&c, false, true) != OK)
+	err = route_add(&c, false, true);
+	if (err != OK && err != ERR_EXIST)
 		log_warn("%s: no default route by the router\n", d->dev->name);
 }
 
@@ -224,15 +227,19 @@ lifetime_ns(uint32_t s)
 static void
 change_route(struct route_config *c, uint32_t lifetime_s)
 {
+	enum err err;
+
 	c->type = ROUTE_UNICAST;
 	c->table = ROUTE_TABLE_MAIN;
+	c->is_learned = true;
 	if (!lifetime_s) {
 		(void)route_del(c); /* it may not be there */
 		return;
 	}
 	c->valid_ns = lifetime_ns(lifetime_s);
-	if (route_add(c, false, true) != OK)
-		log_once(LOG_WARNING, "no memory for a route of a router\n");
+	err = route_add(c, false, true);
+	if (err != OK && err != ERR_EXIST) /* the user's own stays */
+		log_once(LOG_WARNING, "no room for a route of a router\n");
 }
 
 /* RFC 4861 6.3.4: the parameters of the link. */

@@ -102,8 +102,9 @@ tick_of(nsec_t ns)
 	return (ns >> TICK_SHIFT) + ((ns & ((1u << TICK_SHIFT) - 1)) != 0);
 }
 
-/* Puts it where its time is; `now` has been handled, so it goes to a later tick or to `due`. */
-static void
+/* Puts it where its time is; `now` has been handled, so it goes to a later tick or to `due`.
+ * Returns the tick at which the wheel has to look at it. */
+static uint64_t
 enqueue_locked(struct wheel *w, struct net_timer *t, nsec_t expires_ns)
 {
 	uint64_t tick = tick_of(expires_ns), ahead;
@@ -112,7 +113,7 @@ enqueue_locked(struct wheel *w, struct net_timer *t, nsec_t expires_ns)
 	__atomic_store_n(&t->queued_ns, expires_ns, __ATOMIC_RELAXED);
 	if (tick <= w->now) {
 		list_push_back(&w->due, &t->link);
-		return;
+		return w->now;
 	}
 	if (tick - w->now > MAX_AHEAD)
 		tick = w->now + MAX_AHEAD;
@@ -126,6 +127,7 @@ enqueue_locked(struct wheel *w, struct net_timer *t, nsec_t expires_ns)
 	slot = tick >> (level * SLOT_SHIFT) & (SLOTS - 1);
 	list_push_back(&w->levels[level].slots[slot], &t->link);
 	w->levels[level].used[slot / 64] |= 1ull << slot % 64;
+	return tick >> (level * SLOT_SHIFT) << (level * SLOT_SHIFT);
 }
 
 /* The next slot in use after `from`, going round once, as a distance 1..SLOTS; 0: none. */
@@ -188,16 +190,14 @@ advance_locked(struct wheel *w, uint64_t tick)
 	while ((node = list_pop_front(&moving))) {
 		struct net_timer *t = list_entry(node, struct net_timer, link);
 
-		enqueue_locked(w, t, t->queued_ns);
+		(void)enqueue_locked(w, t, t->queued_ns);
 	}
 }
 
-/* Arms the CPU's hardware timer if the wheel's next tick comes before what it is armed for. */
+/* Arms the CPU's hardware timer if `next` comes before what it is armed for. */
 static void
-arm_hw_locked(struct wheel *w)
+arm_hw_locked(struct wheel *w, uint64_t next)
 {
-	uint64_t next = list_is_empty(&w->due) ? next_tick_locked(w) : w->now;
-
 	if (next >= w->hw_tick)
 		return;
 	w->hw_tick = next;
@@ -224,6 +224,7 @@ arm_slow(struct net_timer *t, nsec_t expires_ns) NO_THREAD_SAFETY_ANALYSIS
 {
 	struct wheel *w = lock_wheel(t);
 	unsigned here = cpu_id();
+	uint64_t next;
 
 	if (!t->armed && w->cpu != here && w->running != t) {
 		__atomic_store_n(&t->cpu, (uint16_t)here, __ATOMIC_RELAXED);
@@ -233,15 +234,15 @@ arm_slow(struct net_timer *t, nsec_t expires_ns) NO_THREAD_SAFETY_ANALYSIS
 	__atomic_store_n(&t->expires_ns, expires_ns, __ATOMIC_RELAXED);
 	if (t->armed) {
 		list_remove(&t->link); /* an emptied slot keeps its bit: harmless */
-		enqueue_locked(w, t, expires_ns);
+		next = enqueue_locked(w, t, expires_ns);
 	} else {
 		if (!w->num_armed) /* it stood still: no turns to make up for */
 			w->now = MAX(w->now, clock_now_ns() >> TICK_SHIFT);
 		w->num_armed++;
-		enqueue_locked(w, t, expires_ns);
+		next = enqueue_locked(w, t, expires_ns);
 		__atomic_store_n(&t->armed, ARMED, __ATOMIC_SEQ_CST);
 	}
-	arm_hw_locked(w);
+	arm_hw_locked(w, next);
 	spin_unlock(&w->lock);
 }
 
@@ -310,7 +311,7 @@ pop_due_locked(struct wheel *w)
 		__atomic_store_n(&t->armed, LOOKED_AT, __ATOMIC_SEQ_CST);
 		expires_ns = __atomic_load_n(&t->expires_ns, __ATOMIC_SEQ_CST);
 		if (tick_of(expires_ns) > w->now) {
-			enqueue_locked(w, t, expires_ns);
+			(void)enqueue_locked(w, t, expires_ns);
 			__atomic_store_n(&t->armed, ARMED, __ATOMIC_SEQ_CST);
 			continue;
 		}
@@ -345,7 +346,7 @@ net_timers_run(unsigned cpu)
 		w->running = NULL;
 	}
 	w->hw_tick = NEVER;
-	arm_hw_locked(w);
+	arm_hw_locked(w, list_is_empty(&w->due) ? next_tick_locked(w) : w->now);
 	spin_unlock(&w->lock);
 	return !budget;
 }

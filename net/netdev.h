@@ -140,8 +140,9 @@ struct netdev {
 	    hung_work;        /* what needs rtnl, for later */
 	struct list mc_addrs; /* [mc_lock] link-layer multicast addresses, counted */
 	struct spinlock mc_lock;
-	struct list neighs;  /* [neighbour table] net/neigh.c */
-	uint32_t num_neighs; /* [neighbour table] */
+	struct list neighs;          /* [neighbour table] net/neigh.c */
+	uint32_t num_neighs;         /* [neighbour table] */
+	uint32_t num_learned_routes; /* [rtnl] */
 	struct netdev_proto
 	    *proto[5]; /* per-interface state of the protocols, by enum netdev_slot */
 	uint64_t rx_errors, rx_dropped, tx_errors,

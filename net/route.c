@@ -93,6 +93,8 @@ unlink_route(struct route *r)
 	fib_remove(
 	    table_of(c->table, &c->dst), &c->dst, trie_bits(&c->dst, c->plen), &r->entry);
 	num_routes--;
+	if (c->is_learned)
+		c->dev->num_learned_routes--;
 	notify(c, false);
 	rcu_call(&r->rcu, route_free);
 }
@@ -176,11 +178,18 @@ arm_expiry(nsec_t at)
 		net_timer_arm(&expiry, at);
 }
 
+static bool
+is_full(const struct route_config *c)
+{
+	return num_routes >= MAX_ROUTES ||
+	       (c->is_learned && c->dev->num_learned_routes >= ROUTE_LEARNED_MAX);
+}
+
 enum err
 route_add(const struct route_config *cfg, bool is_exclusive, bool is_replace)
 {
 	struct route_config c = *cfg;
-	struct route *r, *old, *same;
+	struct route *r, *old, *same, *victim;
 	enum err err;
 
 	ASSERT(mutex_is_held(&rtnl_mutex));
@@ -194,7 +203,13 @@ route_add(const struct route_config *cfg, bool is_exclusive, bool is_replace)
 		return ERR_EXIST;
 	if (same && !is_replace)
 		return ERR_EXIST;
-	if (num_routes >= MAX_ROUTES)
+	victim = !is_replace ? NULL : same ? same : old;
+	if (victim && c.is_learned && !victim->cfg.is_learned) {
+		if (same)
+			return ERR_EXIST;
+		victim = NULL; /* it stands behind that one */
+	}
+	if (!victim && is_full(&c))
 		return ERR_NOBUFS;
 	r = kzalloc(sizeof(*r));
 	if (!r)
@@ -211,8 +226,10 @@ route_add(const struct route_config *cfg, bool is_exclusive, bool is_replace)
 	if (c.dev)
 		(void)netdev_get(c.dev); /* the route's own reference */
 	num_routes++;
-	if (is_replace && (same || old))
-		unlink_route(same ? same : old);
+	if (c.is_learned)
+		c.dev->num_learned_routes++;
+	if (victim)
+		unlink_route(victim);
 	notify(&c, true);
 	arm_expiry(r->expires_ns);
 	return OK;
@@ -225,7 +242,9 @@ is_asked(const struct route *r, const struct route_config *c)
 	return (!c->metric || r->cfg.metric == c->metric) &&
 	       (!c->type || r->cfg.type == c->type) &&
 	       (!c->proto || r->cfg.proto == c->proto) &&
-	       (!c->dev || r->cfg.dev == c->dev) && (!c->tos || r->cfg.tos == c->tos) &&
+	       (!c->dev || r->cfg.dev == c->dev) &&
+	       (!c->is_learned || r->cfg.is_learned) &&
+	       (!c->tos || r->cfg.tos == c->tos) &&
 	       (!c->has_gateway ||
 	           (r->cfg.has_gateway && ip_equal(&r->cfg.gateway, &c->gateway))) &&
 	       (!c->has_prefsrc ||

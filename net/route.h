@@ -26,6 +26,7 @@ enum route_type { /* RTN_* */
 };
 
 enum { ROUTE_TABLE_MAIN = 254, ROUTE_TABLE_LOCAL = 255 };
+enum { ROUTE_LEARNED_MAX = 128 };
 
 enum route_proto { /* RTPROT_*: who made it */
 	ROUTE_BY_REDIRECT = 1,
@@ -49,6 +50,9 @@ struct route_config {
 	uint32_t mtu, advmss, window, hoplimit; /* 0: the device's */
 	nsec_t valid_ns;                        /* from now; 0: for ever */
 	uint32_t flags;                         /* RTNH_F_ONLINK 4 */
+	/* A router told it: one of at most ROUTE_LEARNED_MAX of its interface, which replaces and
+	   removes only its like. Not shown. */
+	bool is_learned;
 };
 
 struct route; /* route.c; seen from outside as route_config by route_for_each */

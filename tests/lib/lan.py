@@ -1,6 +1,7 @@
 """The other end of the wire. Wire: frames to and from a machine's NIC as bytes, for tests that
 speak scapy; needs no rights. Lan: a network name space with a tap, on which Linux's own stack, dnsmasq
 or radvd answer; needs root. Either may have a bad link (tests/link) in between."""
+import contextlib
 import ctypes
 import fcntl
 import os
@@ -104,24 +105,36 @@ class Lan:
         end = time.monotonic() + 5
         while not os.path.exists(near) and time.monotonic() < end:
             time.sleep(0.01)
+        self.guest_path = far  # frames sent here reach the guest too
         self.vm_options = {"net": f"dgram,local.type=unix,local.path={far},remote.type=unix,remote.path={near}"}
 
     def _open_tap(self, name):
         """Opened inside the name space; the descriptor is good outside."""
-        home = os.open("/proc/self/ns/net", os.O_RDONLY)
-        inside = os.open(f"/run/netns/{self.name}", os.O_RDONLY)
-        try:
-            if _libc.setns(inside, 0):
-                raise OSError(ctypes.get_errno(), "setns")
+        with self._inside():
             fd = os.open("/dev/net/tun", os.O_RDWR)
             self.fds.append(fd)
             flags = 0x1002 | (0x4000 if self.vnet or self.link_options is None else 0)  # TAP, NO_PI, VNET_HDR
             fcntl.ioctl(fd, 0x400454ca, struct.pack("16sH14x", name.encode(), flags))  # TUNSETIFF
             return fd
+
+    @contextlib.contextmanager
+    def _inside(self):
+        """This thread is in the name space."""
+        home = os.open("/proc/self/ns/net", os.O_RDONLY)
+        inside = os.open(f"/run/netns/{self.name}", os.O_RDONLY)
+        try:
+            if _libc.setns(inside, 0):
+                raise OSError(ctypes.get_errno(), "setns")
+            yield
         finally:
             _libc.setns(home, 0)
             os.close(home)
             os.close(inside)
+
+    def socket(self, *args):
+        """A socket of Linux's own stack on the other end."""
+        with self._inside():
+            return socket.socket(*args)
 
     def __exit__(self, *_):
         for p in reversed(self.processes):
@@ -151,6 +164,10 @@ class Lan:
     def run(self, *args, **kw):
         """A command in the name space; its output. Raises when it fails."""
         return run("ip", "netns", "exec", self.name, *args, **kw)
+
+    def does(self, *args):
+        """Whether a command in the name space ends well."""
+        return subprocess.run(["ip", "netns", "exec", self.name, *args], capture_output=True).returncode == 0
 
     def start(self, *args, **kw):
         """A daemon in the name space, ended with it. Its output goes to a file: returns the path."""

@@ -381,6 +381,45 @@ KTEST(routes_are_refused_as_linux_does)
 	fake_rcu_run();
 }
 
+KTEST(routes_of_routers_are_limited_and_leave_the_users_own_alone)
+{
+	struct route_config own = {.dst = ip4_addr("1.2.4.0"),
+	                        .plen = 24,
+	                        .type = ROUTE_UNICAST},
+	                    r;
+	unsigned n = 0;
+
+	ip4_env_setup();
+	own.dev = ip4_env_dev2;
+	r = own;
+	r.is_learned = true;
+	r.valid_ns = 5 * SEC;
+	mutex_lock(&rtnl_mutex);
+	CHECK_EQ(route_add(&own, false, false), OK);
+	CHECK_EQ(route_add(&r, false, true), ERR_EXIST);
+	CHECK_EQ(route_del(&r), ERR_SRCH);
+	for (; n < 1000; n++) {
+		r.dst = ip4_addr("2.0.0.0");
+		r.dst.b[13] = (uint8_t)(n >> 8);
+		r.dst.b[14] = (uint8_t)n;
+		if (route_add(&r, false, true) != OK)
+			break;
+		CHECK_EQ(route_add(&r, false, true), OK); /* told again */
+	}
+	CHECK_EQ(n, ROUTE_LEARNED_MAX);
+	r.dst = ip4_addr("2.0.0.0");
+	CHECK_EQ(route_add(&r, false, true), OK);
+	CHECK_EQ(route_del(&r), OK);
+	r.dst = ip4_addr("3.0.0.0");
+	CHECK_EQ(route_add(&r, false, true), OK);
+	CHECK_EQ(route_del(&own), OK);
+	mutex_unlock(&rtnl_mutex);
+	fake_net_timers_run(fake_now_ns + 6 * SEC);
+	fake_net_work_run();
+	CHECK_EQ(ip4_env_dev2->num_learned_routes, 0);
+	fake_rcu_run();
+}
+
 KTEST(route_with_a_lifetime_ends)
 {
 	struct route_config r = {.dst = ip4_addr("1.2.4.0"),

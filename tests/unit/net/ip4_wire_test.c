@@ -710,6 +710,29 @@ KTEST(fragment_flood_from_many_sources_stays_below_the_limit)
 	CHECK_EQ(fake_pkts_live, 0);
 }
 
+KTEST(fragment_flood_of_overlaps_leaves_room_for_another)
+{
+	ip4_env_setup();
+	for (unsigned i = 0; i < 40000; i++) {
+		char src[20];
+
+		snprintf(src, sizeof(src), "8.%u.%u.7", i / 250, i % 250);
+		for (unsigned off = 0; off < 2; off++)
+			ip4_env_input(&(struct ip4_in){.src = src,
+			    .frag = (uint16_t)(IP4_MF | off),
+			    .data = payload,
+			    .len = 16});
+	}
+	CHECK_EQ(fake_pkts_live, 0);
+	ip4_env_input(&(struct ip4_in){
+	    .src = "10.0.0.98", .id = 1, .frag = IP4_MF, .data = payload, .len = 800});
+	ip4_env_input(&(struct ip4_in){
+	    .src = "10.0.0.98", .id = 1, .frag = 100, .data = payload, .len = 9});
+	CHECK_EQ(ip4_notes.udp_packets, 1);
+	fake_net_timers_run(fake_now_ns + 31 * SEC);
+	fake_wire_clear();
+}
+
 /* ---- Noise ----------------------------------------------------------------------------------- */
 
 KTEST(random_packets_do_no_harm)
