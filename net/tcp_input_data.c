@@ -27,15 +27,26 @@ range_at(const struct tcb *t, uint32_t seq)
 	return low;
 }
 
+/*
+ * The range that holds `seq` grew last. It goes before the others, once: numbers of the same
+ * range would push out the ranges that the next ACKs must tell again (RFC 2018 4).
+ */
 static void
 note_recent(struct tcb *t, uint32_t seq)
 {
-	unsigned n = MIN(t->recent_count, ARRAY_SIZE(t->recent) - 1);
+	uint32_t i = range_at(t, seq), kept[ARRAY_SIZE(t->recent)];
+	struct tcp_range own = {seq, seq};
+	unsigned n = 0;
 
-	if (t->recent_count && t->recent[0] == seq)
-		return;
-	memmove(t->recent + 1, t->recent, n * sizeof(t->recent[0]));
+	if (i < t->nranges && seq_le(t->ranges[i].start, seq))
+		own = t->ranges[i];
+	for (unsigned k = 0; k < t->recent_count; k++) {
+		if (seq_lt(t->recent[k], own.start) || seq_le(own.end, t->recent[k]))
+			kept[n++] = t->recent[k];
+	}
+	n = MIN(n, ARRAY_SIZE(t->recent) - 1);
 	t->recent[0] = seq;
+	memcpy(t->recent + 1, kept, n * sizeof(kept[0]));
 	t->recent_count = (uint8_t)(n + 1);
 }
 
