@@ -13,6 +13,7 @@
 
 #include <endian.h>
 #include <netinet/tcp.h>
+#include <sys/prctl.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -208,6 +209,7 @@ serve(int listener)
 		if (fd < 0)
 			continue;
 		if (fork() == 0) {
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
 			close(listener);
 			serve_one(fd);
 			_exit(0);
