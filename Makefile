@@ -9,6 +9,11 @@ BUILD ?= release
 B := build/$(BUILD)
 GEN := $(B)/gen
 
+# All processors, unless -j says otherwise.
+ifeq ($(filter -j% --jobserver%,$(MAKEFLAGS)),)
+MAKEFLAGS += -j$(shell nproc)
+endif
+
 CC := clang
 LD := ld.lld
 NASM := nasm

@@ -30,10 +30,10 @@ def net(request):
             f.write(data)
         lan.start("busybox", "httpd", "-f", "-p", "80", "-h", www)
         with VM(boot="pvh", kernel=DEBUG_KERNEL, smp="2", mem="256M", nic=request.param, initrd=[INITRD],
-                limit=30, **lan.vm_options) as vm:
+                limit=60, **lan.vm_options) as vm:
             vm.prompt()
             vm.run("dmesg -n 1")
-            end = time.monotonic() + 20
+            end = time.monotonic() + 60
             while time.monotonic() < end:
                 out = vm.run("ip addr show dev eth0; ip route; cat /etc/resolv.conf")
                 if "default via 10.77.0.1" in out and re.search(r"inet6 fd77::\S+ scope global dynamic", out) \

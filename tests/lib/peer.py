@@ -31,7 +31,7 @@ class Peer:
         vm.setdefault("nic", "e1000e")
         vm.setdefault("smp", "1")
         self.wire = Wire()
-        self.vm_options = dict(boot="pvh", mem="256M", limit=30, **vm)
+        self.vm_options = dict(boot="pvh", mem="256M", limit=60, **vm)
         self.append = f"ip={KEEL4}::{V4}:255.255.255.0:keel:eth0:off ip6={KEEL6}/64,fd77::1,eth0 {append}"
         self.answers_for = {V4, V6, LL6, FENCE6}
         self.frames, self.changed = [], threading.Condition()
@@ -64,7 +64,7 @@ class Peer:
 
     def _learn(self):
         """The machine's own MAC address, once its addresses are past their checks."""
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while time.monotonic() < end:
             self.send(Ether(src=MAC, dst="ff:ff:ff:ff:ff:ff") / ARP(op=1, hwsrc=MAC, psrc=V4, pdst=KEEL4))
             for f in self.wait(lambda f: ARP in f and f[ARP].op == 2 and f[ARP].psrc == KEEL4, 0.5)[:1]:
