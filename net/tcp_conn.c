@@ -397,7 +397,6 @@ tcp_conn_close(struct tcp_sock *ts)
 	struct tcp_result r = {.events = 0};
 	nsec_t now;
 
-	net_burst_begin();
 	spin_lock(&s->lock);
 	s->shutdown = SOCK_NO_RECV | SOCK_NO_SEND;
 	if (ts->is_live) {
@@ -411,7 +410,6 @@ tcp_conn_close(struct tcp_sock *ts)
 		inet_release_port(&ts->inet, &tcp_ports);
 	}
 	spin_unlock(&s->lock);
-	net_burst_end();
 }
 
 void

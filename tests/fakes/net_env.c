@@ -553,13 +553,3 @@ proc_register_rw(
 {
 	return OK;
 }
-
-void
-net_burst_begin(void)
-{
-}
-
-void
-net_burst_end(void)
-{
-}
