@@ -40,6 +40,17 @@ load64(const uint8_t *p)
 	return v;
 }
 
+/* One chain of additions with carry, an instruction for each word. */
+static uint64_t
+add_64_bytes(uint64_t sum, const uint8_t *p)
+{
+	unsigned long long carry = 0;
+
+	for (unsigned i = 0; i < 64; i += 8)
+		sum = __builtin_addcll(sum, load64(p + i), carry, &carry);
+	return add_carry(sum, carry);
+}
+
 /* The last 1 to 7 bytes, as if zeros followed. */
 static uint64_t
 load_tail(const uint8_t *p, size_t n)
@@ -57,12 +68,8 @@ csum_add(uint32_t sum, const void *data, size_t n)
 	const uint8_t *p = data;
 	uint64_t s = sum;
 
-	for (; n >= 32; n -= 32, p += 32) {
-		s = add_carry(s, load64(p));
-		s = add_carry(s, load64(p + 8));
-		s = add_carry(s, load64(p + 16));
-		s = add_carry(s, load64(p + 24));
-	}
+	for (; n >= 64; n -= 64, p += 64)
+		s = add_64_bytes(s, p);
 	for (; n >= 8; n -= 8, p += 8)
 		s = add_carry(s, load64(p));
 	if (n >= 4) { /* an IP header's last word */

@@ -4,7 +4,7 @@
  */
 #include "lib/string.h"
 
-enum { WORD = sizeof(uint64_t) };
+enum { WORD = sizeof(uint64_t), HALF = sizeof(uint32_t) };
 
 /* A word at any alignment. */
 static inline uint64_t
@@ -13,6 +13,15 @@ word_load(const void *p)
 	uint64_t w;
 
 	__builtin_memcpy(&w, p, WORD);
+	return w;
+}
+
+static inline uint32_t
+half_load(const void *p)
+{
+	uint32_t w;
+
+	__builtin_memcpy(&w, p, HALF);
 	return w;
 }
 
@@ -70,6 +79,8 @@ memcmp(const void *a, const void *b, size_t n)
 
 	while (i + WORD <= n && word_load(p + i) == word_load(q + i))
 		i += WORD;
+	if (i + HALF <= n && half_load(p + i) == half_load(q + i))
+		i += HALF;
 	for (; i < n; i++)
 		if (p[i] != q[i])
 			return p[i] - q[i];
