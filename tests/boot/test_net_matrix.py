@@ -210,7 +210,7 @@ def test_a_transfer_outlives_a_link_that_goes_down(initrds, nic):
     with Guest(keel(initrds, nic), link={"rate-mbps": 20}) as guest:
         wait_for_addresses(guest)
         served = len(lines_of(guest.log))
-        guest.vm.run(f"/guest/xfer both 10.77.0.1 {PORT} {8 << 20} 0 >/tmp/out 2>&1 &")
+        guest.vm.run(f"/guest/xfer both 10.77.0.1 {PORT} {5 << 20} 0 >/tmp/out 2>&1 &")
         for _ in range(2):
             time.sleep(0.7)
             for state in ("off", "on"):
