@@ -20,8 +20,9 @@ LIMIT = 3 << 10  # bytes each
 
 
 def shares(total):
-    """By processes of the peer: descriptors are limited."""
-    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 200
+    """By processes of the peer, each with a source address: descriptors are limited, and Linux is slow to
+    find a port when half of them are taken."""
+    most = min(10000, resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 200)
     return [min(most, total - at) for at in range(0, total, most)]
 
 
