@@ -7,10 +7,13 @@
 #include "kernel/random.h"
 #include "kernel/sched/thread.h"
 #include "kernel/time/clock.h"
+#include "kernel/x86/features.h"
 #include "lib/string.h"
 #include "mm/page.h"
 #include "mm/slab.h"
 #include "tests/fakes/fakes.h"
+
+struct cpu_features cpu_features; /* no hypervisor: every offload is on */
 
 struct env env;
 const uint8_t env_mac[ETH_ALEN] = {0x02, 0x11, 0x22, 0x33, 0x44, 0x55};
