@@ -432,12 +432,12 @@ tcp_child_begin(struct tcp_sock *listener, const struct tcp_key *k,
 	struct tcp_sock *child;
 	nsec_t now;
 
-	if (!__atomic_load_n(&l->is_open, __ATOMIC_RELAXED)) {
-		tcp_send_reset(k, seg); /* it was closed meanwhile */
-		pkt_drop(p, DROP_TCP_NO_SOCKET);
-		return true;
-	}
 	if (!reserve_place(l)) {
+		if (!__atomic_load_n(&l->is_open, __ATOMIC_RELAXED)) {
+			tcp_send_reset(k, seg); /* it was closed meanwhile */
+			pkt_drop(p, DROP_TCP_NO_SOCKET);
+			return true;
+		}
 		mib_inc(MIB_TcpExt_ListenOverflows);
 		mib_inc(MIB_TcpExt_ListenDrops);
 		pkt_drop(p, DROP_TCP_BACKLOG);
