@@ -1,4 +1,5 @@
 /* What UDP, raw and ping sockets do alike: connect and its undoing, shutdown, poll, ioctl. */
+#include "mm/slab.h"
 #include "mm/usercopy.h"
 #include "net/inet_priv.h"
 
@@ -142,4 +143,13 @@ inet_tx_charge(struct sock *sk, struct pkt *p)
 	p->release_arg = sock_get(sk);
 	p->release_charge = p->truesize;
 	__atomic_fetch_add(&sk->tx_bytes, p->truesize, __ATOMIC_RELAXED);
+}
+
+void
+inet_dgram_destroy(struct sock *sk)
+{
+	struct inet_sock *is = (struct inet_sock *)sk;
+
+	inet_sock_fini(is);
+	kfree(is);
 }

@@ -105,6 +105,8 @@ enum err inet_dgram_shutdown(struct sock *, int how);
 uint32_t inet_dgram_poll(struct sock *);
 long inet_dgram_ioctl(struct sock *, unsigned cmd, uintptr_t arg);
 enum err inet_dgram_getname(struct sock *, struct sock_addr *, bool is_peer);
+/* The memory of a socket that begins with its struct inet_sock and owns nothing besides. */
+void inet_dgram_destroy(struct sock *);
 
 /* The packet's memory counts against sndbuf from now on, until the device or the receiver is done
  * with it. */

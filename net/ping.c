@@ -228,15 +228,6 @@ ping_getsockopt(struct sock *sk, int level, int opt, void *val, unsigned *len)
 	return inet_getsockopt((struct inet_sock *)sk, level, opt, val, len);
 }
 
-static void
-ping_destroy(struct sock *sk)
-{
-	struct inet_sock *is = (struct inet_sock *)sk;
-
-	inet_sock_fini(is);
-	kfree(is);
-}
-
 static const struct sock_ops ping_ops = {
     .name = "PING",
     .bind = ping_bind,
@@ -250,7 +241,7 @@ static const struct sock_ops ping_ops = {
     .setsockopt = ping_setsockopt,
     .getsockopt = ping_getsockopt,
     .ioctl = inet_dgram_ioctl,
-    .destroy = ping_destroy,
+    .destroy = inet_dgram_destroy,
 };
 
 struct sock *

@@ -416,15 +416,6 @@ raw_getsockopt(struct sock *sk, int level, int opt, void *val, unsigned *len)
 	return OK;
 }
 
-static void
-raw_destroy(struct sock *sk)
-{
-	struct inet_sock *is = (struct inet_sock *)sk;
-
-	inet_sock_fini(is);
-	kfree(is);
-}
-
 static const struct sock_ops raw_ops = {
     .name = "RAW",
     .bind = raw_bind,
@@ -438,7 +429,7 @@ static const struct sock_ops raw_ops = {
     .setsockopt = raw_setsockopt,
     .getsockopt = raw_getsockopt,
     .ioctl = inet_dgram_ioctl,
-    .destroy = raw_destroy,
+    .destroy = inet_dgram_destroy,
 };
 
 struct sock *

@@ -741,15 +741,6 @@ udp_getsockopt(struct sock *sk, int level, int opt, void *val, unsigned *len)
 	return OK;
 }
 
-static void
-udp_destroy(struct sock *sk)
-{
-	struct udp_sock *us = (struct udp_sock *)sk;
-
-	inet_sock_fini(&us->is);
-	kfree(us);
-}
-
 static const struct sock_ops udp_ops = {
     .name = "UDP",
     .bind = udp_bind,
@@ -763,7 +754,7 @@ static const struct sock_ops udp_ops = {
     .setsockopt = udp_setsockopt,
     .getsockopt = udp_getsockopt,
     .ioctl = inet_dgram_ioctl,
-    .destroy = udp_destroy,
+    .destroy = inet_dgram_destroy,
 };
 
 struct sock *

@@ -27,6 +27,7 @@ NEVER(enum err, inet_dgram_shutdown, struct sock *s, int how)
 NEVER(uint32_t, inet_dgram_poll, struct sock *s)
 NEVER(long, inet_dgram_ioctl, struct sock *s, unsigned cmd, uintptr_t arg)
 NEVER(enum err, inet_dgram_getname, struct sock *s, struct sock_addr *a, bool p)
+NEVER(void, inet_dgram_destroy, struct sock *s)
 NEVER(void, inet_icmp_error, struct inet_sock *i, const struct ip_error *e, uint16_t p,
     bool c)
 NEVER(void, inet_local_error, struct inet_sock *i, const struct ip_addr *d, uint16_t p,
@@ -109,11 +110,6 @@ inet_mc_wants(struct inet_sock *is, const struct ip_addr *group,
 
 void
 inet_mc_fini(struct inet_sock *is)
-{
-}
-
-void
-inet_sock_fini(struct inet_sock *is)
 {
 }
 
