@@ -647,8 +647,11 @@ setup:
 	@scripts/setup
 
 # make run SMP=4 MEM=256M NIC=e1000e INITRD=file APPEND="..." BOOT=pvh ARGS="more options of scripts/qemu"
-RUN_ARGS = $(if $(SMP),--smp $(SMP)) $(if $(MEM),--mem $(MEM)) $(if $(NIC),--nic $(NIC)) \
-	$(if $(INITRD),--initrd $(INITRD)) $(if $(APPEND),--append "$(APPEND)") \
+# ROOTFS is an archive of scripts/make-rootfs, or the packages to make one of: then with 2 GiB.
+RUN_MEM = $(or $(MEM),$(if $(ROOTFS),2G))
+RUN_INITRD = $(or $(INITRD),$(filter %.cpio %.cpio.gz,$(ROOTFS)),$(if $(ROOTFS),$$(scripts/make-rootfs $(ROOTFS))))
+RUN_ARGS = $(if $(SMP),--smp $(SMP)) $(if $(RUN_MEM),--mem $(RUN_MEM)) $(if $(NIC),--nic $(NIC)) \
+	$(if $(RUN_INITRD),--initrd $(RUN_INITRD)) $(if $(APPEND),--append "$(APPEND)") \
 	$(if $(BOOT),--boot $(BOOT)) $(if $(MACHINE),--machine $(MACHINE)) \
 	$(if $(DISPLAY_MODE),--display $(DISPLAY_MODE)) $(ARGS)
 
@@ -732,7 +735,7 @@ compile_commands.json:
 
 help:
 	@echo 'make          kernel, loader, build/esp (copy it to an ESP), build/keel.img (a disk image)'
-	@echo 'make run      the same in QEMU: SMP= MEM= NIC= INITRD= APPEND= BOOT= MACHINE= ARGS='
+	@echo 'make run      the same in QEMU: SMP= MEM= NIC= INITRD= ROOTFS= APPEND= BOOT= MACHINE= ARGS='
 	@echo 'make test     all tests          make check   format, layers, style, static analysis'
 	@echo 'make test-net-matrix    TCP over good and bad links beside Linux: MATRIX=regex MS=time'
 	@echo 'make debug    under gdb          make iso     a GRUB image, build/keel.iso'
