@@ -188,11 +188,16 @@ request_timer(struct net_timer *t)
 
 /* ---- A SYN comes --------------------------------------------------------------------------------- */
 
+/* Cookies begin where the listener's own backlog ends: who got one and loses the ACK on the way
+ * is never asked again. Without cookies tcp_max_syn_backlog is the limit too (tcp(7)). */
 static bool
 is_queue_full(struct tcp_listener *l)
 {
-	return __atomic_load_n(&l->num_requests, __ATOMIC_RELAXED) >=
-	       MIN(MAX(l->backlog, 8), tcp_set.max_syn_backlog);
+	uint32_t limit = MAX(l->backlog, 8);
+
+	if (!tcp_set.syncookies)
+		limit = MIN(limit, tcp_set.max_syn_backlog);
+	return __atomic_load_n(&l->num_requests, __ATOMIC_RELAXED) >= limit;
 }
 
 static bool
@@ -462,6 +467,42 @@ tcp_child_begin(struct tcp_sock *listener, const struct tcp_key *k,
 	return true;
 }
 
+/* ---- The ACK of a cookie ------------------------------------------------------------------------------ */
+
+/* Does it bring a cookie back? Then `opts` is what the SYN said. */
+static bool
+is_cookie(struct tcp_sock *listener, const struct tcp_key *k, const struct tcp_seg *seg,
+    struct tcp_opts *opts)
+{
+	struct tcp_listener *l = rcu_dereference(listener->listener);
+	struct tcp_tuple tuple = tcp_tuple_of(k);
+	nsec_t now = clock_now_ns();
+	bool use_ecn;
+
+	if ((seg->flags & (TCP_SYN | TCP_FIN)) ||
+	    now > __atomic_load_n(&l->cookies_until_ns, __ATOMIC_RELAXED))
+		return false;
+	if (!tcp_cookie_check(&cookie_key, &tuple, seg, now, opts, &use_ecn)) {
+		mib_inc(MIB_TcpExt_SyncookiesFailed);
+		drop_count(DROP_TCP_COOKIE);
+		return false;
+	}
+	mib_inc(MIB_TcpExt_SyncookiesRecv);
+	return true;
+}
+
+bool
+tcp_cookie_input(struct tcp_sock *listener, const struct tcp_key *k, struct pkt *p,
+    const struct tcp_seg *seg)
+{
+	struct tcp_opts opts;
+
+	return is_cookie(listener, k, seg, &opts) &&
+	       tcp_child_begin(listener, k, NULL, &opts, p, seg);
+}
+
+/* ---- A segment for a request ---- */
+
 /* The numbers an ACK for the request must have (RFC 9293 3.10.7.4: SYN-RECEIVED). */
 static bool
 is_in_window(const struct tcp_request *rq, const struct tcp_seg *seg)
@@ -479,6 +520,19 @@ is_deferred(struct tcp_request *rq, const struct tcp_seg *seg)
 		return false;
 	rq->was_acked = true;
 	mib_inc(MIB_TcpExt_TCPDeferAcceptDrop);
+	return true;
+}
+
+/* Not the number we gave. The first SYN may have got a cookie and its repetition this request. */
+static bool
+other_ack(struct tcp_request *rq, struct pkt *p, const struct tcp_seg *seg)
+{
+	struct tcp_opts opts;
+
+	if (is_cookie(rq->listener, &rq->entry.key, seg, &opts))
+		return tcp_child_begin(rq->listener, &rq->entry.key, rq, &opts, p, seg);
+	tcp_send_reset(&rq->entry.key, seg);
+	pkt_drop(p, DROP_TCP_BAD);
 	return true;
 }
 
@@ -509,11 +563,8 @@ tcp_request_input(struct tcp_request *rq, struct pkt *p, const struct tcp_seg *s
 		pkt_drop(p, DROP_TCP_BAD);
 		return true;
 	}
-	if (seg->ack != rq->iss + 1) {
-		tcp_send_reset(&rq->entry.key, seg);
-		pkt_drop(p, DROP_TCP_BAD);
-		return true;
-	}
+	if (seg->ack != rq->iss + 1)
+		return other_ack(rq, p, seg);
 	if (!is_deferred(rq, seg))
 		return tcp_child_begin(rq->listener, &rq->entry.key, rq, NULL, p, seg);
 	pkt_free(p);
@@ -529,28 +580,4 @@ tcp_request_error(struct tcp_request *rq, uint32_t seq)
 	}
 	mib_inc(MIB_Tcp_AttemptFails);
 	tcp_request_drop(rq);
-}
-
-/* ---- The ACK of a cookie ------------------------------------------------------------------------------ */
-
-bool
-tcp_cookie_input(struct tcp_sock *listener, const struct tcp_key *k, struct pkt *p,
-    const struct tcp_seg *seg)
-{
-	struct tcp_listener *l = rcu_dereference(listener->listener);
-	struct tcp_tuple tuple = tcp_tuple_of(k);
-	nsec_t now = clock_now_ns();
-	struct tcp_opts opts;
-	bool use_ecn;
-
-	if ((seg->flags & (TCP_SYN | TCP_FIN)) ||
-	    now > __atomic_load_n(&l->cookies_until_ns, __ATOMIC_RELAXED))
-		return false;
-	if (!tcp_cookie_check(&cookie_key, &tuple, seg, now, &opts, &use_ecn)) {
-		mib_inc(MIB_TcpExt_SyncookiesFailed);
-		drop_count(DROP_TCP_COOKIE);
-		return false;
-	}
-	mib_inc(MIB_TcpExt_SyncookiesRecv);
-	return tcp_child_begin(listener, k, NULL, &opts, p, seg);
 }

@@ -58,7 +58,7 @@ def test_idle_connections_cost_little(tmp_path):
         kept = vm.expect(r"closed, bytes kept of each (-?\d+)\n")
         vm.prompt()
         print(f"{kept[1]} kept of each after the close")
-        end = time.monotonic() + 20
+        end = time.monotonic() + 20 + NUM / 1000  # FINs that found the queue full come again
         while (left := int(re.search(r"TCP: inuse (\d+)", vm.run("cat /proc/net/sockstat"))[1])) > 2:
             assert time.monotonic() < end, f"{left} are left: " + vm.run("head -20 /proc/net/tcp")
             time.sleep(1)

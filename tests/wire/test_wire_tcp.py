@@ -421,3 +421,49 @@ def test_3_9_2_half_open_connection_is_found(flow):
     flow.seq = 600000
     only(flow.say("S"), "SA")
     flow.say("R", seq=600001)
+
+
+# ---- SYN cookies: RFC 4987
+
+@pytest.fixture
+def settings(peer):
+    """Sets files of /proc/sys/net/ipv4, and puts them back."""
+    kept = {}
+
+    def put(name, value):
+        path = f"/proc/sys/net/ipv4/{name}"
+        kept.setdefault(path, peer.vm.run(f"cat {path}").strip())
+        peer.vm.run(f"echo {value} >{path}")
+
+    yield put
+    for path, value in kept.items():
+        peer.vm.run(f"echo {value} >{path}")
+
+
+def is_served(flow):
+    flow.peer.forget()
+    flow.peer.send(flow.frame("PA", GET))
+    return flow.wait(lambda t: payload(t)[:4] == b"HTTP", 5) is not None
+
+
+def test_rfc4987_3_6_cookie_of_the_first_syn_when_a_second_made_a_request(flow, settings):
+    """Its SYN-ACK was late: the SYN came again, and by then there was room in the queue."""
+    settings("tcp_syncookies", 2)
+    cookie = only(flow.say("S"), "SA").seq
+    settings("tcp_syncookies", 1)
+    assert only(flow.say("S"), "SA").seq != cookie
+    flow.seq, flow.ack = flow.seq + 1, cookie + 1
+    assert flow.say("A") == []
+    assert is_served(flow)
+    flow.reset()
+
+
+def test_rfc4987_3_6_no_cookie_while_the_backlog_has_room(flow, settings):
+    settings("tcp_max_syn_backlog", 1)
+    names = [next(flow.peer.ports) for _ in range(3)]
+    sent = flow.peer.vm.run("cat /proc/net/netstat").split("\n")
+    for flow.sport in names:
+        only(flow.say("S"), "SA")
+    assert flow.peer.vm.run("cat /proc/net/netstat").split("\n") == sent
+    for flow.sport in names:
+        flow.say("R", seq=1001)
