@@ -142,7 +142,10 @@ slice_timer(struct timer *timer)
 		if (rq->num_queued && rq_slice_is_over(rq))
 			rq_kick(rq);
 		sched_balance_tick(rq, now);
-		arm_timer(rq, now);
+		/* Who switches arms it anew. Until then, with preemption off, a slice that is
+		   over would fire without end. */
+		if (!rq->cpu->need_resched)
+			arm_timer(rq, now);
 	}
 	spin_unlock(&rq->lock);
 }

@@ -117,6 +117,32 @@ SELFTEST(nice_values_give_shares)
 	SELFTEST_CHECK(weights_share(0, 10, 90));
 }
 
+/*
+ * A slice that ends where there is no preemption ends at the next chance: until then its timer
+ * leaves the CPU alone, so that the section comes to its end.
+ */
+SELFTEST(slice_ends_without_preemption)
+{
+	struct cpumask mask = {0};
+	nsec_t end, before, within, after;
+
+	cpumask_set(&mask, cpu_id());
+	SELFTEST_CHECK(thread_set_affinity(current_thread(), &mask) == OK);
+	threads[0] = spinner_start(SCHED_NORMAL, 0, 0);
+	SELFTEST_CHECK(thread_set_affinity(threads[0], &mask) == OK);
+	preempt_disable();
+	before = run_time(threads[0]);
+	end = clock_now_ns() + 100 * NSEC_PER_MSEC;
+	while (clock_now_ns() < end)
+		cpu_relax();
+	within = run_time(threads[0]) - before;
+	preempt_enable();
+	after = run_time(threads[0]);
+	stop_all(1);
+	SELFTEST_CHECK(within == 0);
+	SELFTEST_CHECK(after > before);
+}
+
 SELFTEST(realtime_leaves_a_twentieth)
 {
 	struct cpumask mask = {0};

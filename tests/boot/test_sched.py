@@ -35,6 +35,13 @@ def test_nice_values_give_shares(smp):
         assert "FAIL" not in vm.text[:end.end()]
 
 
+def test_slice_ends_without_preemption():
+    with VM(boot="pvh", kernel=DEBUG_KERNEL, smp="1", icount="0", limit=60,
+            append="selftest=slice_ends_without_preemption") as vm:
+        end = vm.expect(r"END 1")
+        assert "FAIL" not in vm.text[:end.end()]
+
+
 @pytest.mark.parametrize("name", MISUSE)
 def test_misuse_is_found(name):
     with VM(boot="pvh", kernel=DEBUG_KERNEL, append=f"selftest={name} panic_port=0x501") as vm:
