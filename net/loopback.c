@@ -1,7 +1,8 @@
 /*
  * The loopback interface: what is sent comes in again, through the backlog of the flow's
- * CPU, so that it is handled in the net thread and not on the sender's stack. Packets stay as
- * they are: checksums not computed, large ones not segmented.
+ * CPU, so that it is handled by the net thread, or by the sender when it has left its locks
+ * (net_burst_end), never below the sending. Packets stay as they are: checksums not computed,
+ * large ones not segmented.
  */
 #include "kernel/panic.h"
 #include "kernel/x86/percpu.h"

@@ -42,6 +42,15 @@ struct net_work {
 void net_work_queue(struct net_work *, unsigned cpu); /* any context */
 
 /*
+ * A burst: packets to this machine itself that the caller sends in between are received by the
+ * end of it, here, rather than in the net thread, when that is possible: the caller holds no
+ * spinlock then, and the CPU's net thread is not in a pass. Preemption is off in between.
+ * Thread context; bursts do not nest.
+ */
+void net_burst_begin(void);
+void net_burst_end(void);
+
+/*
  * Configuration work that must sleep (rtnl, DHCP's changes of addresses): one thread, in order.
  */
 void net_config_queue(struct net_work *); /* any context */

@@ -8,6 +8,12 @@
  * until a pass leaves nothing to do. Interrupts and other CPUs only push onto lock-free
  * stacks (queues to poll, works) or onto the backlog, under its short lock, and kick.
  *
+ * Bursts. What a system call sends to this machine itself need not wait for the thread: at the
+ * end of the burst (net_burst_end) the sender empties the backlog on its own stack, with
+ * preemption off, unless the thread is in a pass, which then finds the packets before it sleeps.
+ * So a message over loopback costs no switch of threads but the one to its reader, and input
+ * still is one at a time on a CPU.
+ *
  * Steering. A device with fewer queues than there are CPUs has its packets handed on to
  * the CPU that a keyed hash of the flow names: all packets of a connection meet on one CPU, in
  * order. They are collected for each target while a queue is polled, so that the target's
@@ -35,6 +41,8 @@
 enum {
 	POLL_BUDGET = 64,   /* packets from one queue in one pass */
 	BACKLOG_MAX = 1000, /* packets that wait for one CPU */
+	BURST_ROUNDS = 8,   /* answers to answers that a sender sees to */
+	BURST_MAX = 64, /* packets that it takes in a round; more wait for the thread */
 	NET_THREAD_NICE = -10,
 };
 
@@ -45,8 +53,12 @@ struct net_cpu {
 	struct netdev_queue *polls; /* [a] stack of queues to poll */
 	struct net_work *works;     /* [a] stack */
 	uint32_t is_kicked;         /* [a] */
-	struct thread *thread;      /* [I] */
-	unsigned cpu;               /* [I] */
+	/* Of the threads of this CPU alone, not of interrupts. Who pushes here while one is set
+	   need not kick: the backlog will be looked at. */
+	bool is_running;       /* somebody takes packets off the backlog */
+	bool is_burst;         /* a sender will, at the end of its call */
+	struct thread *thread; /* [I] */
+	unsigned cpu;          /* [I] */
 	/* The thread's own. */
 	struct netdev_queue *active ALIGNED(64); /* queues to poll in the next pass */
 	struct pkt_queue *out;                   /* [I] packets for other CPUs, by id */
@@ -161,14 +173,15 @@ netdev_schedule(struct netdev_queue *q)
 static bool
 backlog_push(struct net_cpu *nc, struct pkt_queue *list)
 {
-	bool has_room;
+	bool has_room, is_seen;
 
 	spin_lock(&nc->lock);
 	has_room = nc->backlog.count < BACKLOG_MAX;
 	if (has_room)
 		pkt_queue_splice(&nc->backlog, list);
+	is_seen = nc->cpu == cpu_id() && (nc->is_running || nc->is_burst);
 	spin_unlock(&nc->lock);
-	if (has_room)
+	if (has_room && !is_seen)
 		net_kick(nc->cpu);
 	return has_room;
 }
@@ -273,13 +286,19 @@ send_steered(struct net_cpu *nc)
 	}
 }
 
+static bool
+has_backlog(const struct net_cpu *nc)
+{
+	return __atomic_load_n(&nc->backlog.first, __ATOMIC_RELAXED);
+}
+
 static void
 run_backlog(struct net_cpu *nc)
 {
 	struct pkt_queue list;
 	struct pkt *p;
 
-	if (!__atomic_load_n(&nc->backlog.first, __ATOMIC_RELAXED))
+	if (!has_backlog(nc))
 		return;
 	spin_lock(&nc->lock);
 	list = nc->backlog;
@@ -287,6 +306,41 @@ run_backlog(struct net_cpu *nc)
 	spin_unlock(&nc->lock);
 	while ((p = pkt_queue_pop(&list)))
 		net_input(p);
+}
+
+void
+net_burst_begin(void)
+{
+	preempt_disable();
+	net_cpus[cpu_id()]->is_burst = true;
+}
+
+/* Under a lock, or inside of another section without preemption, input cannot run. What other
+   CPUs left here in great number is not for the sender to see to. */
+static bool
+may_run_here(const struct net_cpu *nc)
+{
+	return this_cpu_is(preempt_count, 1) && this_cpu_is(irq_off_depth, 0) &&
+	       __atomic_load_n(&nc->backlog.count, __ATOMIC_RELAXED) <= BURST_MAX;
+}
+
+void
+net_burst_end(void)
+{
+	struct net_cpu *nc = net_cpus[cpu_id()];
+
+	nc->is_burst = false;
+	/* In a pass, which input may send from, the pass itself looks again. */
+	if (has_backlog(nc) && !nc->is_running) {
+		nc->is_running = true;
+		for (unsigned i = 0;
+		     i < BURST_ROUNDS && has_backlog(nc) && may_run_here(nc); i++)
+			run_backlog(nc);
+		nc->is_running = false;
+		if (has_backlog(nc))
+			net_kick(nc->cpu);
+	}
+	preempt_enable();
 }
 
 /* ---- The threads -------------------------------------------------------------------------- */
@@ -333,15 +387,18 @@ net_main(void *arg)
 	for (;;) {
 		bool has_more;
 
+		nc->is_running = true;
 		__atomic_store_n(&nc->is_kicked, 0, __ATOMIC_SEQ_CST);
 		has_more = net_timers_run(nc->cpu);
 		run_works(&nc->works);
 		run_polls(nc);
 		run_backlog(nc);
-		if (has_more || nc->active)
+		if (has_more || nc->active || has_backlog(nc))
 			continue;
+		/* From here on others kick again; what they left until now is seen below. */
+		nc->is_running = false;
 		thread_set_state(THREAD_SLEEPING);
-		if (__atomic_load_n(&nc->is_kicked, __ATOMIC_SEQ_CST))
+		if (__atomic_load_n(&nc->is_kicked, __ATOMIC_SEQ_CST) || has_backlog(nc))
 			thread_set_state(THREAD_RUNNABLE);
 		else
 			schedule();

@@ -397,6 +397,7 @@ tcp_conn_close(struct tcp_sock *ts)
 	struct tcp_result r = {.events = 0};
 	nsec_t now;
 
+	net_burst_begin();
 	spin_lock(&s->lock);
 	s->shutdown = SOCK_NO_RECV | SOCK_NO_SEND;
 	if (ts->is_live) {
@@ -410,6 +411,7 @@ tcp_conn_close(struct tcp_sock *ts)
 		inet_release_port(&ts->inet, &tcp_ports);
 	}
 	spin_unlock(&s->lock);
+	net_burst_end();
 }
 
 void

@@ -200,6 +200,7 @@ tell_core(struct tcp_sock *ts)
 	if (!n)
 		return;
 	ts->told_seq = ts->copied_seq;
+	net_burst_begin();
 	spin_lock(&s->lock);
 	if (ts->is_live) {
 		now = clock_now_ns();
@@ -207,6 +208,7 @@ tell_core(struct tcp_sock *ts)
 		tcp_conn_push(ts, now);
 	}
 	spin_unlock(&s->lock);
+	net_burst_end();
 }
 
 /* Where the reader must stop: at the urgent byte that lies `left` bytes ahead at most. */

@@ -148,6 +148,7 @@ commit(struct tcp_sock *ts, struct tcp_chunk *chunks, unsigned num,
 	enum err err = OK;
 	nsec_t now;
 
+	net_burst_begin();
 	spin_lock(&s->lock);
 	if (!is_connected(tcp_state(ts)) || (s->shutdown & SOCK_NO_SEND))
 		err = ERR_PIPE;
@@ -165,6 +166,7 @@ commit(struct tcp_sock *ts, struct tcp_chunk *chunks, unsigned num,
 		tcp_conn_push(ts, now);
 	}
 	spin_unlock(&s->lock);
+	net_burst_end();
 	return err;
 }
 

@@ -214,6 +214,7 @@ start(struct tcp_sock *ts, const struct sock_addr *addr)
 		cfg.iss = ts->iss_min;
 	cfg.ts_off = tcp_ts_offset(&ts->entry.key);
 	mib_inc(MIB_Tcp_ActiveOpens);
+	net_burst_begin();
 	spin_lock(&s->lock);
 	sock_get(s); /* the table's */
 	ts->phase = TCP_PHASE_CONNECTING;
@@ -222,6 +223,7 @@ start(struct tcp_sock *ts, const struct sock_addr *addr)
 	tcp_conn_begin(ts, now);
 	tcp_conn_push(ts, now);
 	spin_unlock(&s->lock);
+	net_burst_end();
 	return OK;
 }
 
@@ -369,11 +371,13 @@ tcp_shutdown(struct sock *s, int how)
 	if (state == TCP_SYN_SENT || (state == TCP_LISTEN && (bits & SOCK_NO_RECV))) {
 		disconnect(ts);
 	} else if (state != TCP_LISTEN) {
+		net_burst_begin();
 		spin_lock(&s->lock);
 		s->shutdown |= bits;
 		if (bits & SOCK_NO_SEND)
 			shutdown_send(ts);
 		spin_unlock(&s->lock);
+		net_burst_end();
 		err = state == TCP_CLOSE ? ERR_NOTCONN : OK;
 	}
 	mutex_unlock(&s->send_lock);

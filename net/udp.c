@@ -137,7 +137,8 @@ udp_matches(const struct udp_node *n, const struct udp_key *key, bool is_v4)
 
 /* The best of those under `key`; among equals that share by SO_REUSEPORT the flow's hash picks. */
 static struct udp_sock *
-udp_probe(const struct udp_key *key, unsigned ifindex, uint32_t flow, bool is_v4)
+udp_probe(
+    const struct udp_key *key, unsigned ifindex, const struct udp_key *flow, bool is_v4)
 {
 	struct list *nodes = &buckets[bucket_of(key)].nodes;
 	struct udp_sock *best = NULL;
@@ -159,7 +160,8 @@ udp_probe(const struct udp_key *key, unsigned ifindex, uint32_t flow, bool is_v4
 	}
 	if (num < 2 || !best->is.sock.is_reuseport)
 		return best;
-	pick = (unsigned)((uint64_t)flow * num >> 32);
+	pick =
+	    (unsigned)((siphash13(&balance_key, flow, sizeof(*flow)) >> 32) * num >> 32);
 	rcu_list_for_each(n, nodes, link) if (udp_matches(n, key, is_v4) &&
 	                                      udp_score(n->us, ifindex) == best_score &&
 	                                      pick-- == 0) return n->us;
@@ -178,23 +180,23 @@ udp_lookup(const struct ip_addr *local, uint16_t local_port, const struct ip_add
 	    .local_port = local_port,
 	    .peer_port = peer_port,
 	};
-	uint32_t flow = (uint32_t)siphash13(&balance_key, &key, sizeof(key));
+	const struct udp_key flow = key;
 	bool is_v4 = ip_is_v4(local);
-	struct udp_sock *us = udp_probe(&key, ifindex, flow, is_v4), *six;
+	struct udp_sock *us = udp_probe(&key, ifindex, &flow, is_v4), *six;
 
 	if (us)
 		return us;
 	key.peer = ip_any;
 	key.peer_port = 0;
-	us = udp_probe(&key, ifindex, flow, is_v4);
+	us = udp_probe(&key, ifindex, &flow, is_v4);
 	if (us)
 		return us;
 	key.local = ip_any;
-	six = udp_probe(&key, ifindex, flow, is_v4);
+	six = udp_probe(&key, ifindex, &flow, is_v4);
 	if (!is_v4)
 		return six;
 	key.local = ip4_any;
-	us = udp_probe(&key, ifindex, flow, false);
+	us = udp_probe(&key, ifindex, &flow, false);
 	if (us && six)
 		return udp_score(six, ifindex) > udp_score(us, ifindex) ? six : us;
 	return us ? us : six;
@@ -397,7 +399,9 @@ udp_push(struct udp_sock *us, struct pkt *p, struct inet_tx *tx)
 	}
 	inet_tx_charge(&us->is.sock, p);
 	mib_inc(is_v4 ? MIB_Udp_OutDatagrams : MIB_Udp6_OutDatagrams);
+	net_burst_begin();
 	err = ip_send(p, tx->dst, &tx->ip);
+	net_burst_end();
 	if (err == OK)
 		inet_tx_stamp(&us->is, tx);
 	if (err == ERR_MSGSIZE)

@@ -553,3 +553,13 @@ proc_register_rw(
 {
 	return OK;
 }
+
+void
+net_burst_begin(void)
+{
+}
+
+void
+net_burst_end(void)
+{
+}

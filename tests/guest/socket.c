@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "tests/guest/net_util.h"
 
+#include <sched.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -270,6 +271,62 @@ sigpipe_comes_with_epipe_unless_told_not_to(void)
 	CHECK_EQ(WTERMSIG(status), SIGPIPE);
 }
 
+/* Sends 1, 2, ... num, from one CPU after the other; then that it is over, until it is killed. */
+static void
+send_numbers(const struct sockaddr_in *to, uint32_t num)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+	CHECK_EQ(connect(fd, (const void *)to, sizeof(*to)), 0);
+	for (uint32_t i = 1; i <= num; i++) {
+		cpu_set_t one;
+
+		CPU_ZERO(&one);
+		CPU_SET(i / 8 % 4, &one);
+		if (i % 8 == 0)
+			(void)sched_setaffinity(
+			    0, sizeof(one), &one); /* it may not be there */
+		CHECK_EQ(send(fd, &i, sizeof(i), 0), sizeof(i));
+	}
+	for (num++;; usleep(1000))
+		CHECK_EQ(send(fd, &num, sizeof(num), 0), sizeof(num));
+}
+
+static void
+receive_numbers(uint32_t num)
+{
+	int fd = bound("127.0.0.1");
+	struct sockaddr_in to = in("127.0.0.1", port_of(fd));
+	uint32_t i, last = 0, got = 0;
+	pid_t sender = fork();
+
+	if (sender == 0)
+		send_numbers(&to, num);
+	for (; last <= num; last = i, got++) {
+		CHECK_EQ(recv(fd, &i, sizeof(i), 0), sizeof(i));
+		CHECK(i > last); /* some may be missing */
+	}
+	CHECK(got > num / 100);
+	kill(sender, SIGKILL);
+	_exit(0);
+}
+
+/* A flow keeps its order over loopback, whichever CPU its sender is on, and however busy. */
+static void
+loopback_keeps_a_flows_order(void)
+{
+	enum { FLOWS = 4, NUM = 10000 };
+	int status;
+
+	for (int f = 0; f < FLOWS; f++)
+		if (fork() == 0)
+			receive_numbers(NUM);
+	for (int f = 0; f < FLOWS; f++) {
+		CHECK(wait(&status) > 0);
+		CHECK_EQ(status, 0);
+	}
+}
+
 static const struct test tests[] = {
     TEST(socket_refuses_wrong_arguments),
     TEST(flags_of_socket_are_kept),
@@ -281,6 +338,7 @@ static const struct test tests[] = {
     TEST(sendfile_gives_a_file_to_a_connection),
     TEST(accept_without_a_descriptor_left_keeps_the_connection),
     TEST(sigpipe_comes_with_epipe_unless_told_not_to),
+    TEST(loopback_keeps_a_flows_order),
 };
 
 int
