@@ -80,13 +80,16 @@ tcp_established(struct tcb *t, nsec_t now, struct tcp_result *r)
 	t->rtx_start = 0;
 	if (t->syn_retried && !t->use_ts)
 		t->rto_us = RTO_AFTER_SYN_LOSS_US;
-	t->cwnd = t->syn_retried ? t->mss : tcp_cc_initial(t); /* RFC 5681 3.1 */
+	/* One lost SYN says little of the path (RFC 6928 2), more of them do (RFC 5681 3.1). */
+	t->cwnd = t->total_retrans > 1 ? t->mss : tcp_cc_initial(t);
 	t->quick = QUICK_ACKS;
 	t->rcv_mss = MIN(t->adv_mss, (uint16_t)536);
 	t->last_rx_ms = tcp_ms(now);
 	t->drs_at_us = tcp_us(now);
 	t->drs_space = MIN(t->rcvbuf, 10u * t->adv_mss);
 	tcp_cc_init(t);
+	tcp_cc_pace(
+	    t); /* the SYN's ACK gave the RTT, and the window only now is what it is */
 	if (t->fin_wanted)
 		tcp_set_state(t, TCP_FIN_WAIT1, r);
 	tcp_keep_rearm(t, now);

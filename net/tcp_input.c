@@ -94,6 +94,21 @@ is_old_timestamp(const struct tcb *t, const struct tcp_seg *seg, nsec_t now)
 }
 
 /*
+ * A pure ACK that newer ones overtook on the way: RFC 7323 5.3 would have it dropped, and with
+ * it the SACK blocks that no other ACK tells again (RFC 2883 4: a duplicate is reported once).
+ * It can do no harm: it acknowledges nothing new, and its window is not looked at. Within one
+ * RTO, which no wrap of the peer's clock can be.
+ */
+static bool
+is_overtaken_ack(const struct tcb *t, const struct tcp_seg *seg)
+{
+	return (seg->flags & ~(TCP_PSH | TCP_ECE)) == TCP_ACK && !seg->len &&
+	       tcp_is_synchronized(t) && seg->seq == t->rcv_nxt &&
+	       seq_le(seg->ack, t->snd_una) &&
+	       t->ts_recent - seg->opts.tsval <= t->rto_us / US_PER_MS;
+}
+
+/*
  * First: some of it lies in the window. Besides the RFC's four cases, a pure ACK that was
  * overtaken by data we have not acknowledged yet is let through, for the SACKs it may
  * carry; and with a closed window what begins at rcv_nxt, for its ACK, URG or RST.
@@ -170,6 +185,10 @@ check(struct tcb *t, const struct tcp_seg *seg, nsec_t now, struct tcp_result *r
 		return false;
 	}
 	if (has_ts && !(seg->flags & TCP_RST) && is_old_timestamp(t, seg, now)) {
+		if (is_overtaken_ack(t, seg)) {
+			tcp_input_late_sack(t, seg, now);
+			return false;
+		}
 		refuse(t, seg, now, r, TCP_BAD_PAWS);
 		return false;
 	}

@@ -142,3 +142,21 @@ tcp_input_ack(struct tcb *t, const struct tcp_seg *seg, nsec_t now, struct tcp_r
 		tcp_rearm(t, now);
 	return true;
 }
+
+void
+tcp_input_late_sack(struct tcb *t, const struct tcp_seg *seg, nsec_t now)
+{
+	struct tcp_acked a = {.prior_una = t->snd_una};
+
+	if (!t->use_sack || !seg->opts.nsack || tcp_tx_is_empty(t) ||
+	    seq_lt(seg->ack, t->snd_una - t->max_wnd))
+		return;
+	t->flight = t->snd_nxt - t->snd_una;
+	tcp_sack_input(t, seg, now, &a);
+	if (!a.has_new_sack && !a.has_dsack)
+		return;
+	t->delivered += a.delivered;
+	tcp_recover_ack(t, &a, now);
+	tcp_cc_pace(t);
+	tcp_rearm(t, now);
+}

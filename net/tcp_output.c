@@ -76,11 +76,14 @@ buffer_offset(const struct tcb *t, uint32_t seq)
 	return seq - (t->snd_una == t->iss ? t->iss + 1 : t->snd_una);
 }
 
-/* Spends from the pacing rate. */
+/*
+ * Spends from the pacing rate. The initial window goes at once (RFC 6928 3), unless the user
+ * has set a rate.
+ */
 static void
 pace(struct tcb *t, nsec_t now, uint32_t len)
 {
-	if (!t->pace_rate)
+	if (!t->pace_rate || (!t->pace_max && t->bytes_sent <= tcp_cc_initial(t)))
 		return;
 	t->pace_next =
 	    MAX(t->pace_next, now > PACE_CREDIT_NS ? now - PACE_CREDIT_NS : 0) +

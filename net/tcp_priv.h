@@ -229,6 +229,8 @@ void tcp_enter_cwr(struct tcb *, nsec_t now);
 
 /* Handles the acknowledgment of a segment. Returns false when the rest must be dropped. */
 bool tcp_input_ack(struct tcb *, const struct tcp_seg *, nsec_t now, struct tcp_result *);
+/* An ACK that newer ones overtook: only its SACK blocks count. */
+void tcp_input_late_sack(struct tcb *, const struct tcp_seg *, nsec_t now);
 void tcp_input_data(
     struct tcb *, const struct tcp_seg *, nsec_t now, struct tcp_result *);
 void tcp_input_urgent(struct tcb *, const struct tcp_seg *, struct tcp_result *);

@@ -144,7 +144,7 @@ transmit(struct sim *s, int from, struct packet *p)
 	if (l->rate)
 		wire = (ip_len + WIRE_OVERHEAD) * 8ull * NSEC_PER_SEC / l->rate;
 	l->busy_until = start + wire;
-	start += wire + l->delay;
+	start += wire + (chance(s, l->jump) ? 0 : l->delay);
 	if (chance(s, l->reorder))
 		start += l->reorder_delay;
 	if (chance(s, l->dup)) {

@@ -19,6 +19,7 @@ struct sim_link {
 	uint32_t mark;  /* ECN: mark above this many waiting bytes */
 	uint32_t loss, dup, corrupt, reorder; /* parts per million */
 	nsec_t reorder_delay;
+	uint32_t jump; /* ppm that arrive without the delay, before those under way */
 	uint32_t burst,
 	    burst_len;  /* chance that a burst of losses begins, its mean length */
 	uint16_t mtu;   /* IP packets above are dropped... */

@@ -211,6 +211,49 @@ KTEST(reordering_without_loss_costs_little)
 	}
 }
 
+/*
+ * One packet in a hundred overtakes all that is under way, both ways. Its timestamp is the
+ * newest, so the ACKs that it overtook are older than TS.Recent.
+ */
+KTEST(packets_that_overtake_a_whole_flight_cost_little)
+{
+	static const struct {
+		nsec_t delay;
+		unsigned least; /* efficiency */
+	} cells[] = {{5 * NSEC_PER_MSEC, 750}, {10 * NSEC_PER_MSEC, 700},
+	    {20 * NSEC_PER_MSEC, 600}};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(cells); i++) {
+		sim_init(&sim, 320 + i);
+		both_links((struct sim_link){.delay = cells[i].delay,
+		    .rate = 100 * MBIT,
+		    .queue = 4 << 20,
+		    .jump = 10000});
+		sim.host[0].app.to_send = 20 << 20;
+		sim.host[0].cfg.tso_max = 65535;
+		CHECK(run(1000 * NSEC_PER_SEC));
+		report("1 % overtake a flight");
+		CHECK(efficiency() > cells[i].least);
+		sim_fini(&sim);
+	}
+}
+
+/* RFC 6928: ten segments in the first round trip, twice as many in the next, and so on. */
+KTEST(a_short_transfer_takes_the_round_trips_of_slow_start)
+{
+	for (unsigned paced = 0; paced < 2; paced++) {
+		sim_init(&sim, 330);
+		both_links((struct sim_link){.delay = 100 * NSEC_PER_MSEC});
+		sim.host[0].cfg.no_pacing = !paced;
+		sim.host[0].app.to_send = 70 * 1448;
+		CHECK(run(10 * NSEC_PER_SEC));
+		/* The SYN's round trip, two for 30 segments, a half for the last 40. */
+		CHECK(sim.host[1].done_at - NSEC_PER_SEC <
+		      720 * NSEC_PER_MSEC + paced * 130 * NSEC_PER_MSEC);
+		sim_fini(&sim);
+	}
+}
+
 KTEST(duplication_and_corruption_lose_no_byte)
 {
 	for (unsigned seed = 0; seed < 10; seed++) {
