@@ -329,12 +329,12 @@ is_alive(const struct proc_id *id)
 }
 
 static enum err
-make_text(struct file *f, struct seq *s)
+make_piece(struct file *f, struct seq *s)
 {
 	const struct proc_inode *p = proc_inode_of(f->inode);
 
-	seq_init(s);
-	s->private = p->file ? p->file->private : NULL;
+	s->base += s->len;
+	s->len = 0;
 	if (p->file)
 		p->file->show(s);
 	else
@@ -348,15 +348,36 @@ make_text(struct file *f, struct seq *s)
 	return s->len == 0 && !p->file && !is_alive(&p->id) ? ERR_SRCH : OK;
 }
 
+static enum err
+make_text(struct file *f, struct seq *s)
+{
+	const struct proc_inode *p = proc_inode_of(f->inode);
+
+	seq_init(s);
+	s->private = p->file ? p->file->private : NULL;
+	return make_piece(f, s);
+}
+
+/* Goes on to the piece that has what is at `pos`, or to the last. */
+static enum err
+find_piece(struct file *f, struct seq *s, loff_t pos)
+{
+	enum err err = OK;
+
+	while (err == OK && s->next && pos >= (loff_t)(s->base + s->len))
+		err = make_piece(f, s);
+	return err;
+}
+
 static ssize_t
 copy_out(const struct seq *s, struct uio *uio, loff_t *pos)
 {
-	size_t n, done;
+	size_t n, done, at = (size_t)*pos - s->base;
 
-	if (*pos < 0 || (size_t)*pos >= s->len)
+	if (*pos < (loff_t)s->base || at >= s->len)
 		return 0;
-	n = MIN(s->len - (size_t)*pos, uio->resid);
-	done = uio_copy_to(uio, s->buf + *pos, n);
+	n = MIN(s->len - at, uio->resid);
+	done = uio_copy_to(uio, s->buf + at, n);
 	*pos += done;
 	return done < n && done == 0 ? ERR_FAULT : (ssize_t)done;
 }
@@ -371,6 +392,8 @@ text_read(struct file *f, struct uio *uio, loff_t *pos)
 	if (pos != &f->pos) {
 		n = make_text(f, &once);
 		if (!n)
+			n = find_piece(f, &once, *pos);
+		if (!n)
 			n = copy_out(&once, uio, pos);
 		seq_free(&once);
 		return n;
@@ -381,12 +404,15 @@ text_read(struct file *f, struct uio *uio, loff_t *pos)
 			return ERR_NOMEM;
 		f->private = kept;
 	}
-	if (*pos == 0 || !kept->buf) {
+	if (*pos == 0 || !kept->buf || *pos < (loff_t)kept->base) {
 		seq_free(kept);
 		n = make_text(f, kept);
 		if (n)
 			return n;
 	}
+	n = find_piece(f, kept, *pos);
+	if (n)
+		return n;
 	return copy_out(kept, uio, pos);
 }
 

@@ -1,17 +1,23 @@
 /*
  * Files in /proc whose text is made when they are read. Each room registers what it has
  * to show; fs/procfs.c implements this. Text of one reading is a snapshot made by one
- * `show`.
+ * `show`, unless it speaks in pieces.
  */
 #pragma once
 
 #include "lib/err.h"
 #include "lib/types.h"
 
-/* A text that grows as it is written. After a failed allocation `is_full` stays set. */
+/*
+ * A text that grows as it is written. After a failed allocation `is_full` stays set. A `show` with
+ * much to say does so in pieces: it leaves in `next` where it goes on (its own number, not 0), and
+ * is called again with it once the piece has been read.
+ */
 struct seq {
 	char *buf;
 	size_t len, size;
+	size_t base;   /* bytes of the pieces before this one */
+	uint64_t next; /* 0: at the start, and when all is said */
 	bool is_full;
 	void *private; /* what `show` is about, where there is something */
 };

@@ -51,8 +51,10 @@ struct tcp_entry *tcp_entry_add(struct tcp_entry *);
 bool tcp_entry_remove(struct tcp_entry *); /* false: it was not in the table */
 /* Puts `e` where `old` of the same key is; false: `old` is gone, nothing is done. */
 bool tcp_entry_replace(struct tcp_entry *old, struct tcp_entry *e);
-/* Every entry, under RCU, in order of buckets: `at` counts the buckets passed. */
-void tcp_for_each(void (*fn)(struct tcp_entry *, void *arg), void *arg);
+/* Every entry from `bucket` on, each bucket under RCU. When `fn` says false it ends with that bucket.
+ * Returns the bucket to go on with, 0 after the last. */
+uint32_t tcp_for_each(
+    uint32_t bucket, bool (*fn)(struct tcp_entry *, void *arg), void *arg);
 
 /* ---- The send buffer (tcp_sndbuf.c) ----------------------------------------------------- */
 

@@ -6,7 +6,7 @@
 #include "kernel/time/clock.h"
 #include "net/tcp_conn.h"
 
-enum { LINE_WIDTH = 149, HZ = 100 };
+enum { LINE_WIDTH = 149, HZ = 100, PIECE = 32 << 10 };
 
 struct listing {
 	struct seq *s;
@@ -128,7 +128,8 @@ show_listener(struct tcp_sock *ts, void *arg)
 	show_sock(l, ts, &k);
 }
 
-static void
+/* False: the piece is long enough. */
+static bool
 show_entry(struct tcp_entry *e, void *arg)
 {
 	struct listing *l = arg;
@@ -136,7 +137,7 @@ show_entry(struct tcp_entry *e, void *arg)
 	struct tcp_timewait *w;
 
 	if (e->is_v6 != l->is_v6)
-		return;
+		return true;
 	switch ((enum tcp_kind)e->kind) {
 	case TCP_KIND_SOCK:
 		show_sock(l, container_of(e, struct tcp_sock, entry), &e->key);
@@ -151,22 +152,36 @@ show_entry(struct tcp_entry *e, void *arg)
 		show_small(l, &e->key, TCP_TIME_WAIT, 3, w->tw.expires, 0);
 		break;
 	}
+	return l->s->len < PIECE;
 }
 
 static void
+show_head(struct listing *l)
+{
+	size_t start = l->s->len;
+
+	seq_puts(l->s, l->is_v6
+	                   ? "  sl  local_address                         remote_address"
+	                     "                        st tx_queue rx_queue tr tm->when"
+	                     " retrnsmt   uid  timeout inode"
+	                   : "  sl  local_address rem_address   st tx_queue rx_queue tr"
+	                     " tm->when retrnsmt   uid  timeout inode");
+	end_line(l, start);
+}
+
+/* With 100,000 connections it is 15 MB long: in pieces, s->next says bucket and number. */
+static void
 show(struct seq *s, bool is_v6)
 {
-	struct listing l = {.s = s, .is_v6 = is_v6};
-	size_t start = s->len;
+	struct listing l = {.s = s, .is_v6 = is_v6, .num = (unsigned)(s->next >> 32)};
+	uint32_t bucket = (uint32_t)s->next;
 
-	seq_puts(s, is_v6 ? "  sl  local_address                         remote_address"
-	                    "                        st tx_queue rx_queue tr tm->when"
-	                    " retrnsmt   uid  timeout inode"
-	                  : "  sl  local_address rem_address   st tx_queue rx_queue tr"
-	                    " tm->when retrnsmt   uid  timeout inode");
-	end_line(&l, start);
-	tcp_listener_for_each(show_listener, &l);
-	tcp_for_each(show_entry, &l);
+	if (!bucket) {
+		show_head(&l);
+		tcp_listener_for_each(show_listener, &l);
+	}
+	bucket = tcp_for_each(bucket, show_entry, &l);
+	s->next = bucket ? (uint64_t)l.num << 32 | bucket : 0;
 }
 
 static void

@@ -202,23 +202,35 @@ tcp_entry_replace(struct tcp_entry *old, struct tcp_entry *e)
 	return was_there;
 }
 
-/* Bucket by bucket, so that no read section lasts long. */
-void
-tcp_for_each(void (*fn)(struct tcp_entry *, void *arg), void *arg)
+/* False: enough. */
+static bool
+for_each_in(uint32_t bucket, bool (*fn)(struct tcp_entry *, void *arg), void *arg)
 {
-	for (uint32_t i = 0; i < num_buckets; i++) {
-		uintptr_t link = __atomic_load_n(&buckets[i], __ATOMIC_ACQUIRE);
+	uintptr_t link = __atomic_load_n(&buckets[bucket], __ATOMIC_ACQUIRE);
+	bool goes_on = true;
 
-		if (is_end(link))
-			continue;
-		rcu_read_lock();
-		link = __atomic_load_n(&buckets[i], __ATOMIC_ACQUIRE);
-		while (!is_end(link)) {
-			struct tcp_entry *e = (struct tcp_entry *)link;
+	while (!is_end(link)) {
+		struct tcp_entry *e = (struct tcp_entry *)link;
 
-			fn(e, arg);
-			link = __atomic_load_n(&e->next, __ATOMIC_ACQUIRE);
-		}
-		rcu_read_unlock();
+		goes_on &= fn(e, arg);
+		link = __atomic_load_n(&e->next, __ATOMIC_ACQUIRE);
 	}
+	return goes_on;
+}
+
+/* Bucket by bucket, so that no read section lasts long. */
+uint32_t
+tcp_for_each(uint32_t bucket, bool (*fn)(struct tcp_entry *, void *arg), void *arg)
+{
+	bool goes_on = true;
+
+	while (goes_on && bucket < num_buckets) {
+		if (!is_end(__atomic_load_n(&buckets[bucket], __ATOMIC_RELAXED))) {
+			rcu_read_lock();
+			goes_on = for_each_in(bucket, fn, arg);
+			rcu_read_unlock();
+		}
+		bucket++;
+	}
+	return bucket < num_buckets ? bucket : 0;
 }
