@@ -302,8 +302,12 @@ SRCS_net := \
 	net/ip6_fwd.c \
 	net/ip6_out.c \
 	net/ip_addr.c \
+	net/ip_mc.c \
+	net/ip_mc_proc.c \
+	net/ip_mc_report.c \
 	net/linklocal4.c \
 	net/loopback.c \
+	net/mc_filter.c \
 	net/mib.c \
 	net/mld.c \
 	net/nd.c \

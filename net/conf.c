@@ -58,7 +58,6 @@
 	}
 
 DEV_FIELD(is_forwarding4)
-DEV_FIELD(is_forwarding6)
 IP4_FIELD(rp_filter)
 IP4_FIELD(accept_redirects)
 IP4_FIELD(send_redirects)
@@ -71,6 +70,19 @@ IP6_FIELD(autoconf)
 IP6_FIELD(accept_redirects)
 IP6_FIELD(use_tempaddr)
 IP6_FIELD(dad_transmits)
+
+static int32_t
+get6_forwarding(const struct netdev *dev)
+{
+	return dev->is_forwarding6;
+}
+
+static void
+set6_forwarding(struct netdev *dev, int32_t v)
+{
+	dev->is_forwarding6 = v != 0;
+	mld_set_router(dev, v != 0);
+}
 
 static int32_t
 get6_disabled(const struct netdev *dev)
@@ -123,7 +135,7 @@ const struct conf_row conf_rows[] = {
 	{"arp_announce",     false, 0, 2, 0, get4_arp_announce,     set4_arp_announce},
 	{"arp_ignore",       false, 0, 8, 0, get4_arp_ignore,       set4_arp_ignore},
 	{"arp_accept",       false, 0, 1, 0, get4_arp_accept,       set4_arp_accept},
-	{"forwarding",       true,  0, 1, 0, get_is_forwarding6,    set_is_forwarding6},
+	{"forwarding",       true,  0, 1, 0, get6_forwarding,       set6_forwarding},
 	{"disable_ipv6",     true,  0, 1, 0, get6_disabled,         set6_disabled},
 	{"accept_ra",        true,  0, 2, 1, get6_accept_ra,        set6_accept_ra},
 	{"autoconf",         true,  0, 1, 1, get6_autoconf,         set6_autoconf},

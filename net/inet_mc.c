@@ -4,14 +4,15 @@
  *
  * A membership is immutable but for its place in the socket's list: a change of its sources puts
  * another one in its place, so the receive path reads the list under RCU. Changes are made under
- * the socket's send_lock. The group is joined at the interface as a whole; sources are filtered
- * here.
+ * the socket's send_lock. The interface lets in what any of its sockets wants (ip_mc.h); what this
+ * socket wants of it is filtered here.
  */
 #include "lib/string.h"
 #include "mm/slab.h"
 #include "net/ifaddr.h"
 #include "net/inet_opts.h"
 #include "net/inet_priv.h"
+#include "net/ip_mc.h"
 #include "net/netdev.h"
 
 enum {
@@ -90,34 +91,40 @@ mc_find(struct inet_sock *is, const struct ip_addr *group, const struct netdev *
 	return m;
 }
 
-/* `m`, its sources filled in, takes the place of *at. */
-static void
+static struct mc_filter
+filter_of(const struct inet_mc *m)
+{
+	return (struct mc_filter){
+	    .is_include = m->is_include, .num = m->num_sources, .sources = m->sources};
+}
+
+/* `m`, its sources filled in, takes the place of *at, or is freed. */
+static enum err
 mc_replace(struct inet_mc **at, struct inet_mc *m)
 {
 	struct inet_mc *old = *at;
+	struct mc_filter from = filter_of(old), to = filter_of(m);
+	enum err err = ip_mc_change(m->dev, &m->group, &from, &to);
 
+	if (err != OK) {
+		kfree(m);
+		return err;
+	}
 	m->next = old->next;
 	rcu_assign(*at, m);
 	rcu_call(&old->rcu, mc_free_late);
-}
-
-static void
-group_leave(struct netdev *dev, const struct ip_addr *group)
-{
-	if (ip_is_v4(group))
-		ip4_mc_leave(dev, group);
-	else
-		ip6_mc_leave(dev, group);
-	netdev_put(dev);
+	return OK;
 }
 
 static void
 mc_remove(struct inet_mc **at)
 {
 	struct inet_mc *m = *at;
+	struct mc_filter f = filter_of(m);
 
 	rcu_assign(*at, m->next);
-	group_leave(m->dev, &m->group);
+	(void)ip_mc_change(m->dev, &m->group, &f, NULL); /* leaving does not fail */
+	netdev_put(m->dev);
 	rcu_call(&m->rcu, mc_free_late);
 }
 
@@ -190,23 +197,27 @@ mc_count(const struct inet_sock *is)
 	return n;
 }
 
-/* Takes the reference to dev, also on an error. */
+/* For all sources, or for one. Takes the reference to dev, also on an error. */
 static enum err
 mc_join(struct inet_sock *is, const struct ip_addr *group, struct netdev *dev,
-    bool is_include)
+    const struct ip_addr *source)
 {
 	const struct inet_mc like = {
-	    .dev = dev, .group = *group, .is_include = is_include};
+	    .dev = dev, .group = *group, .is_include = source != NULL};
 	struct inet_mc *m;
+	struct mc_filter f;
 	enum err err = ERR_ADDRINUSE;
 
 	if (*mc_find(is, group, dev))
 		goto put_dev;
 	err = ERR_NOBUFS;
-	m = mc_count(is) < MAX_GROUPS ? mc_alloc(&like, 0) : NULL;
+	m = mc_count(is) < MAX_GROUPS ? mc_alloc(&like, source != NULL) : NULL;
 	if (!m)
 		goto put_dev;
-	err = ip_is_v4(group) ? ip4_mc_join(dev, group) : ip6_mc_join(dev, group);
+	if (source)
+		m->sources[0] = *source;
+	f = filter_of(m);
+	err = ip_mc_change(dev, group, NULL, &f);
 	if (err != OK) {
 		kfree(m);
 		goto put_dev;
@@ -252,8 +263,7 @@ source_add(struct inet_mc **at, const struct ip_addr *src, bool is_include)
 	memcpy(m->sources, (*at)->sources, (*at)->num_sources * sizeof(*src));
 	m->sources[m->num_sources - 1] = *src;
 	m->is_include = is_include;
-	mc_replace(at, m);
-	return OK;
+	return mc_replace(at, m);
 }
 
 /* Without a source left an including membership ends. */
@@ -275,8 +285,7 @@ source_remove(struct inet_mc **at, const struct ip_addr *src, bool is_include)
 	for (unsigned i = 0; i < (*at)->num_sources; i++)
 		if (!ip_equal(&(*at)->sources[i], src))
 			m->sources[n++] = (*at)->sources[i];
-	mc_replace(at, m);
-	return OK;
+	return mc_replace(at, m);
 }
 
 /* Blocks, unblocks, joins or leaves one source (RFC 3678 4.1.3). */
@@ -290,8 +299,8 @@ mc_source(struct inet_sock *is, const struct mc_request *r, bool is_include, boo
 	if (!dev)
 		return ERR_NODEV;
 	if (is_include && is_add) {
-		err = mc_join(is, &r->group, netdev_get(dev), true);
-		if (err != OK && err != ERR_ADDRINUSE) {
+		err = mc_join(is, &r->group, netdev_get(dev), &r->source);
+		if (err != ERR_ADDRINUSE) {
 			netdev_put(dev);
 			return err;
 		}
@@ -500,13 +509,18 @@ set_filter(
 	if (!m)
 		return ERR_NOBUFS;
 	m->is_include = mode == MCAST_INCLUDE;
-	for (uint32_t i = 0; i < n; i++)
-		if (!addr_at(l, val, l->sources + i * l->source_size, &m->sources[i])) {
+	m->num_sources = 0;
+	for (uint32_t i = 0; i < n; i++) {
+		struct ip_addr src;
+
+		if (!addr_at(l, val, l->sources + i * l->source_size, &src)) {
 			kfree(m);
 			return ERR_ADDRNOTAVAIL;
 		}
-	mc_replace(at, m);
-	return OK;
+		if (!mc_has_source(m, &src))
+			m->sources[m->num_sources++] = src;
+	}
+	return mc_replace(at, m);
 }
 
 /* As many sources as there is room for, and how many there are. */
@@ -559,7 +573,7 @@ mc_join_any(struct inet_sock *is, const struct mc_request *r)
 {
 	struct netdev *dev = mc_dev(is, r);
 
-	return dev ? mc_join(is, &r->group, dev, false) : ERR_NODEV;
+	return dev ? mc_join(is, &r->group, dev, NULL) : ERR_NODEV;
 }
 
 static enum err

@@ -6,6 +6,7 @@
 #include "net/ifconf.h"
 #include "net/ip4.h"
 #include "net/ip6.h"
+#include "net/ip_mc.h"
 #include "net/neigh.h"
 #include "net/net_timer.h"
 #include "net/netdev.h"
@@ -32,6 +33,7 @@ net_init(void)
 	route_init(); /* tables, before the first address */
 	ip4_init();   /* groups and settings of interfaces */
 	ip6_init();
+	ip_mc_init();    /* what groups show in /proc/net */
 	ifaddr_init();   /* addresses: lo gets its own here */
 	tcp_init();      /* tables of connections, settings */
 	inet_init();     /* sockets of both families */

@@ -122,16 +122,6 @@ void icmp6_send_error(struct pkt *p, unsigned type, unsigned code, uint32_t info
 enum err ip4_send(struct pkt *, struct dst *, const struct ip_tx *);
 enum err ip6_send(struct pkt *, struct dst *, const struct ip_tx *);
 
-/* Multicast membership of an interface, by sockets (IGMP, MLD). Source lists: is_exclude with
- * the sources. [rtnl not needed] */
-enum err ip4_mc_join(struct netdev *, const struct ip_addr *group);
-void ip4_mc_leave(struct netdev *, const struct ip_addr *group);
-enum err ip6_mc_join(struct netdev *, const struct ip_addr *group);
-void ip6_mc_leave(struct netdev *, const struct ip_addr *group);
-/* Is this group joined on dev (or all-hosts and the like)? Under RCU. */
-bool ip4_mc_is_member(struct netdev *, const struct ip_addr *group);
-bool ip6_mc_is_member(struct netdev *, const struct ip_addr *group);
-
 /* SNMP counters (RFC 4293, 4113, 4022 names): per CPU, shown by /proc/net/snmp, snmp6, netstat. */
 enum mib {
 #define MIB_COUNTER(group, name) MIB_##group##_##name,

@@ -63,8 +63,8 @@ on_netdev(struct netdev *dev, enum netdev_event ev)
 		__atomic_store_n(&dev->proto[NETDEV_IP4], NULL, __ATOMIC_RELEASE);
 		rcu_synchronize();
 		kfree(d);
-	} else if (ev == NETDEV_EV_UP || ev == NETDEV_EV_DOWN) {
-		igmp_dev_change(dev, ev == NETDEV_EV_UP);
+	} else if (ev == NETDEV_EV_UP || (ev == NETDEV_EV_LINK && dev->has_link)) {
+		igmp_dev_up(dev);
 	}
 }
 
@@ -76,7 +76,6 @@ ip4_init(void)
 	ip4_frag_init();
 	ip4_out_init();
 	icmp4_init();
-	igmp_init();
 	netdev_notify_add(&notifier);
 	arp_init();
 }

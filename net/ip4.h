@@ -8,7 +8,7 @@
 #include "net/ip.h"
 #include "net/netdev.h"
 
-struct igmp_dev;
+struct mc_dev;
 
 enum { IP4_DF = 0x4000, IP4_MF = 0x2000, IP4_OFFSET = 0x1fff };
 enum { IP4_TTL_DEFAULT = 64, IP4_MIN_MTU = 68 };
@@ -27,7 +27,7 @@ extern uint8_t ip4_default_ttl;
 
 struct ip4_dev { /* netdev->proto[NETDEV_IP4] */
 	struct ip4_conf conf;
-	struct igmp_dev *igmp;
+	struct mc_dev *igmp; /* RCU; net/igmp.c */
 };
 /* Under RCU; NULL: no memory was left for it, or the interface goes away. */
 struct ip4_dev *ip4_dev_of(const struct netdev *);
@@ -38,11 +38,10 @@ void ip4_init(void);
 void ip4_out_init(void);
 void icmp4_init(void);
 void arp_init(void);
-void igmp_init(void);
-/* An interface comes (with its struct ip4_dev), goes, is up or down. [rtnl] */
+/* An interface comes (with its struct ip4_dev), goes, is up or has a link again. [rtnl] */
 void igmp_dev_add(struct netdev *);
 void igmp_dev_remove(struct netdev *);
-void igmp_dev_change(struct netdev *, bool is_up);
+void igmp_dev_up(struct netdev *);
 
 /* ---- Receiving ------------------------------------------------------------------------- */
 

@@ -15,6 +15,7 @@
 #include "lib/string.h"
 #include "net/ether.h"
 #include "net/ip4.h"
+#include "net/ip_mc.h"
 #include "net/neigh.h"
 
 enum { NUM_IDS = 2048 };
@@ -252,7 +253,7 @@ loop_if_member(struct pkt *p, struct dst *d, const struct ip_tx *tx)
 	if (d->dev->flags & NETDEV_LOOPBACK)
 		return true; /* comes back by itself */
 	if (d->type == ROUTE_BROADCAST ||
-	    (!tx->is_not_looped && ip4_mc_is_member(d->dev, &d->addr)))
+	    (!tx->is_not_looped && ip_mc_allows(d->dev, &d->addr, &tx->src)))
 		loop_back(p, d->dev);
 	return h->ttl > 0;
 }

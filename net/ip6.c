@@ -17,6 +17,7 @@
 #include "net/ether.h"
 #include "net/ifaddr.h"
 #include "net/ip6_ext.h"
+#include "net/ip_mc.h"
 #include "net/raw.h"
 
 /* Linux's defaults, but for addresses that do not tell the MAC (RFC 8064). */
@@ -159,6 +160,21 @@ begin_walk(struct pkt *p, struct ip6_ext *e)
 	return true;
 }
 
+/*
+ * Does a member want it from this source (RFC 3810 4.2)? Messages of MLD are no listener's (Linux
+ * lets them in, too): a query about a group may come from a source nobody asks for.
+ */
+static bool
+is_let_in(const struct pkt *p)
+{
+	bool is_mld =
+	    p->ip.proto == IP_PROTO_ICMP6 && pkt_linear(p) &&
+	    (p->data[0] == ICMP6_MLD2_REPORT ||
+	        (p->data[0] >= ICMP6_MLD_QUERY && p->data[0] <= ICMP6_MLD_DONE));
+
+	return is_mld || ip_mc_allows(p->dev, &p->ip.dst, &p->ip.src);
+}
+
 /* Hands the packet to its transport; data still at the IPv6 header. */
 static void
 to_transport(struct pkt *p, const struct ip6_ext *e)
@@ -174,6 +190,10 @@ to_transport(struct pkt *p, const struct ip6_ext *e)
 		return;
 	}
 	p->ip.payload_len = (uint16_t)pkt_len(p);
+	if (ip_is_multicast(&p->ip.dst) && !is_let_in(p)) {
+		pkt_drop(p, DROP_IP_NOT_OURS);
+		return;
+	}
 	mib_inc(MIB_Ip6_InDelivers);
 	is_wanted = raw6_input(p);
 	if (unlikely(__atomic_load_n(&dhcp6_num_clients, __ATOMIC_RELAXED)) &&
@@ -305,7 +325,7 @@ fate_of(const struct pkt *p)
 	const struct ifaddr *ifa;
 
 	if (ip_is_multicast(dst))
-		return ip6_mc_is_member(p->dev, dst) ? FATE_OURS : FATE_DROP;
+		return ip_mc_allows(p->dev, dst, NULL) ? FATE_OURS : FATE_DROP;
 	ifa = ifaddr_find(is_here_only ? p->dev : NULL, dst);
 	if (ifa) /* RFC 4862 5.4: nothing comes to a tentative address */
 		return ifa->flags & (IFA_TENTATIVE | IFA_DADFAILED) &&

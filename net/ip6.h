@@ -35,7 +35,7 @@ struct ip6_conf {
 };
 extern struct ip6_conf ip6_conf_default;
 
-struct mld_dev;
+struct mc_dev;
 
 struct ip6_dev {
 	struct netdev *dev;
@@ -60,9 +60,10 @@ struct ip6_dev {
 	unsigned num_routers;
 	struct list prefixes; /* [rtnl] struct slaac_prefix */
 	unsigned num_prefixes;
-	bool is_slaac_due;   /* [a] for the configuration thread: net/slaac.c */
-	uint8_t dad_counter; /* [rtnl] of the link-local address: RFC 7217 6 */
-	struct mld_dev *mld; /* net/mld.c */
+	bool is_slaac_due;      /* [a] for the configuration thread: net/slaac.c */
+	uint8_t dad_counter;    /* [rtnl] of the link-local address: RFC 7217 6 */
+	struct mc_dev *mld;     /* RCU; net/mld.c */
+	bool has_router_groups; /* [rtnl] net/mld.c */
 	struct rcu_head rcu;
 };
 
@@ -165,4 +166,6 @@ void mld_input(struct pkt *);
 
 void nd_init(void);
 void mld_init(void);
+/* The interface begins or ends to forward: it joins the groups of routers, or leaves them. [rtnl] */
+void mld_set_router(struct netdev *, bool is_router);
 void slaac_init(void);

@@ -13,6 +13,7 @@
 #include "net/ether.h"
 #include "net/ip6.h"
 #include "net/ip6_ext.h"
+#include "net/ip_mc.h"
 #include "net/neigh.h"
 
 enum { FRAG_HEADER = 8, NUM_IDS = 1024 };
@@ -268,7 +269,7 @@ send_group(struct pkt *p, const struct dst *dst, const struct ip_tx *tx)
 {
 	mib_inc(MIB_Ip6_OutMcastPkts);
 	if (!tx->is_not_looped && !(dst->dev->flags & NETDEV_LOOPBACK) &&
-	    ip6_mc_is_member(dst->dev, &tx->dst))
+	    ip_mc_allows(dst->dev, &tx->dst, &tx->src))
 		loop_back(p, dst->dev);
 	if (((const struct ip6_header *)p->data)->hop_limit && (tx->dst.b[1] & 0xf) > 1)
 		return true;

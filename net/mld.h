@@ -3,13 +3,9 @@
 
 #include "net/ip_addr.h"
 
-struct mld_query {
-	bool is_v1;
-	struct ip_addr group; /* unspecified: a general query */
-	uint32_t max_delay_ms;
-};
+struct mc_query;
 
-/* RFC 3810 5.1, 8.1. Data at the ICMPv6 header. False: malformed. */
-bool mld_query_decode(const uint8_t *data, size_t len, struct mld_query *);
+/* RFC 3810 5.1, 8.1. Data at the ICMPv6 header; q->sources points into it. False: malformed. */
+bool mld_query_decode(const uint8_t *data, size_t len, struct mc_query *);
 /* RFC 3810 5.1.3: floating point from 0x8000 on. */
 uint32_t mld_max_delay_ms(uint16_t code);

@@ -22,6 +22,7 @@
 #include "net/ether.h"
 #include "net/icmp_limit.h"
 #include "net/ifaddr.h"
+#include "net/ip_mc.h"
 #include "net/neigh.h"
 
 enum {
@@ -308,7 +309,7 @@ join_group(struct ifaddr *ifa)
 
 	if (ifa->dad_left & IN_GROUP)
 		return;
-	if (ip6_mc_join(ifa->dev, &group) != OK)
+	if (ip_mc_join(ifa->dev, &group) != OK)
 		log_warn(
 		    "%s: too many groups: address is not resolved\n", ifa->dev->name);
 	else
@@ -345,7 +346,7 @@ on_address(struct ifaddr *ifa, bool is_added)
 		return;
 	if (!is_added) {
 		if (ifa->dad_left & IN_GROUP)
-			ip6_mc_leave(ifa->dev, &group);
+			ip_mc_leave(ifa->dev, &group);
 		ifa->dad_left = 0;
 		return;
 	}

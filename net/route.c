@@ -19,6 +19,7 @@
 #include "net/ifaddr.h"
 #include "net/ip.h"
 #include "net/ip4.h"
+#include "net/ip_mc.h"
 #include "net/net_timer.h"
 #include "net/netdev.h"
 #include "net/route_priv.h"
@@ -630,6 +631,14 @@ input_dst(const struct pkt *p, enum route_type type)
 	return &input_dsts[ip_is_v4(&p->ip.dst) ? V4 : V6][type];
 }
 
+/* A group we are in, from a source that a member wants; IGMP is about all sources (RFC 3376 5). */
+static bool
+is_let_in(const struct pkt *p)
+{
+	return ip_mc_allows(
+	    p->dev, &p->ip.dst, p->ip.proto == IP_PROTO_IGMP ? NULL : &p->ip.src);
+}
+
 /* Our own address, or a group we are in; NULL: neither. */
 static struct dst *
 input_to_us(struct pkt *p)
@@ -638,11 +647,8 @@ input_to_us(struct pkt *p)
 	bool is_v4 = ip_is_v4(dst);
 	const struct ifaddr *ifa;
 
-	if (ip_is_multicast(dst)) {
-		bool is_member =
-		    is_v4 ? ip4_mc_is_member(p->dev, dst) : ip6_mc_is_member(p->dev, dst);
-		return is_member ? input_dst(p, ROUTE_MULTICAST) : NULL;
-	}
+	if (ip_is_multicast(dst))
+		return is_let_in(p) ? input_dst(p, ROUTE_MULTICAST) : NULL;
 	if (is_v4 && ip_is_broadcast(dst))
 		return input_dst(p, ROUTE_BROADCAST);
 	if (!is_v4 && ip_is_link_local(dst)) { /* only where it came in */

@@ -10,6 +10,7 @@
 #include "lib/string.h"
 #include "net/dhcp4.h"
 #include "net/ifaddr.h"
+#include "net/ip_mc_priv.h"
 #include "net/neigh.h"
 #include "net/ping.h"
 #include "net/raw.h"
@@ -71,11 +72,13 @@ ping_error(const struct ip_error *e)
 {
 }
 
-bool
-ip6_mc_is_member(struct netdev *dev, const struct ip_addr *group)
+static struct mc_dev *
+no_groups(const struct netdev *dev)
 {
-	return false;
+	return NULL;
 }
+
+const struct mc_family mld_mc = {.dev_of = no_groups};
 
 enum err
 ip6_send(struct pkt *p, struct dst *d, const struct ip_tx *tx)

@@ -8,6 +8,7 @@
 #include "kernel/sync/rculist.h"
 #include "lib/inet_csum.h"
 #include "lib/string.h"
+#include "net/ip_mc_priv.h"
 #include "net/nd.h"
 #include "net/neigh.h"
 #include "net/ping.h"
@@ -259,6 +260,14 @@ udp_error(const struct ip_error *e)
 
 const struct ip_proto udp_proto = {.name = "udp", .input = udp_input, .error = udp_error};
 const struct ip_proto tcp_proto = {.name = "tcp", .input = udp_input, .error = udp_error};
+
+static struct mc_dev *
+no_groups(const struct netdev *dev)
+{
+	return NULL;
+}
+
+const struct mc_family igmp_mc = {.dev_of = no_groups};
 
 bool
 raw6_input(struct pkt *p)

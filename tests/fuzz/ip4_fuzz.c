@@ -3,7 +3,7 @@
  * IP packet as it is; one whose checksum and length are put right, so that what is behind them is
  * reached; an ARP packet; time passes. Every packet must be freed in the end.
  * LINK: net/ip.c net/ip4.c net/ip4_options.c net/ip4_out.c net/ip4_frag.c net/ip4_fwd.c
- * net/icmp4.c net/icmp_limit.c net/arp.c net/igmp.c net/neigh.c net/route.c net/dst.c net/fib.c
+ * net/icmp4.c net/icmp_limit.c net/arp.c net/igmp.c net/ip_mc.c net/ip_mc_report.c net/mc_filter.c net/neigh.c net/route.c net/dst.c net/fib.c
  * net/ifaddr.c net/ip_addr.c lib/siphash.c lib/inet_csum.c lib/string.c lib/fmt.c fs/seq.c
  * tests/fakes/net_env.c tests/fakes/ip4_env.c tests/fakes/percpu.c tests/fakes/spinlock.c
  * tests/fakes/mutex.c tests/fakes/rcu.c tests/fakes/clock.c tests/fakes/kmalloc.c

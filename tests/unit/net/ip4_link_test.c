@@ -1,7 +1,7 @@
 /*
  * ARP, forwarding, addresses, routes and groups of IPv4 over a fake wire (tests/fakes/ip4_env.h).
  * LINK: net/ip.c net/ip4.c net/ip4_options.c net/ip4_out.c net/ip4_frag.c net/ip4_fwd.c
- * net/icmp4.c net/icmp_limit.c net/arp.c net/igmp.c net/neigh.c net/route.c net/dst.c net/fib.c
+ * net/icmp4.c net/icmp_limit.c net/arp.c net/igmp.c net/ip_mc.c net/ip_mc_report.c net/mc_filter.c net/neigh.c net/route.c net/dst.c net/fib.c
  * net/ifaddr.c net/ip_addr.c lib/siphash.c lib/inet_csum.c lib/string.c lib/fmt.c fs/seq.c
  * tests/fakes/net_env.c tests/fakes/ip4_env.c tests/fakes/percpu.c tests/fakes/spinlock.c
  * tests/fakes/mutex.c tests/fakes/rcu.c tests/fakes/clock.c tests/fakes/kmalloc.c
@@ -15,6 +15,7 @@
 #include "lib/fmt.h"
 #include "lib/inet_csum.h"
 #include "lib/string.h"
+#include "net/ip_mc_priv.h"
 #include "net/icmp4.h"
 #include "net/ifaddr.h"
 #include "net/neigh.h"
@@ -496,9 +497,9 @@ KTEST(igmp_joins_and_leaves_are_reported_twice_in_version_3_rfc3376_5_1)
 	unsigned joins = 0, leaves = 0;
 
 	ip4_env_setup();
-	CHECK_EQ(ip4_mc_join(ip4_env_dev, &group), OK);
+	CHECK_EQ(ip_mc_join(ip4_env_dev, &group), OK);
 	fake_net_timers_run(fake_now_ns + 5 * SEC);
-	ip4_mc_leave(ip4_env_dev, &group);
+	ip_mc_leave(ip4_env_dev, &group);
 	fake_net_timers_run(fake_now_ns + 5 * SEC);
 	while (ip4_env_output(&out)) {
 		CHECK_EQ(out.h.proto, IP_PROTO_IGMP);
@@ -533,7 +534,7 @@ KTEST(igmp_answers_old_queriers_in_their_version_rfc3376_7_2)
 	struct ip_addr group = ip4_addr("239.9.9.8");
 
 	ip4_env_setup();
-	CHECK_EQ(ip4_mc_join(ip4_env_dev, &group), OK);
+	CHECK_EQ(ip_mc_join(ip4_env_dev, &group), OK);
 	fake_net_timers_run(fake_now_ns + 5 * SEC);
 	fake_wire_clear();
 	query_in("0.0.0.0", 10, 8); /* version 2 */
@@ -541,7 +542,7 @@ KTEST(igmp_answers_old_queriers_in_their_version_rfc3376_7_2)
 	CHECK(ip4_env_output(&out));
 	CHECK_EQ(out.data[0], 0x16);
 	CHECK(!memcmp(&out.h.dst, &group.v4, 4));
-	ip4_mc_leave(ip4_env_dev, &group);
+	ip_mc_leave(ip4_env_dev, &group);
 	fake_net_timers_run(fake_now_ns + 2 * SEC);
 	CHECK(ip4_env_output(&out));
 	CHECK_EQ(out.data[0], 0x17);
@@ -549,21 +550,126 @@ KTEST(igmp_answers_old_queriers_in_their_version_rfc3376_7_2)
 	fake_net_timers_run(fake_now_ns + 500 * SEC);
 }
 
-KTEST(igmp_general_query_is_answered_for_all_groups_within_its_time)
+KTEST(igmp_general_query_is_answered_in_one_report_within_its_time_rfc3376_5_2)
 {
 	struct ip_addr a = ip4_addr("239.9.9.1"), b = ip4_addr("239.9.9.2");
 
 	ip4_env_setup();
-	CHECK_EQ(ip4_mc_join(ip4_env_dev, &a), OK);
-	CHECK_EQ(ip4_mc_join(ip4_env_dev, &b), OK);
+	CHECK_EQ(ip_mc_join(ip4_env_dev, &a), OK);
+	CHECK_EQ(ip_mc_join(ip4_env_dev, &b), OK);
 	fake_net_timers_run(fake_now_ns + 5 * SEC);
 	fake_wire_clear();
 	query_in("0.0.0.0", 100, 12);
 	fake_net_timers_run(fake_now_ns + 11 * SEC);
-	CHECK_EQ(fake_wire_count(), 2);
+	CHECK_EQ(fake_wire_count(), 1);
 	CHECK(ip4_env_output(&out));
+	CHECK_EQ(out.len, 8 + 2 * 8);
+	CHECK_EQ(out.data[7], 2);
 	CHECK_EQ(out.data[8], 2); /* MODE_IS_EXCLUDE */
-	ip4_mc_leave(ip4_env_dev, &a);
-	ip4_mc_leave(ip4_env_dev, &b);
+	CHECK_EQ(out.data[16], 2);
+	ip_mc_leave(ip4_env_dev, &a);
+	ip_mc_leave(ip4_env_dev, &b);
+	fake_net_timers_run(fake_now_ns + 5 * SEC);
+}
+
+/* A datagram to 239.9.9.7. */
+static unsigned
+delivered_from(const char *src)
+{
+	unsigned before = ip4_notes.udp_packets;
+
+	ip4_env_input(
+	    &(struct ip4_in){.src = src, .dst = "239.9.9.7", .data = "x", .len = 1});
+	return ip4_notes.udp_packets - before;
+}
+
+KTEST(igmp_sources_are_reported_and_filter_what_comes_rfc3376_3_2_5_1)
+{
+	struct ip_addr group = ip4_addr("239.9.9.7");
+	struct ip_addr s[2] = {ip4_addr("10.0.0.21"), ip4_addr("10.0.0.22")};
+	struct mc_filter both = {true, 2, s}, not_first = {false, 1, s};
+
+	ip4_env_setup();
+	CHECK_EQ(ip_mc_change(ip4_env_dev, &group, NULL, &both), OK);
+	fake_net_timers_run(fake_now_ns + 1);
+	CHECK(ip4_env_output(&out));
+	CHECK_EQ(out.len, 8 + 8 + 8);
+	CHECK(!memcmp(out.data + 8, "\5\0\0\2\357\11\11\7\12\0\0\25\12\0\0\26", 16));
+	CHECK_EQ(delivered_from("10.0.0.21"), 1);
+	CHECK_EQ(delivered_from("10.0.0.23"), 0);
+	/* Another member wants all but the first: the first member still wants it. */
+	CHECK_EQ(ip_mc_change(ip4_env_dev, &group, NULL, &not_first), OK);
+	fake_net_timers_run(fake_now_ns + 1);
+	CHECK(ip4_env_output(&out));
+	CHECK(!memcmp(out.data + 8, "\4\0\0\0\357\11\11\7", 8));
+	CHECK_EQ(delivered_from("10.0.0.23"), 1);
+	CHECK_EQ(ip_mc_change(ip4_env_dev, &group, &both, NULL), OK);
+	fake_net_timers_run(fake_now_ns + 5 * SEC);
+	fake_wire_clear();
+	CHECK_EQ(delivered_from("10.0.0.21"), 0);
+	CHECK_EQ(delivered_from("10.0.0.23"), 1);
+	CHECK_EQ(ip_mc_change(ip4_env_dev, &group, &not_first, NULL), OK);
+	fake_net_timers_run(fake_now_ns + 5 * SEC);
+	CHECK(ip4_env_output(&out));
+	CHECK(!memcmp(out.data + 8, "\3\0\0\0\357\11\11\7", 8));
+	CHECK_EQ(delivered_from("10.0.0.23"), 0);
+	CHECK(!ip_mc_allows(ip4_env_dev, &group, NULL));
+}
+
+/* RFC 3376 4.2.16: what must be let in goes in pieces, a list of what is blocked is cut. */
+KTEST(igmp_reports_fit_the_link_rfc3376_4_2_16)
+{
+	struct ip_addr group = ip4_addr("239.9.9.6"), s[MC_MAX_SOURCES];
+	struct mc_filter in = {true, MC_MAX_SOURCES, s}, ex = {false, MC_MAX_SOURCES, s};
+	unsigned told = 0, messages = 0;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(s); i++)
+		s[i] = ip_from_v4(be32_of(0x0a010000 + i));
+	ip4_env_setup();
+	ip4_env_dev->mtu = 700;
+	CHECK_EQ(ip_mc_change(ip4_env_dev, &group, NULL, &in), OK);
+	fake_net_timers_run(fake_now_ns + 1);
+	for (; ip4_env_output(&out); messages++) {
+		CHECK(out.len + 24 <= 700);
+		CHECK_EQ(out.data[8], 5);
+		told += (unsigned)(out.data[10] << 8 | out.data[11]);
+	}
+	CHECK_EQ(told, MC_MAX_SOURCES);
+	CHECK_EQ(messages, 2);
+	CHECK_EQ(ip_mc_change(ip4_env_dev, &group, &in, &ex), OK);
+	fake_net_timers_run(fake_now_ns + 1);
+	CHECK(ip4_env_output(&out));
+	CHECK(out.len + 24 <= 700);
+	CHECK_EQ(out.data[8], 4);
+	CHECK_EQ(fake_wire_count(), 0);
+	ip4_env_dev->mtu = 1500;
+	CHECK_EQ(ip_mc_change(ip4_env_dev, &group, &ex, NULL), OK);
+	fake_net_timers_run(fake_now_ns + 5 * SEC);
+}
+
+KTEST(groups_of_an_interface_have_a_limit)
+{
+	struct ip_addr group;
+
+	ip4_env_setup();
+	for (unsigned i = 1; i < MC_MAX_GROUPS; i++) { /* 224.0.0.1 is there */
+		group = ip_from_v4(be32_of(0xefff0000 + i));
+		CHECK_EQ(ip_mc_join(ip4_env_dev, &group), OK);
+	}
+	group = ip4_addr("239.1.1.1");
+	CHECK_EQ(ip_mc_join(ip4_env_dev, &group), ERR_NOBUFS);
+	fake_net_timers_run(fake_now_ns + 5 * SEC);
+	fake_wire_clear();
+	query_in("0.0.0.0", 100, 12); /* more than one pass of the timer can say */
+	fake_net_timers_run(fake_now_ns + 11 * SEC);
+	for (unsigned told = 0;; told += out.data[7])
+		if (!ip4_env_output(&out)) {
+			CHECK_EQ(told, MC_MAX_GROUPS - 1);
+			break;
+		}
+	for (unsigned i = 1; i < MC_MAX_GROUPS; i++) {
+		group = ip_from_v4(be32_of(0xefff0000 + i));
+		ip_mc_leave(ip4_env_dev, &group);
+	}
 	fake_net_timers_run(fake_now_ns + 5 * SEC);
 }

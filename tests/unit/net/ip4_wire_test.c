@@ -1,7 +1,7 @@
 /*
  * IPv4 input and output, ICMP, reassembly from the link up and down, over a fake wire.
  * LINK: net/ip.c net/ip4.c net/ip4_options.c net/ip4_out.c net/ip4_frag.c net/ip4_fwd.c
- * net/icmp4.c net/icmp_limit.c net/arp.c net/igmp.c net/neigh.c net/route.c net/dst.c net/fib.c
+ * net/icmp4.c net/icmp_limit.c net/arp.c net/igmp.c net/ip_mc.c net/ip_mc_report.c net/mc_filter.c net/neigh.c net/route.c net/dst.c net/fib.c
  * net/ifaddr.c net/ip_addr.c lib/siphash.c lib/inet_csum.c lib/string.c lib/fmt.c fs/seq.c
  * tests/fakes/net_env.c tests/fakes/ip4_env.c tests/fakes/percpu.c tests/fakes/spinlock.c
  * tests/fakes/mutex.c tests/fakes/rcu.c tests/fakes/clock.c tests/fakes/kmalloc.c
@@ -15,6 +15,7 @@
 #include "lib/fmt.h"
 #include "lib/inet_csum.h"
 #include "lib/string.h"
+#include "net/ip_mc.h"
 #include "net/icmp4.h"
 #include "net/ifaddr.h"
 #include "net/neigh.h"
@@ -111,14 +112,14 @@ KTEST(ip4_broadcasts_and_joined_groups_are_taken)
 	struct ip_addr group = ip4_addr("239.1.2.3");
 
 	ip4_env_setup();
-	CHECK_EQ(ip4_mc_join(ip4_env_dev, &group), OK);
+	CHECK_EQ(ip_mc_join(ip4_env_dev, &group), OK);
 	ip4_env_input(
 	    &(struct ip4_in){.dst = "255.255.255.255", .data = "12345678", .len = 8});
 	ip4_env_input(
 	    &(struct ip4_in){.dst = "10.0.0.255", .data = "12345678", .len = 8});
 	ip4_env_input(&(struct ip4_in){.dst = "239.1.2.3", .data = "12345678", .len = 8});
 	CHECK_EQ(ip4_notes.udp_packets, 3);
-	ip4_mc_leave(ip4_env_dev, &group);
+	ip_mc_leave(ip4_env_dev, &group);
 	ip4_env_input(&(struct ip4_in){.dst = "239.1.2.3", .data = "12345678", .len = 8});
 	CHECK_EQ(ip4_notes.udp_packets, 3);
 }

@@ -1,7 +1,7 @@
 /*
  * IPv6 from the link up and down: input checks, fragments, ICMPv6, over a fake wire.
  * LINK: net/ip6.c net/ip6_ext.c net/ip6_frag.c net/ip6_fwd.c net/ip6_out.c net/icmp6.c net/icmp_limit.c net/nd.c
- * net/nd_options.c net/nd_router.c net/slaac.c net/mld.c net/addrsel.c net/neigh.c net/ip_addr.c
+ * net/nd_options.c net/nd_router.c net/slaac.c net/mld.c net/ip_mc.c net/ip_mc_report.c net/mc_filter.c net/addrsel.c net/neigh.c net/ip_addr.c
  * lib/siphash.c lib/inet_csum.c lib/string.c lib/fmt.c fs/seq.c tests/fakes/net_env.c
  * tests/fakes/ip6_env.c tests/fakes/dhcp6_none.c tests/fakes/percpu.c tests/fakes/spinlock.c tests/fakes/mutex.c
  * tests/fakes/rcu.c tests/fakes/clock.c tests/fakes/kmalloc.c tests/fakes/panic.c
@@ -10,6 +10,7 @@
 #include "net/ip6.h"
 
 #include "lib/string.h"
+#include "net/ip_mc.h"
 #include "net/neigh.h"
 #include "tests/fakes/fakes.h"
 #include "tests/fakes/ip6_env.h"
@@ -115,10 +116,10 @@ KTEST(ip6_group_that_is_not_joined_is_dropped)
 	setup();
 	ip6_env_send("2001:db8::99", "ff02::1234", 17, 1, "12345678", 8);
 	CHECK_EQ(ip6_notes.udp_packets, 0);
-	CHECK_EQ(ip6_mc_join(ip6_env_dev, &group), OK);
+	CHECK_EQ(ip_mc_join(ip6_env_dev, &group), OK);
 	ip6_env_send("2001:db8::99", "ff02::1234", 17, 1, "12345678", 8);
 	CHECK_EQ(ip6_notes.udp_packets, 1);
-	ip6_mc_leave(ip6_env_dev, &group);
+	ip_mc_leave(ip6_env_dev, &group);
 	ip6_env_send("2001:db8::99", "ff02::1234", 17, 1, "12345678", 8);
 	CHECK_EQ(ip6_notes.udp_packets, 1);
 }

@@ -2,7 +2,7 @@
  * Neighbour and router discovery, addresses and MLD, over a fake wire: a table of messages that are
  * refused, and what the good ones do.
  * LINK: net/ip6.c net/ip6_ext.c net/ip6_frag.c net/ip6_fwd.c net/ip6_out.c net/icmp6.c net/icmp_limit.c net/nd.c
- * net/nd_options.c net/nd_router.c net/slaac.c net/mld.c net/addrsel.c net/neigh.c net/ip_addr.c
+ * net/nd_options.c net/nd_router.c net/slaac.c net/mld.c net/ip_mc.c net/ip_mc_report.c net/mc_filter.c net/addrsel.c net/neigh.c net/ip_addr.c
  * lib/siphash.c lib/inet_csum.c lib/string.c lib/fmt.c fs/seq.c tests/fakes/net_env.c
  * tests/fakes/ip6_env.c tests/fakes/dhcp6_none.c tests/fakes/percpu.c tests/fakes/spinlock.c tests/fakes/mutex.c
  * tests/fakes/rcu.c tests/fakes/clock.c tests/fakes/kmalloc.c tests/fakes/panic.c
@@ -10,7 +10,9 @@
  */
 #include "net/nd.h"
 
+#include "lib/inet_csum.h"
 #include "lib/string.h"
+#include "net/ip_mc_priv.h"
 #include "net/addrsel.h"
 #include "net/mld.h"
 #include "net/neigh.h"
@@ -558,7 +560,7 @@ KTEST(rs_is_repeated_until_a_router_answers_rfc7559_2)
 
 	setup_ra();
 	nd_router_solicit(ip6_dev_of(ip6_env_dev));
-	fake_net_timers_run(fake_now_ns + 60 * SEC);
+	fake_net_timers_run(fake_now_ns + 50 * SEC);
 	while (ip6_env_wire(out, sizeof(out)))
 		n += out[40] == 133;
 	CHECK_EQ(n, 4); /* at 0, 4, 12, 28 seconds */
@@ -576,13 +578,13 @@ KTEST(mld_reports_joins_and_leaves_rfc3810_6_1)
 	unsigned joins = 0, leaves = 0;
 
 	ip6_env_setup();
-	CHECK_EQ(ip6_mc_join(ip6_env_dev, &group), OK);
-	CHECK_EQ(ip6_mc_join(ip6_env_dev, &group), OK);
+	CHECK_EQ(ip_mc_join(ip6_env_dev, &group), OK);
+	CHECK_EQ(ip_mc_join(ip6_env_dev, &group), OK);
 	fake_net_timers_run(fake_now_ns + 3 * SEC);
-	ip6_mc_leave(ip6_env_dev, &group);
-	CHECK(ip6_mc_is_member(ip6_env_dev, &group));
-	ip6_mc_leave(ip6_env_dev, &group);
-	CHECK(!ip6_mc_is_member(ip6_env_dev, &group));
+	ip_mc_leave(ip6_env_dev, &group);
+	CHECK(ip_mc_allows(ip6_env_dev, &group, NULL));
+	ip_mc_leave(ip6_env_dev, &group);
+	CHECK(!ip_mc_allows(ip6_env_dev, &group, NULL));
 	fake_net_timers_run(fake_now_ns + 3 * SEC);
 	while (ip6_env_wire(out, sizeof(out))) {
 		CHECK_EQ(out[7], 1);
@@ -624,15 +626,122 @@ KTEST(mld_query_is_answered_within_its_time_rfc3810_6_2)
 	fake_wire_clear();
 }
 
+/* Sends an MLD message with its router alert; the checksum by hand, ICMPv6 is not the first header. */
+static void
+send_mld(const char *dst, const void *message, size_t n)
+{
+	uint8_t m[8 + 128] = {58, 0, 5, 2, 0, 0, 1, 0};
+	struct ip_addr from = ip6_of("fe80::99"), to = ip6_of(dst);
+	be32 tail[2] = {be32_of((uint32_t)n), be32_of(58)};
+	be16 csum;
+
+	memcpy(m + 8, message, n);
+	csum = be16_of(csum_finish(csum_add(
+	    csum_add(csum_add(csum_add(0, &from, 16), &to, 16), tail, 8), m + 8, n)));
+	memcpy(m + 10, &csum, 2);
+	ip6_env_send("fe80::99", dst, 0, 1, m, 8 + n);
+}
+
+static void
+query(uint8_t length, const char *group, const char *source)
+{
+	uint8_t m[44] = {130, [4] = 0x03, [5] = 0xe8};
+
+	if (group)
+		memcpy(m + 8, ip6_of(group).b, 16);
+	if (source) {
+		m[27] = 1;
+		memcpy(m + 28, ip6_of(source).b, 16);
+	}
+	send_mld(group ? group : "ff02::1", m, length);
+	fake_net_timers_run(fake_now_ns + 1001 * NSEC_PER_MSEC);
+}
+
+KTEST(mld_listener_of_one_source_rfc3810_6_1_6_2)
+{
+	struct ip_addr group = ip6_of("ff15::78"), source = ip6_of("2001:db8::9");
+	struct mc_filter f = {true, 1, &source};
+	const struct ip_addr other = ip6_of("2001:db8::8");
+
+	ip6_env_setup();
+	CHECK_EQ(ip_mc_change(ip6_env_dev, &group, NULL, &f), OK);
+	CHECK(ip_mc_allows(ip6_env_dev, &group, &source));
+	CHECK(!ip_mc_allows(ip6_env_dev, &group, &other));
+	fake_net_timers_run(fake_now_ns + 3 * SEC);
+	for (unsigned i = 0; i < 2; i++) {
+		CHECK_EQ(ip6_env_wire(out, sizeof(out)), 40 + 8 + 8 + 36);
+		CHECK_EQ(memcmp(out + 56, "\5\0\0\1", 4), 0); /* ALLOW, one source */
+		CHECK_EQ(memcmp(out + 60, group.b, 16), 0);
+		CHECK_EQ(memcmp(out + 76, source.b, 16), 0);
+	}
+	CHECK_EQ(fake_wire_count(), 0);
+	query(44, "ff15::78", "2001:db8::8");
+	CHECK_EQ(fake_wire_count(), 0); /* not that one */
+	query(44, "ff15::78", "2001:db8::9");
+	CHECK(ip6_env_wire(out, sizeof(out)));
+	CHECK_EQ(memcmp(out + 56, "\1\0\0\1", 4), 0); /* MODE_IS_INCLUDE */
+	CHECK_EQ(memcmp(out + 76, source.b, 16), 0);
+	ip_mc_leave(ip6_env_dev, &ip6_env_ll); /* not a group: nothing */
+	CHECK_EQ(ip_mc_change(ip6_env_dev, &group, &f, NULL), OK);
+	fake_net_timers_run(fake_now_ns + 3 * SEC);
+	CHECK(ip6_env_wire(out, sizeof(out)));
+	CHECK_EQ(memcmp(out + 56, "\6\0\0\1", 4), 0); /* BLOCK */
+	fake_wire_clear();
+}
+
+KTEST(mld_version_1_while_its_querier_is_heard_rfc2710_4_rfc3810_8_2)
+{
+	struct ip_addr group = ip6_of("ff15::79");
+	uint8_t report[24] = {131};
+	unsigned n = 0;
+
+	ip6_env_setup();
+	CHECK_EQ(ip_mc_join(ip6_env_dev, &group), OK);
+	fake_net_timers_run(fake_now_ns + 3 * SEC);
+	fake_wire_clear();
+	query(24, "ff15::79", NULL);
+	CHECK_EQ(ip6_env_wire(out, sizeof(out)), 40 + 8 + 24);
+	CHECK_EQ(out[48], 131);
+	CHECK_EQ(memcmp(out + 24, group.b, 16), 0); /* to the group itself */
+	CHECK_EQ(memcmp(out + 56, group.b, 16), 0);
+	/* Another's report spares ours, and a leave that is not the last reporter's is not said. */
+	memcpy(report + 8, group.b, 16);
+	send_mld("ff15::79", report, sizeof(report));
+	ip_mc_leave(ip6_env_dev, &group);
+	fake_net_timers_run(fake_now_ns + 30 * SEC);
+	CHECK_EQ(fake_wire_count(), 0);
+	/* A join is told up to twice within ten seconds, the last reporter says when it goes. */
+	CHECK_EQ(ip_mc_join(ip6_env_dev, &group), OK);
+	fake_net_timers_run(fake_now_ns + 11 * SEC);
+	for (n = 0; ip6_env_wire(out, sizeof(out)); n++)
+		CHECK_EQ(out[48], 131);
+	CHECK_EQ(n, 2);
+	ip_mc_leave(ip6_env_dev, &group);
+	fake_net_timers_run(fake_now_ns + 11 * SEC);
+	CHECK_EQ(ip6_env_wire(out, sizeof(out)), 40 + 8 + 24);
+	CHECK_EQ(out[48], 132);
+	CHECK_EQ(memcmp(out + 24, ip6_of("ff02::2").b, 16), 0);
+	CHECK_EQ(fake_wire_count(), 0);
+	/* RFC 3810 9.12: 2 * 125 s + 1 s later version 2 is spoken again. */
+	fake_net_timers_run(fake_now_ns + 260 * SEC);
+	CHECK_EQ(ip_mc_join(ip6_env_dev, &group), OK);
+	fake_net_timers_run(fake_now_ns + 3 * SEC);
+	CHECK(ip6_env_wire(out, sizeof(out)));
+	CHECK_EQ(out[48], 143);
+	ip_mc_leave(ip6_env_dev, &group);
+	fake_net_timers_run(fake_now_ns + 3 * SEC);
+	fake_wire_clear();
+}
+
 KTEST(mld_query_decode_rfc3810_5_1)
 {
 	uint8_t q[44] = {130};
-	struct mld_query out_q;
+	struct mc_query out_q;
 
 	CHECK(!mld_query_decode(q, 23, &out_q));
-	CHECK(mld_query_decode(q, 24, &out_q) && out_q.is_v1);
+	CHECK(mld_query_decode(q, 24, &out_q) && out_q.version == 1);
 	CHECK(!mld_query_decode(q, 26, &out_q));
-	CHECK(mld_query_decode(q, 28, &out_q) && !out_q.is_v1);
+	CHECK(mld_query_decode(q, 28, &out_q) && out_q.version == 2);
 	q[27] = 1;
 	CHECK(!mld_query_decode(q, 43, &out_q));
 	CHECK(mld_query_decode(q, 44, &out_q));
