@@ -1,53 +1,84 @@
 /*
- * Balancing by pulling: a CPU that runs out of work takes a waiting thread from the one
- * with most; a busy one looks from time to time whether another has more. A move is made
- * when it leaves the receiver with no more weight than the giver had: so three equal
- * threads on two CPUs change places for ever, and each gets two thirds.
+ * Balancing. A CPU that runs out of work takes a waiting thread from the one with most.
+ * One that has threads waiting looks fifty times a second for a CPU that is idle or has
+ * less to do, or whose threads have had more than those here, and gives it one: so three
+ * equal threads on two CPUs change places for ever, and each gets two thirds
+ * (rq_should_move). A CPU whose only thread runs need not be woken for this.
  *
- * The giver's lock is only tried, since the receiver's is held: no order of locks to
- * keep.
+ * Two queues are locked by trying the second: there is no order of locks to keep.
  */
 #include "kernel/sched/sched_priv.h"
 
 enum { CANDIDATES = 8 }; /* threads looked at on the giver, for one that may move */
 
-static const nsec_t BALANCE_PERIOD = 50 * NSEC_PER_MSEC;
-
 static bool
 may_move(const struct runqueue *from, const struct runqueue *to, const struct thread *t)
 {
-	if (!cpumask_test(&t->sched.affinity, to->cpu->id))
-		return false;
-	if (thread_is_rt(t))
-		return !thread_is_rt(to->current);
-	return to->fair_weight + t->sched.weight <= from->fair_weight;
+	return cpumask_test(&t->sched.affinity, to->cpu->id) &&
+	       rq_should_move(from, to, t);
+}
+
+static struct thread *
+find_movable_rt(const struct runqueue *from, const struct runqueue *to)
+{
+	for (unsigned i = 0; i < RT_PRIORITIES; i++) {
+		struct thread *t = list_first(&from->rt[i], struct thread, sched.link);
+
+		if (t && may_move(from, to, t))
+			return t;
+	}
+	return NULL;
 }
 
 /* A thread waiting on `from` that may and should run on `to`, or NULL. Both locked. */
 static struct thread *
 find_movable(const struct runqueue *from, const struct runqueue *to)
 {
-	struct thread *t = from->fair_first;
-	unsigned n = 0;
+	struct thread *t = NULL;
 
-	for (unsigned i = 0;
-	     i < RT_PRIORITIES && (from->rt_bitmap[0] | from->rt_bitmap[1]); i++) {
-		struct thread *rt = list_first(&from->rt[i], struct thread, sched.link);
+	if (unlikely(from->rt_bitmap[0] | from->rt_bitmap[1]))
+		t = find_movable_rt(from, to);
+	if (t)
+		return t;
+	t = from->fair_first;
+	for (unsigned n = 0; t && n < CANDIDATES; n++) {
+		struct rb_node *next;
 
-		if (rt && may_move(from, to, rt))
-			return rt;
-	}
-	while (t && n++ < CANDIDATES && !may_move(from, to, t)) {
-		struct rb_node *next = rb_next(&t->sched.node);
-
+		if (may_move(from, to, t))
+			return t;
+		next = rb_next(&t->sched.node);
 		t = next ? rb_entry(next, struct thread, sched.node) : NULL;
 	}
-	return n <= CANDIDATES ? t : NULL;
+	return NULL;
 }
 
-/* The queue with most weight that has threads waiting, or NULL. */
-static struct runqueue *
-find_busiest(const struct runqueue *to)
+/* Both locked and charged: moves the thread that should go, if any. */
+static struct thread *
+move_one(struct runqueue *from, struct runqueue *to)
+{
+	struct thread *t;
+
+	rq_sync(from, to);
+	t = find_movable(from, to);
+	if (t)
+		rq_move(from, to, t);
+	return t;
+}
+
+static bool
+pull_from(struct runqueue *from, struct runqueue *to)
+{
+	struct thread *t;
+
+	if (!spin_trylock(&from->lock))
+		return false;
+	t = move_one(from, to);
+	spin_unlock_no_resched(&from->lock);
+	return t != NULL;
+}
+
+bool
+sched_pull(struct runqueue *to)
 {
 	struct runqueue *busiest = NULL;
 	struct cpu *cpu;
@@ -56,59 +87,62 @@ find_busiest(const struct runqueue *to)
 		struct runqueue *rq = cpu_rq(cpu);
 
 		if (rq != to && rq->num_queued &&
-		    (!busiest || rq->fair_weight > busiest->fair_weight))
+		    (!busiest || rq_load(rq) > rq_load(busiest)))
 			busiest = rq;
 	}
-	return busiest;
-}
-
-bool
-sched_pull(struct runqueue *to)
-{
-	struct runqueue *from = find_busiest(to);
-	struct thread *t;
-
-	if (!from || !spin_trylock(&from->lock))
+	if (!busiest)
 		return false;
-	t = find_movable(from, to);
-	if (t) {
-		rq_remove(from, t);
-		rq_detach(from, t);
-		t->sched.cpu = to->cpu;
-		rq_attach(to, t);
-		rq_add(to, t);
-	}
-	spin_unlock_no_resched(&from->lock);
-	return t != NULL;
-}
-
-/* Wakes an idle CPU, which then looks for work by itself. */
-static bool
-kick_idle_for(const struct thread *t)
-{
-	struct cpu *cpu;
-
+	if (pull_from(busiest, to))
+		return true;
 	for_each_online_cpu(cpu) {
 		struct runqueue *rq = cpu_rq(cpu);
 
-		if (rq->current == rq->idle && !rq->num_queued &&
-		    cpumask_test(&t->sched.affinity, cpu->id)) {
-			sched_kick(cpu);
+		if (rq != to && rq != busiest && rq->num_queued && pull_from(rq, to))
 			return true;
-		}
 	}
 	return false;
+}
+
+static bool
+push_to(struct runqueue *to, struct runqueue *from, nsec_t now)
+{
+	struct thread *t;
+
+	if (!spin_trylock(&to->lock))
+		return false;
+	rq_update_current(to, now);
+	t = move_one(from, to);
+	if (t) {
+		to->next_balance = now + SCHED_BALANCE_PERIOD;
+		sched_check_preempt(to, t);
+	}
+	spin_unlock_no_resched(&to->lock);
+	return t != NULL;
+}
+
+/* Tries idle CPUs first, then all with less load, from the next one on. */
+static void
+push_somewhere(struct runqueue *from, nsec_t now)
+{
+	for (unsigned pass = 0; pass < 2; pass++) {
+		for (unsigned i = 1; i < num_cpus; i++) {
+			struct cpu *cpu = cpus[(from->cpu->id + i) % num_cpus];
+			struct runqueue *to = cpu ? cpu_rq(cpu) : NULL;
+
+			if (!cpu || !cpu->is_online || (pass == 0 && to->num_running) ||
+			    rq_load(to) >= rq_load(from))
+				continue;
+			if (push_to(to, from, now))
+				return;
+		}
+	}
 }
 
 void
 sched_balance_tick(struct runqueue *rq, nsec_t now)
 {
-	if (num_cpus == 1 || now < rq->next_balance)
+	if (num_cpus == 1 || !rq->num_queued || now < rq->next_balance)
 		return;
-	/* Each CPU has a phase of its own, so that not all look at once. */
-	rq->next_balance = now + BALANCE_PERIOD + rq->cpu->id * NSEC_PER_MSEC;
-	if (rq->fair_first && kick_idle_for(rq->fair_first))
-		return;
-	if (sched_pull(rq))
-		rq_kick(rq);
+	rq->next_balance = now + SCHED_BALANCE_PERIOD;
+	push_somewhere(rq, now);
 }

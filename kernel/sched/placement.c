@@ -66,7 +66,7 @@ find_least_loaded(const struct thread *t)
 
 	for_each_online_cpu(cpu)
 		if (is_allowed(cpu, t) &&
-		    (!best || cpu_rq(cpu)->num_running < cpu_rq(best)->num_running))
+		    (!best || rq_load(cpu_rq(cpu)) < rq_load(cpu_rq(best))))
 			best = cpu;
 	return best ? best
 	            : t->sched.cpu; /* set_affinity leaves at least one that is online */
@@ -85,9 +85,9 @@ sched_choose_cpu(const struct runqueue *rq, const struct thread *t, bool is_new)
 		sched_mark_idle(idle, false); /* the next to look finds another */
 		return idle;
 	}
-	if (is_new || !may_stay)
+	if (is_new || !may_stay || (thread_is_rt(t) && rq->num_rt))
 		return find_least_loaded(t);
-	if (is_allowed(here, t) && cpu_rq(here)->num_running + 1 < rq->num_running)
+	if (is_allowed(here, t) && rq_load(cpu_rq(here)) + t->sched.weight < rq_load(rq))
 		return here;
 	return last;
 }

@@ -8,6 +8,7 @@
 enum {
 	WEIGHT_NICE_0 = 1024,
 	WEIGHT_IDLE = 3, /* SCHED_IDLE: what others leave, but never nothing */
+	LOAD_RT = 19 * WEIGHT_NICE_0, /* a RealTime thread leaves a twentieth */
 };
 
 /* Every fair thread has its turn in FAIR_PERIOD, but for MIN_SLICE each when there are
@@ -20,6 +21,12 @@ static const nsec_t WAKE_GRANULARITY =
 static const nsec_t SLEEPER_CREDIT = 6 * NSEC_PER_MSEC;
 static const nsec_t RT_PERIOD = NSEC_PER_SEC;
 static const nsec_t RT_LIMIT = 950 * NSEC_PER_MSEC;
+static const nsec_t NO_SLICE = UINT64_MAX / 2; /* SCHED_FIFO: until it lets go */
+
+/* Virtual time one CPU's threads must be ahead by for a thread of another to come, and
+ * what two CPUs differ by at most: see rq_sync. */
+static const int64_t LEAD_TO_MOVE = 8 * (int64_t)NSEC_PER_MSEC;
+static const int64_t MAX_LEAD = 50 * (int64_t)NSEC_PER_MSEC;
 
 /* Linux's weights for nice -20 .. 19: each step is a factor of about 1.25. */
 static const uint32_t nice_weights[40] = {
@@ -213,7 +220,9 @@ count_in(struct runqueue *rq, struct thread *t)
 {
 	t->sched.is_queued = true;
 	rq->num_running++;
-	if (!thread_is_rt(t))
+	if (unlikely(thread_is_rt(t)))
+		rq->num_rt++;
+	else
 		rq->fair_weight += t->sched.weight;
 }
 
@@ -222,7 +231,9 @@ count_out(struct runqueue *rq, struct thread *t)
 {
 	t->sched.is_queued = false;
 	rq->num_running--;
-	if (!thread_is_rt(t))
+	if (unlikely(thread_is_rt(t)))
+		rq->num_rt--;
+	else
 		rq->fair_weight -= t->sched.weight;
 }
 
@@ -344,7 +355,7 @@ rq_slice_ns(const struct runqueue *rq, const struct thread *t)
 	nsec_t slice;
 
 	if (thread_is_rt(t))
-		return t->sched.policy == SCHED_RR ? RR_SLICE : RT_LIMIT;
+		return t->sched.policy == SCHED_RR ? RR_SLICE : NO_SLICE;
 	slice = FAIR_PERIOD * t->sched.weight / MAX(rq->fair_weight, t->sched.weight);
 	return MAX(slice, MIN_SLICE);
 }
@@ -354,9 +365,26 @@ rq_slice_is_over(const struct runqueue *rq)
 {
 	const struct thread *t = rq->current;
 
-	if (thread_is_rt(t) && rq->rt_used_ns >= RT_LIMIT)
-		return true;
 	return t->sched.slice_used_ns >= rq_slice_ns(rq, t);
+}
+
+static nsec_t
+minus_or_0(nsec_t a, nsec_t b)
+{
+	return a > b ? a - b : 0;
+}
+
+nsec_t
+rq_turn_left_ns(const struct runqueue *rq, nsec_t now)
+{
+	const struct thread *t = rq->current;
+	nsec_t left = minus_or_0(rq_slice_ns(rq, t), t->sched.slice_used_ns);
+
+	if (likely(!rq->num_rt))
+		return left;
+	if (!thread_is_rt(t)) /* RealTime waits for its next period */
+		return MIN(left, minus_or_0(rq->rt_period_start + RT_PERIOD, now));
+	return rq->fair_first ? MIN(left, minus_or_0(RT_LIMIT, rq->rt_used_ns)) : left;
 }
 
 void
@@ -392,7 +420,89 @@ rq_yield(struct runqueue *rq)
 {
 	struct thread *t = rq->current;
 
-	t->sched.slice_used_ns = RT_PERIOD;
+	t->sched.slice_used_ns = NO_SLICE;
 	if (!thread_is_rt(t) && rq->fair_first && vruntime_diff(t, rq->fair_first) <= 0)
 		t->sched.vruntime = rq->fair_first->sched.vruntime + 1;
+}
+
+/* ---- Several queues ---- */
+
+uint64_t
+rq_load(const struct runqueue *rq)
+{
+	return rq->fair_weight + (uint64_t)rq->num_rt * LOAD_RT;
+}
+
+/* Virtual time up to which every fair thread here has run, comparable between queues. */
+static uint64_t
+common_time(const struct runqueue *rq)
+{
+	const struct thread *cur = rq->current, *first = rq->fair_first;
+	uint64_t least = rq->min_vruntime;
+
+	if (first)
+		least = first->sched.vruntime;
+	if (cur && cur->sched.is_queued && !thread_is_rt(cur) &&
+	    (!first || vruntime_diff(cur, first) < 0))
+		least = cur->sched.vruntime;
+	return least - rq->origin;
+}
+
+/* Whether the CPU had nothing to do at some time since this was last asked. */
+static bool
+took_a_rest(struct runqueue *rq)
+{
+	bool did = rq->idle_ns != rq->idle_ns_seen;
+
+	rq->idle_ns_seen = rq->idle_ns;
+	return did;
+}
+
+void
+rq_sync(struct runqueue *from, struct runqueue *to)
+{
+	int64_t lead;
+
+	if (took_a_rest(from))
+		from->origin += common_time(from) - common_time(to);
+	lead = (int64_t)(common_time(to) - common_time(from));
+	if (took_a_rest(to))
+		to->origin += lead;
+	else if (lead > MAX_LEAD)
+		to->origin += lead - MAX_LEAD;
+	else if (lead < -MAX_LEAD)
+		to->origin += lead + MAX_LEAD;
+}
+
+bool
+rq_should_move(
+    const struct runqueue *from, const struct runqueue *to, const struct thread *t)
+{
+	uint64_t before = rq_load(from), after = rq_load(to) + t->sched.weight;
+	int64_t lead;
+
+	if (thread_is_rt(t))
+		return to->num_rt == 0;
+	if (after < before)
+		return true;
+	if (after >= before + before / 4)
+		return false;
+	lead = (int64_t)(common_time(to) - (t->sched.vruntime - from->origin));
+	return lead > LEAD_TO_MOVE;
+}
+
+void
+rq_move(struct runqueue *from, struct runqueue *to, struct thread *t)
+{
+	int64_t lag;
+
+	rq_remove(from, t);
+	t->sched.vruntime += to->origin - from->origin;
+	lag = (int64_t)(to->min_vruntime - t->sched.vruntime);
+	if (lag > MAX_LEAD)
+		t->sched.vruntime = to->min_vruntime - MAX_LEAD;
+	else if (lag < -MAX_LEAD)
+		t->sched.vruntime = to->min_vruntime + MAX_LEAD;
+	t->sched.cpu = to->cpu;
+	rq_add(to, t);
 }

@@ -26,6 +26,7 @@ struct runqueue {
 	int32_t
 	    num_blocked; /* sleeps begun here less ended here: the sum over CPUs counts */
 
+	uint32_t num_rt;       /* RealTime threads of num_running */
 	uint64_t rt_bitmap[2]; /* bit 99 - priority */
 	struct list rt[RT_PRIORITIES];
 	nsec_t rt_period_start; /* throttling: run time of RealTime in this period */
@@ -35,6 +36,8 @@ struct runqueue {
 	struct thread *fair_first; /* leftmost, or NULL */
 	uint64_t min_vruntime; /* no fair thread is much behind this; never goes back */
 	uint64_t fair_weight;  /* of the queued and the running */
+	uint64_t origin;       /* of vruntime here, for comparing with other queues */
+	nsec_t idle_ns_seen;   /* idle_ns at the last rq_sync */
 
 	uint64_t num_switches;
 	uint64_t num_passes; /* calls of the scheduler: RCU's quiescent states */
@@ -75,10 +78,14 @@ void rq_charge(struct runqueue *, nsec_t delta_ns, nsec_t now);
 /* Whether `t`, queued here, should run instead of the running thread now. */
 bool rq_should_preempt(const struct runqueue *, const struct thread *t);
 
-/* What `t` may run in one go while others wait; whether the running thread has used it
- * up. */
+/*
+ * What `t` may run in one go while others wait, and whether the running thread has used
+ * it up. turn_left: when the scheduler must be asked again, while others wait: at the end
+ * of the slice, or when throttling of RealTime begins or ends.
+ */
 nsec_t rq_slice_ns(const struct runqueue *, const struct thread *t);
 bool rq_slice_is_over(const struct runqueue *);
+nsec_t rq_turn_left_ns(const struct runqueue *, nsec_t now);
 
 /*
  * vruntime means something only among the threads of one CPU. One that leaves for another
@@ -89,6 +96,25 @@ void rq_place_woken(const struct runqueue *, struct thread *);
 void rq_place_new(struct thread *);
 void rq_detach(const struct runqueue *, struct thread *);
 void rq_attach(const struct runqueue *, struct thread *);
+
+/*
+ * Balancing between two queues, both locked and charged up to now. Of equal threads, those
+ * on a CPU with fewer get ahead of the others in virtual time, which has an `origin` on
+ * each queue so that it can be compared. should_move: `t` of `from` goes where there is
+ * less load; or, where that would only change which CPU has one thread more, where they
+ * are ahead of it. It takes along what it lags behind, so all get the same in the end.
+ *
+ * rq_sync makes the origins agree before that: a CPU that was idle in between did not
+ * deprive anybody, and what two differ by is bounded (some may be bound to their CPU).
+ */
+void rq_sync(struct runqueue *from, struct runqueue *to);
+bool rq_should_move(
+    const struct runqueue *from, const struct runqueue *to, const struct thread *t);
+void rq_move(struct runqueue *from, struct runqueue *to, struct thread *t);
+
+/* What there is to do: weights of the runnable threads, RealTime ones heavy. A hint
+ * without the lock. */
+uint64_t rq_load(const struct runqueue *);
 
 /* The running thread yields: its turn is over, and the one that waits longest comes
  * first. */

@@ -117,12 +117,8 @@ arm_timer(struct runqueue *rq, nsec_t now)
 {
 	nsec_t at = now + SAMPLE_PERIOD;
 
-	if (rq->num_queued) {
-		nsec_t slice = rq_slice_ns(rq, rq->current),
-		       used = rq->current->sched.slice_used_ns;
-
-		at = now + (used < slice ? slice - used : 0);
-	}
+	if (rq->num_queued)
+		at = now + MIN(rq_turn_left_ns(rq, now), SCHED_BALANCE_PERIOD);
 	if (rq->timer_at && rq->timer_at <= at)
 		return;
 	rq->timer_at = at;
@@ -139,7 +135,7 @@ slice_timer(struct timer *timer)
 	rq->timer_at = 0;
 	if (rq->current != rq->idle) {
 		rq_update_current(rq, now);
-		if (rq->num_queued && rq_slice_is_over(rq))
+		if (rq->num_queued && !rq_turn_left_ns(rq, now))
 			rq_kick(rq);
 		sched_balance_tick(rq, now);
 		/* Who switches arms it anew. Until then, with preemption off, a slice that is
@@ -151,8 +147,8 @@ slice_timer(struct timer *timer)
 }
 
 /* `t` is new on rq's queue: preempt, or see to it that its turn comes. Lock held. */
-static void
-check_preempt(struct runqueue *rq, const struct thread *t)
+void
+sched_check_preempt(struct runqueue *rq, const struct thread *t)
 {
 	if (rq->cpu->need_resched)
 		return;
@@ -175,7 +171,7 @@ sched_enqueue_detached(struct thread *t)
 	rq_attach(rq, t);
 	rq_place_woken(rq, t);
 	rq_add(rq, t);
-	check_preempt(rq, t);
+	sched_check_preempt(rq, t);
 	thread_rq_unlock(rq);
 }
 
@@ -209,7 +205,7 @@ wake_from(struct thread *t, unsigned states)
 		rq_update_current(rq, clock_now_ns());
 	rq_place_woken(rq, t);
 	rq_add(rq, t);
-	check_preempt(rq, t);
+	sched_check_preempt(rq, t);
 	thread_rq_unlock(rq);
 	return true;
 }

@@ -48,6 +48,12 @@ struct cpu *sched_choose_cpu(
 /* placement.c: which CPUs are idle, a hint. */
 void sched_mark_idle(const struct cpu *, bool is_idle);
 
+/* `t` is new on the queue: makes its CPU switch to it, or arm its timer. Lock held. */
+void sched_check_preempt(struct runqueue *, const struct thread *t);
+
+/* How often a CPU on which threads wait looks for a better place for them. */
+static const nsec_t SCHED_BALANCE_PERIOD = 20 * NSEC_PER_MSEC;
+
 /* balance.c: fetches a waiting thread from a busier CPU; rq's lock is held. */
 bool sched_pull(struct runqueue *rq);
 void sched_balance_tick(

@@ -64,7 +64,8 @@ thread_times(const struct thread *t, nsec_t *utime_ns, nsec_t *stime_ns)
 	*utime_ns = t->utime_ns;
 	*stime_ns = t->stime_ns;
 	if (t->sched.is_running && now > start)
-		*(t->process ? utime_ns : stime_ns) += now - start;
+		*(t->process ? utime_ns : stime_ns) +=
+		    now - start + cpu_rq(t->sched.cpu)->unaccounted_ns;
 }
 
 /* ---- Load average ---- */

@@ -26,11 +26,13 @@ def test_inside_the_kernel(name):
         assert "FAIL" not in vm.text[:end.end()]
 
 
-@pytest.mark.parametrize("smp", ["1", "2"])
-def test_nice_values_give_shares(smp):
+@pytest.mark.parametrize("smp", ["1", "2", "4"])
+@pytest.mark.parametrize("name", [
+    "nice_values_give_shares", "spinners_are_balanced", "realtime_leaves_a_twentieth"])
+def test_shares(name, smp):
     """By the guest's instructions, not the host's clock: the shares are the same in every run."""
-    with VM(boot="pvh", kernel=DEBUG_KERNEL, smp=smp, icount="4", limit=90,
-            append="selftest=nice_values_give_shares") as vm:
+    with VM(boot="pvh", kernel=DEBUG_KERNEL, smp=smp, icount="4", limit=120,
+            append=f"selftest={name}") as vm:
         end = vm.expect(r"END 1")
         assert "FAIL" not in vm.text[:end.end()]
 

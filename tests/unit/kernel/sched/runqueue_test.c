@@ -314,3 +314,149 @@ KTEST(yield_lets_the_other_run)
 	rq_yield(&rq);
 	CHECK(reschedule() != first);
 }
+
+KTEST(the_scheduler_is_asked_when_throttling_begins_and_ends)
+{
+	setup();
+	add(0, SCHED_FIFO, 0, 10);
+	CHECK(reschedule() == &threads[0]);
+	rq_charge(&rq, 300 * NSEC_PER_MSEC, now += 300 * NSEC_PER_MSEC);
+	CHECK(rq_turn_left_ns(&rq, now) > NSEC_PER_SEC); /* nobody waits */
+	add(1, SCHED_NORMAL, 0, 0);
+	CHECK_EQ(rq_turn_left_ns(&rq, now), 650 * NSEC_PER_MSEC);
+	rq_charge(&rq, 650 * NSEC_PER_MSEC, now += 650 * NSEC_PER_MSEC);
+	CHECK_EQ(rq_turn_left_ns(&rq, now), 0);
+	CHECK(!rq_slice_is_over(&rq)); /* it keeps its place */
+	CHECK(reschedule() == &threads[1]);
+	now += 45 * NSEC_PER_MSEC;
+	CHECK_EQ(rq_turn_left_ns(&rq, now), 5 * NSEC_PER_MSEC);
+}
+
+/* ---- Several queues ---- */
+
+enum { QUEUES = 3 };
+
+static struct runqueue queues[QUEUES];
+
+/* The best of `q` runs for a millisecond; an idle queue says so. */
+static void
+run_queue_1ms(struct runqueue *q, nsec_t *run)
+{
+	if (q->current != q->idle)
+		rq_put_back(q, q->current, true);
+	q->current = rq_pick(q, now);
+	if (!q->current) {
+		q->current = q->idle;
+		q->idle_ns += NSEC_PER_MSEC;
+		return;
+	}
+	rq_charge(q, NSEC_PER_MSEC, now);
+	run[q->current - threads] += NSEC_PER_MSEC;
+}
+
+/* What a tick of balancing does on `from`, with the first thread that waits. */
+static bool
+push(struct runqueue *from, unsigned num_queues)
+{
+	for (unsigned i = 0; i < num_queues; i++) {
+		struct runqueue *to = &queues[i];
+
+		if (to == from || !from->fair_first || rq_load(to) >= rq_load(from))
+			continue;
+		rq_sync(from, to);
+		if (!rq_should_move(from, to, from->fair_first))
+			continue;
+		rq_move(from, to, from->fair_first);
+		return true;
+	}
+	return false;
+}
+
+/* `n` threads of `nice[]`, all begun on one queue, with balancing every 20 ms. */
+static void
+run_queues(unsigned n, const int *nice, unsigned num_queues, nsec_t *run)
+{
+	setup();
+	memset(queues, 0, sizeof(queues));
+	memset(run, 0, N * sizeof(run[0]));
+	for (unsigned i = 0; i < num_queues; i++) {
+		rq_init(&queues[i], this_cpu());
+		queues[i].idle = queues[i].current = &idle;
+	}
+	for (unsigned i = 0; i < n; i++) {
+		sched_params_set(&threads[i], SCHED_NORMAL, nice[i], 0);
+		rq_add(&queues[0], &threads[i]);
+	}
+	for (unsigned ms = 0; ms < 3000; ms++) {
+		now += NSEC_PER_MSEC;
+		for (unsigned i = 0; i < num_queues; i++) {
+			run_queue_1ms(&queues[i], run);
+			if (ms % 20 == i * 7)
+				(void)push(&queues[i], num_queues);
+		}
+	}
+}
+
+KTEST(equal_threads_share_unequal_numbers_of_cpus)
+{
+	static const int nice[N] = {0};
+	nsec_t run[N];
+
+	for (unsigned cpus = 2; cpus <= QUEUES; cpus++) {
+		for (unsigned n = cpus; n <= N; n++) {
+			nsec_t ideal = 3 * NSEC_PER_SEC * cpus / n;
+
+			run_queues(n, nice, cpus, run);
+			for (unsigned i = 0; i < n; i++)
+				CHECK(run[i] > ideal * 95 / 100 &&
+				      run[i] < ideal * 105 / 100);
+		}
+	}
+}
+
+KTEST(weights_hold_across_cpus)
+{
+	static const int nice[N] = {0, 1, 1};
+	nsec_t run[N];
+
+	run_queues(3, nice, 2, run);
+	/* of 6 s: 1024, 820, 820 of 2664 */
+	CHECK(run[0] > 2190 * NSEC_PER_MSEC && run[0] < 2420 * NSEC_PER_MSEC);
+	CHECK(run[1] > 1750 * NSEC_PER_MSEC && run[2] > 1750 * NSEC_PER_MSEC);
+}
+
+KTEST(a_thread_leaves_a_cpu_that_realtime_uses)
+{
+	setup();
+	memset(queues, 0, sizeof(queues));
+	for (unsigned i = 0; i < 2; i++)
+		rq_init(&queues[i], this_cpu());
+	sched_params_set(&threads[0], SCHED_FIFO, 0, 10);
+	rq_add(&queues[0], &threads[0]);
+	rq_add(&queues[0], &threads[1]);
+	rq_add(&queues[1], &threads[2]);
+	CHECK(rq_should_move(&queues[0], &queues[1], &threads[1]));
+	CHECK(!rq_should_move(&queues[1], &queues[0], &threads[2]));
+	CHECK(rq_should_move(&queues[0], &queues[1], &threads[0]));
+	rq_move(&queues[0], &queues[1], &threads[0]);
+	CHECK_EQ(queues[0].num_rt, 0);
+	CHECK_EQ(queues[1].num_rt, 1);
+}
+
+KTEST(a_cpu_that_was_idle_owes_nothing)
+{
+	setup();
+	memset(queues, 0, sizeof(queues));
+	for (unsigned i = 0; i < 2; i++)
+		rq_init(&queues[i], this_cpu());
+	queues[0].min_vruntime = 1000 * NSEC_PER_SEC; /* busy for long */
+	queues[1].idle_ns = 900 * NSEC_PER_SEC;
+	threads[0].sched.vruntime = threads[1].sched.vruntime = queues[0].min_vruntime;
+	rq_add(&queues[0], &threads[0]);
+	rq_add(&queues[0], &threads[1]);
+	rq_add(&queues[1], &threads[2]);
+	rq_sync(&queues[0], &queues[1]);
+	CHECK(!rq_should_move(&queues[0], &queues[1], &threads[0]));
+	rq_move(&queues[0], &queues[1], &threads[0]);
+	CHECK_EQ(threads[0].sched.vruntime, queues[1].min_vruntime);
+}
