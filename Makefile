@@ -224,13 +224,16 @@ SRCS_fs := \
 
 SRCS_drivers := \
 	drivers/char/console.c \
+	drivers/char/devpts.c \
 	drivers/char/fbcon.c \
 	drivers/char/keyboard.c \
 	drivers/char/keymap.c \
 	drivers/char/ldisc.c \
+	drivers/char/pty.c \
 	drivers/char/serial.c \
 	drivers/char/tty.c \
 	drivers/char/tty_ioctl.c \
+	drivers/char/tty_job.c \
 	drivers/char/vt.c \
 	drivers/device.c \
 	drivers/net/e1000.c \

@@ -13,6 +13,7 @@
 struct chardev {
 	struct list link;
 	uint64_t dev;
+	bool is_whole_major; /* all minors of dev's major */
 	const struct file_ops *ops;
 	void *private;
 };
@@ -27,7 +28,8 @@ find_locked(uint64_t dev)
 	struct chardev *c;
 
 	list_for_each(c, &table, link)
-		if (c->dev == dev)
+		if (c->dev == dev ||
+		    (c->is_whole_major && dev_major(c->dev) == dev_major(dev)))
 			return c;
 	return NULL;
 }
@@ -77,32 +79,47 @@ make_node(const char *name, uint32_t mode, uint64_t rdev)
 	return err;
 }
 
-enum err
-dev_register_char(const char *name, uint32_t mode, unsigned major, unsigned minor,
-    const struct file_ops *ops, void *private)
+/* Puts a copy of `wanted` into the table. */
+static enum err
+enter(const struct chardev *wanted)
 {
-	struct chardev *c = kzalloc(sizeof(*c));
+	struct chardev *c = kmalloc(sizeof(*c));
 	bool is_taken;
-	enum err err;
 
 	if (!c)
 		return ERR_NOMEM;
-	c->dev = dev_make(major, minor);
-	c->ops = ops;
-	c->private = private;
+	*c = *wanted;
 	spin_lock(&table_lock);
 	is_taken = find_locked(c->dev) != NULL;
 	if (!is_taken)
 		list_push_back(&table, &c->link);
 	spin_unlock(&table_lock);
-	if (is_taken) {
+	if (is_taken)
 		kfree(c);
-		return ERR_EXIST;
+	return is_taken ? ERR_EXIST : OK;
+}
+
+enum err
+dev_register_char(const char *name, uint32_t mode, unsigned major, unsigned minor,
+    const struct file_ops *ops, void *private)
+{
+	const struct chardev c = {
+	    .dev = dev_make(major, minor), .ops = ops, .private = private};
+	enum err err = enter(&c);
+
+	if (!err) {
+		err = make_node(name, S_IFCHR | mode, c.dev);
+		if (err)
+			dev_unregister_char(major, minor);
 	}
-	err = make_node(name, S_IFCHR | mode, c->dev);
-	if (err)
-		dev_unregister_char(major, minor);
 	return err;
+}
+
+enum err
+dev_register_char_major(unsigned major, const struct file_ops *ops)
+{
+	return enter(&(const struct chardev){
+	    .dev = dev_make(major, 0), .is_whole_major = true, .ops = ops});
 }
 
 void

@@ -148,8 +148,9 @@ show_nothing(struct seq *s)
 static void
 show_devices(struct seq *s)
 {
-	seq_puts(s, "Character devices:\n  1 mem\n  4 tty\n  5 /dev/tty\n 10 misc\n\n"
-	            "Block devices:\n");
+	seq_puts(s, "Character devices:\n  1 mem\n  4 /dev/vc/0\n  4 tty\n  4 ttyS\n"
+	            "  5 /dev/tty\n  5 /dev/console\n  5 /dev/ptmx\n 10 misc\n"
+	            "128 ptm\n136 pts\n\nBlock devices:\n");
 }
 
 static void

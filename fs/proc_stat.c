@@ -3,6 +3,7 @@
 #include "fs/procfs.h"
 
 #include "kernel/proc/process.h"
+#include "kernel/proc/session.h"
 #include "kernel/sched/sched.h"
 #include "kernel/x86/percpu.h"
 #include "lib/string.h"
@@ -87,13 +88,16 @@ proc_show_stat(struct seq *s, const struct proc_id *id)
 	const struct aspace *as;
 	struct process *p;
 	struct facts f;
+	uint32_t tty;
+	int tty_pgid;
 
 	if (!facts_get(&f, id))
 		return;
 	p = f.process;
+	session_tty_numbers(p, &tty, &tty_pgid);
 	as = f.as ? f.as : &no_aspace;
 	seq_printf(s, "%u (%s) %c %u %u %u %u %d %u", id->tid ? id->tid : p->pid, f.name,
-	    f.state, process_parent_pid(p), process_pgid(p), process_sid(p), 0u, -1,
+	    f.state, process_parent_pid(p), process_pgid(p), process_sid(p), tty, tty_pgid,
 	    f.as ? 0x400000u : 0u);
 	seq_printf(s, " %lu %lu %lu %lu %lu %lu %lu %lu", p->min_faults,
 	    p->child_min_faults, p->maj_faults, p->child_maj_faults, f.utime_ns / TICK_NS,

@@ -7,6 +7,7 @@
 #include "drivers/char/fbcon.h"
 #include "drivers/char/keyboard.h"
 #include "drivers/char/serial.h"
+#include "drivers/char/pty.h"
 #include "drivers/char/tty.h"
 #include "drivers/device.h"
 #include "drivers/pci/pci.h"
@@ -108,6 +109,7 @@ kernel_main(const struct boot_info *boot)
 	irq_proc_init();
 	net_init(); /* protocols, and the loopback interface */
 	tty_init(); /* terminals, and which is the console */
+	pty_init(); /* pairs of them, for programs */
 	console_init();
 	serial_init();
 	fbcon_init(&boot->fb);

@@ -299,6 +299,12 @@ is_full_for_text(const struct ldisc *l)
 	return l->head - l->tail >= LDISC_BUFFER - 1;
 }
 
+bool
+ldisc_has_room(const struct ldisc *l)
+{
+	return !is_full_for_text(l) || (has_local(l, ICANON) && l->num_lines == 0);
+}
+
 /* A plain character: stored and echoed; a full buffer rings the bell. */
 static bool
 take_plain(struct ldisc *l, uint8_t c)

@@ -44,6 +44,10 @@ void ldisc_init(struct ldisc *, const struct ldisc_ops *);
 /* A character came in. Returns false if it was lost because the buffer is full. */
 bool ldisc_input(struct ldisc *, uint8_t c);
 
+/* Whether a character would be kept. An unfinished line that fills the buffer does not stop the input: it
+ * could never be finished; what is too much is lost. */
+bool ldisc_has_room(const struct ldisc *);
+
 /* Bytes a read could take now: of whole lines in canonical mode, all in raw mode. */
 size_t ldisc_available(const struct ldisc *);
 /* Whether a read has something: a line (or end of file), or `min` characters in raw mode. */

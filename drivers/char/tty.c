@@ -12,10 +12,11 @@
 #include "kernel/device.h"
 #include "kernel/fcntl.h"
 #include "kernel/poll.h"
+#include "kernel/proc/cred.h"
 #include "kernel/proc/session.h"
 #include "kernel/proc/signal.h"
+#include "kernel/procfs.h"
 #include "kernel/time/clock.h"
-#include "lib/bits.h"
 #include "lib/string.h"
 #include "mm/slab.h"
 #include "mm/uio.h"
@@ -45,13 +46,21 @@ ldisc_echo(struct ldisc *l, const char *text, size_t n)
 static void
 ldisc_signal(struct ldisc *l, int sig)
 {
-	tty_of_ldisc(l)->signals |= 1u << sig;
+	struct tty *tty = tty_of_ldisc(l);
+
+	tty->signals |= 1u << sig;
+	if (tty->ops->flushed && !(l->tio.lflag & NOFLSH))
+		tty->ops->flushed(tty, true, true);
 }
 
+/* Writers look at ldisc.is_stopped; tty_input wakes them when it clears. */
 static void
 ldisc_set_stopped(struct ldisc *l, bool is_stopped)
 {
-	/* Writers look at ldisc.is_stopped; tty_input wakes them when it clears. */
+	struct tty *tty = tty_of_ldisc(l);
+
+	if (tty->ops->stopped)
+		tty->ops->stopped(tty, is_stopped);
 }
 
 static const struct ldisc_ops ldisc_ops = {
@@ -62,23 +71,16 @@ static const struct ldisc_ops ldisc_ops = {
 
 /* ---- Called by drivers --------------------------------------------------------------- */
 
-void
-tty_send_signals(uint32_t pgid, uint32_t signals)
-{
-	for (; signals; signals &= signals - 1)
-		if (pgid)
-			(void)signal_send_pgroup(
-			    pgid, (int)bit_first(signals), NULL); /* may be gone */
-}
-
-void
-tty_input(struct tty *tty, const uint8_t *text, size_t n)
+/* Feeds the line discipline: all of it, or as much as it has room for. Returns how many. */
+static size_t
+take_in(struct tty *tty, const uint8_t *text, size_t n, bool may_drop)
 {
 	uint32_t signals, pgid;
 	bool is_readable, is_stopped;
+	size_t i;
 
 	spin_lock(&tty->lock);
-	for (size_t i = 0; i < n; i++)
+	for (i = 0; i < n && (may_drop || ldisc_has_room(&tty->ldisc)); i++)
 		ldisc_input(&tty->ldisc, text[i]);
 	signals = tty->signals;
 	tty->signals = 0;
@@ -92,6 +94,30 @@ tty_input(struct tty *tty, const uint8_t *text, size_t n)
 		wait_queue_wake(&tty->readers, ~0u, POLLIN | POLLRDNORM);
 	if (!is_stopped)
 		tty_output_ready(tty);
+	return i;
+}
+
+void
+tty_input(struct tty *tty, const uint8_t *text, size_t n)
+{
+	(void)take_in(tty, text, n, true);
+}
+
+size_t
+tty_input_some(struct tty *tty, const uint8_t *text, size_t n)
+{
+	return take_in(tty, text, n, false);
+}
+
+bool
+tty_has_input_room(struct tty *tty)
+{
+	bool yes;
+
+	spin_lock(&tty->lock);
+	yes = ldisc_has_room(&tty->ldisc);
+	spin_unlock(&tty->lock);
+	return yes;
 }
 
 void
@@ -117,20 +143,11 @@ tty_set_winsize(struct tty *tty, const struct winsize *size)
 
 /* ---- Reading ------------------------------------------------------------------------- */
 
-enum err
-tty_check_access(struct tty *tty, int sig)
+bool
+tty_is_hung_up(const struct tty_file *tf)
 {
-	uint32_t sid, fg;
-
-	if (session_current_tty() != tty)
-		return OK;
-	spin_lock(&tty->lock);
-	sid = tty->sid;
-	fg = tty->fg_pgid;
-	spin_unlock(&tty->lock);
-	if (fg == 0 || fg == session_current_pgid())
-		return OK;
-	return session_check_access(sid, fg, sig);
+	return __atomic_load_n(&tf->tty->hangups, __ATOMIC_ACQUIRE) != tf->hangups &&
+	       !tf->is_console;
 }
 
 struct take {
@@ -147,14 +164,20 @@ take_input(struct tty *tty, void *buf, size_t n, struct take *t)
 	t->min = tty->ldisc.tio.cc[VMIN];
 	t->time = tty->ldisc.tio.cc[VTIME];
 	t->len = ldisc_read(&tty->ldisc, buf, n, &t->is_eof);
+	if (t->len > 0 && tty->ops->input_taken)
+		tty->ops->input_taken(tty);
 	spin_unlock(&tty->lock);
 }
 
+/* Or nothing more will come: the terminal is hung up. */
 static bool
-has_input(struct tty *tty)
+has_input(const struct tty_file *tf)
 {
+	struct tty *tty = tf->tty;
 	bool yes;
 
+	if (tty_is_hung_up(tf))
+		return true;
 	spin_lock(&tty->lock);
 	yes = ldisc_is_readable(&tty->ldisc, 1);
 	spin_unlock(&tty->lock);
@@ -174,25 +197,26 @@ is_read_done(const struct take *t, size_t got, size_t resid)
 }
 
 static enum err
-wait_for_input(struct tty *tty, const struct take *t, size_t got)
+wait_for_input(const struct tty_file *tf, const struct take *t, size_t got)
 {
 	nsec_t deadline = NO_TIMEOUT;
 
 	if (!t->is_canonical && t->time > 0 && (t->min == 0 || got > 0))
 		deadline = clock_now_ns() + t->time * 100 * NSEC_PER_MSEC;
-	return wait_event(&tty->readers, has_input(tty), WAIT_INTERRUPTIBLE, deadline);
+	return wait_event(&tf->tty->readers, has_input(tf), WAIT_INTERRUPTIBLE, deadline);
 }
 
 static ssize_t
-read_into(struct file *f, struct tty *tty, struct uio *uio, void *buf)
+read_into(struct file *f, const struct tty_file *tf, struct uio *uio, void *buf)
 {
+	struct tty *tty = tf->tty;
 	size_t got = 0;
 	struct take t;
 
 	for (;;) {
 		enum err err = tty_check_access(tty, SIGTTIN);
 
-		if (err != OK)
+		if (err != OK || tty_is_hung_up(tf))
 			return got ? (ssize_t)got : err;
 		take_input(tty, buf, MIN(uio->resid, LDISC_BUFFER), &t);
 		if (uio_copy_to(uio, buf, t.len) != t.len)
@@ -202,9 +226,12 @@ read_into(struct file *f, struct tty *tty, struct uio *uio, void *buf)
 			return (ssize_t)got;
 		if (f->flags & O_NONBLOCK)
 			return got ? (ssize_t)got : ERR_AGAIN;
-		err = wait_for_input(tty, &t, got);
+		err = wait_for_input(tf, &t, got);
 		if (err == ERR_TIMEDOUT)
 			return (ssize_t)got;
+		/* Who slept when a pty's master went hears of an error, later readers of an end. */
+		if (err == OK && tty_is_hung_up(tf) && tty->has_lost_peer)
+			err = ERR_IO;
 		if (err != OK)
 			return got ? (ssize_t)got : err;
 	}
@@ -246,10 +273,13 @@ put_output(struct tty *tty, const char *text, size_t n)
 }
 
 static bool
-has_room(struct tty *tty)
+has_room(const struct tty_file *tf)
 {
+	struct tty *tty = tf->tty;
 	bool yes;
 
+	if (tty_is_hung_up(tf))
+		return true;
 	spin_lock(&tty->lock);
 	yes = !tty->ldisc.is_stopped && tty->ops->room(tty) >= LDISC_EXPANSION;
 	spin_unlock(&tty->lock);
@@ -257,21 +287,26 @@ has_room(struct tty *tty)
 }
 
 static enum err
-write_piece(struct file *f, struct tty *tty, const char *text, size_t n, size_t *done)
+write_piece(struct file *f, const char *text, size_t n, size_t *done)
 {
+	const struct tty_file *tf = f->private;
+	struct tty *tty = tf->tty;
+
 	for (*done = 0; *done < n;) {
 		enum err err;
 
+		if (tty_is_hung_up(tf))
+			return ERR_IO;
 		*done += put_output(tty, text + *done, n - *done);
 		if (*done == n)
 			break;
 		if (f->flags & O_NONBLOCK) {
-			if (!has_room(tty))
+			if (!has_room(tf))
 				return ERR_AGAIN;
 			continue;
 		}
 		err = wait_event(
-		    &tty->writers, has_room(tty), WAIT_INTERRUPTIBLE, NO_TIMEOUT);
+		    &tty->writers, has_room(tf), WAIT_INTERRUPTIBLE, NO_TIMEOUT);
 		if (err != OK)
 			return err;
 	}
@@ -279,7 +314,7 @@ write_piece(struct file *f, struct tty *tty, const char *text, size_t n, size_t 
 }
 
 static ssize_t
-write_all(struct file *f, struct tty *tty, struct uio *uio)
+write_all(struct file *f, struct uio *uio)
 {
 	char text[OUTPUT_PIECE];
 	size_t done = 0;
@@ -290,7 +325,7 @@ write_all(struct file *f, struct tty *tty, struct uio *uio)
 
 		if (n == 0)
 			return done ? (ssize_t)done : ERR_FAULT;
-		err = write_piece(f, tty, text, n, &sent);
+		err = write_piece(f, text, n, &sent);
 		done += sent;
 		if (err != OK)
 			return done ? (ssize_t)done : err;
@@ -302,11 +337,14 @@ static ssize_t
 tty_write(struct file *f, struct uio *uio,
     loff_t *pos) NO_THREAD_SAFETY_ANALYSIS /* conditional lock */
 {
-	struct tty *tty = f->private;
+	struct tty_file *tf = f->private;
+	struct tty *tty = tf->tty;
 	bool has_tostop;
 	enum err err;
 	ssize_t n;
 
+	if (tty_is_hung_up(tf))
+		return ERR_IO;
 	spin_lock(&tty->lock);
 	has_tostop = tty->ldisc.tio.lflag & TOSTOP;
 	spin_unlock(&tty->lock);
@@ -315,7 +353,7 @@ tty_write(struct file *f, struct uio *uio,
 		err = mutex_lock_interruptible(&tty->write_lock);
 	if (err != OK)
 		return err;
-	n = write_all(f, tty, uio);
+	n = write_all(f, uio);
 	mutex_unlock(&tty->write_lock);
 	return n;
 }
@@ -335,11 +373,14 @@ tty_drain(struct tty *tty)
 static uint32_t
 tty_poll(struct file *f, struct poll_table *pt)
 {
-	struct tty *tty = f->private;
+	struct tty_file *tf = f->private;
+	struct tty *tty = tf->tty;
 	uint32_t ready = 0;
 
 	poll_wait(f, &tty->readers, pt);
 	poll_wait(f, &tty->writers, pt);
+	if (tty_is_hung_up(tf))
+		return POLLIN | POLLRDNORM | POLLOUT | POLLWRNORM | POLLERR | POLLHUP;
 	spin_lock(&tty->lock);
 	if (ldisc_is_readable(
 	        &tty->ldisc, tty->ldisc.tio.cc[VTIME] ? 1 : tty->ldisc.tio.cc[VMIN]))
@@ -350,61 +391,82 @@ tty_poll(struct file *f, struct poll_table *pt)
 	return ready;
 }
 
-enum err
-tty_become_controlling(struct tty *tty, bool steal)
-{
-	/* Asked before: job control's locks come before the terminal's. */
-	uint32_t sid = session_current_sid(), pgid = session_current_pgid(), old_sid;
-	enum err err;
-
-	spin_lock(&tty->lock);
-	old_sid = tty->sid;
-	spin_unlock(&tty->lock);
-	if (old_sid == sid)
-		return OK;
-	if (old_sid && !steal)
-		return ERR_PERM;
-	if (old_sid)
-		session_detach_tty(old_sid);
-	err = session_attach_tty(tty);
-	if (err != OK)
-		return err;
-	spin_lock(&tty->lock);
-	tty->sid = sid;
-	tty->fg_pgid = pgid;
-	spin_unlock(&tty->lock);
-	return OK;
-}
-
-/* The terminal's own node; may become the controlling terminal of a session leader without one. */
-static enum err
-open_tty(struct file *f)
-{
-	struct tty *tty = f->private;
-	bool is_refused;
-
-	spin_lock(&tty->lock);
-	is_refused = tty->is_exclusive && tty->opens > 0;
-	tty->opens += !is_refused;
-	spin_unlock(&tty->lock);
-	if (is_refused)
-		return ERR_BUSY;
-	if (!(f->flags & O_NOCTTY) && session_current_is_leader() &&
-	    !session_current_tty())
-		(void)tty_become_controlling(
-		    tty, false); /* another session's: open all the same */
-	return OK;
-}
+/* ---- Opening and closing -------------------------------------------------------------- */
 
 static void
 release_tty(struct file *f)
 {
-	struct tty *tty = f->private;
+	struct tty_file *tf = f->private;
+	struct tty *tty = tf->tty;
 
 	spin_lock(&tty->lock);
-	if (--tty->opens == 0)
+	if (--tty->opens == 0) {
 		tty->is_exclusive = false;
+		if (tty->ops->last_close)
+			tty->ops->last_close(tty);
+	}
 	spin_unlock(&tty->lock);
+	kfree(tf);
+	tty_put(tty);
+}
+
+static const struct file_ops tty_file_ops;
+
+enum err
+tty_attach_file(struct file *f, struct tty *tty, bool is_console)
+{
+	struct tty_file *tf = kmalloc(sizeof(*tf));
+	enum err err = OK;
+
+	if (!tf)
+		return ERR_NOMEM;
+	spin_lock(&tty->lock);
+	if (tty->is_exclusive && tty->opens > 0 && !capable(CAP_SYS_ADMIN))
+		err = ERR_BUSY;
+	else if (tty->ops->open)
+		err = tty->ops->open(tty);
+	if (err == OK) {
+		tty->opens++;
+		*tf = (struct tty_file){tty, tty->hangups, is_console};
+	}
+	spin_unlock(&tty->lock);
+	if (err != OK) {
+		kfree(tf);
+		return err;
+	}
+	(void)tty_try_get(tty); /* the caller has one: this cannot fail */
+	f->ops = &tty_file_ops;
+	f->private = tf;
+	/* A session leader without a terminal gets this one, unless it is another session's. */
+	if (!is_console && !(f->flags & O_NOCTTY) && (f->mode & FILE_READ) &&
+	    session_current_is_leader() && !session_current_tty())
+		(void)tty_become_controlling(tty, false);
+	return OK;
+}
+
+/* The terminal's own node: private is the terminal that lives for ever. */
+static enum err
+open_tty(struct file *f)
+{
+	return tty_attach_file(f, f->private, false);
+}
+
+/* Whoever says /dev/tty has it as controlling terminal already. */
+static enum err
+open_current(struct file *f)
+{
+	struct tty *tty = tty_get_current();
+	enum err err = tty ? tty_attach_file(f, tty, false) : ERR_NXIO;
+
+	if (tty)
+		tty_put(tty);
+	return err;
+}
+
+static enum err
+open_console(struct file *f)
+{
+	return console_tty ? tty_attach_file(f, console_tty, true) : ERR_NXIO;
 }
 
 static const struct file_ops tty_file_ops = {
@@ -415,58 +477,47 @@ static const struct file_ops tty_file_ops = {
     .ioctl = tty_ioctl,
     .release = release_tty,
 };
-
-/* Points the file at `tty` as if its own node had been opened, without taking control of it. */
-static enum err
-open_as(struct file *f, struct tty *tty)
-{
-	if (!tty)
-		return ERR_NXIO;
-	f->ops = &tty_file_ops;
-	f->private = tty;
-	spin_lock(&tty->lock);
-	tty->opens++;
-	spin_unlock(&tty->lock);
-	return OK;
-}
-
-static enum err
-open_current(struct file *f)
-{
-	return open_as(f, session_current_tty());
-}
-
-static enum err
-open_console(struct file *f)
-{
-	return open_as(f, console_tty);
-}
-
 static const struct file_ops current_ops = {.open = open_current};
 static const struct file_ops console_ops = {.open = open_console};
 
-/* The leader of the session has exited: the terminal is free, its foreground group is told. */
-static void
-leader_exited(struct tty *tty)
-{
-	uint32_t pgid;
+/* ---- Terminals come and go ------------------------------------------------------------ */
 
-	spin_lock(&tty->lock);
-	pgid = tty->fg_pgid;
-	tty->sid = 0;
-	tty->fg_pgid = 0;
-	spin_unlock(&tty->lock);
-	tty_send_signals(pgid, 1u << SIGHUP | 1u << SIGCONT);
+bool
+tty_try_get(struct tty *tty)
+{
+	uint32_t refs = __atomic_load_n(&tty->refs, __ATOMIC_RELAXED);
+
+	while (refs > 0)
+		if (__atomic_compare_exchange_n(&tty->refs, &refs, refs + 1, true,
+		        __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+			return true;
+	return false;
 }
 
-enum err
-tty_register(struct tty *tty, unsigned major, unsigned minor)
+void
+tty_put(struct tty *tty)
+{
+	if (__atomic_sub_fetch(&tty->refs, 1, __ATOMIC_ACQ_REL) == 0)
+		tty->ops->free(tty);
+}
+
+void
+tty_setup(struct tty *tty, unsigned major, unsigned minor)
 {
 	spin_init(&tty->lock, tty->name, RANK_TTY);
 	mutex_init(&tty->write_lock, tty->name, RANK_TTY_CONF);
 	wait_queue_init(&tty->readers);
 	wait_queue_init(&tty->writers);
 	ldisc_init(&tty->ldisc, &ldisc_ops);
+	tty->major = major;
+	tty->minor = minor;
+	tty->refs = 1;
+}
+
+enum err
+tty_register(struct tty *tty, unsigned major, unsigned minor)
+{
+	tty_setup(tty, major, minor);
 	return dev_register_char(tty->name, 0620, major, minor, &tty_file_ops, tty);
 }
 
@@ -482,11 +533,26 @@ tty_set_console(struct tty *tty)
 	console_tty = tty;
 }
 
+static void
+show_drivers(struct seq *s)
+{
+	seq_puts(s, "/dev/tty             /dev/tty        5       0 system:/dev/tty\n"
+	            "/dev/console         /dev/console    5       1 system:console\n"
+	            "/dev/ptmx            /dev/ptmx       5       2 system\n"
+	            "/dev/vc/0            /dev/vc/0       4       0 system:vtmaster\n"
+	            "serial               /dev/ttyS       4 64-95 serial\n"
+	            "pty_slave            /dev/pts      136 0-1048575 pty:slave\n"
+	            "pty_master           /dev/ptm      128 0-1048575 pty:master\n"
+	            "unknown              /dev/tty        4 1-63 console\n");
+}
+
 void
 tty_init(void)
 {
-	session_leader_exited = leader_exited;
+	tty_job_init();
 	(void)dev_register_char(
 	    "tty", 0666, DEV_MAJOR_TTYAUX, 0, &current_ops, NULL); /* first */
 	(void)dev_register_char("console", 0600, DEV_MAJOR_TTYAUX, 1, &console_ops, NULL);
+	/* Only memory can fail: no such file then. */
+	(void)proc_register("tty/drivers", show_drivers);
 }

@@ -20,12 +20,23 @@ struct tty_ops {
 	size_t (*pending)(struct tty *);    /* bytes taken, not sent; NULL: 0 */
 	void (*flush_output)(struct tty *); /* forgets them; NULL */
 	void (*set_termios)(struct tty *);  /* speed changed; NULL */
+	/* For packet mode, all may be NULL: input was read or forgotten, so there is room; input or output
+	 * was flushed; output is stopped or goes on. */
+	void (*input_taken)(struct tty *);
+	void (*flushed)(struct tty *, bool input, bool output);
+	void (*stopped)(struct tty *, bool is_stopped);
+	enum err (*open)(struct tty *);   /* one more file is to use it; NULL: it may */
+	void (*last_close)(struct tty *); /* the last file is gone; NULL */
+	/* The last reference is gone; thread context, no lock. NULL: the terminal lives for ever. */
+	void (*free)(struct tty *);
 };
 
 struct tty {
 	const char *name;          /* [I] "ttyS0" */
 	const struct tty_ops *ops; /* [I] */
 	void *driver;              /* [I] */
+	uint32_t major, minor;     /* [I] */
+	uint32_t refs;             /* [a] 0: on its way out; freed by RCU */
 	struct mutex write_lock;   /* one write at a time, so each comes out whole */
 	struct spinlock lock;
 	struct ldisc ldisc;     /* [lock] */
@@ -35,8 +46,15 @@ struct tty {
 	uint32_t fg_pgid;       /* [lock] foreground process group */
 	bool is_exclusive;      /* [lock] TIOCEXCL */
 	uint32_t opens;         /* [lock] */
+	uint32_t hangups; /* [a, lock to change] files opened before the last are dead */
+	bool has_lost_peer; /* [a, lock to change] a pty's master is closed */
 	struct wait_queue readers, writers;
 };
+
+/* Prepares a zeroed struct tty with name, ops and driver set: one reference. */
+void tty_setup(struct tty *, unsigned major, unsigned minor);
+void tty_put(struct tty *);     /* the last one calls ops->free; may sleep */
+bool tty_try_get(struct tty *); /* a reference, unless it is on its way out */
 
 /* Registers /dev/NAME as character device major:minor. The tty lives for ever. Thread context. */
 enum err tty_register(struct tty *, unsigned major, unsigned minor);
@@ -48,8 +66,18 @@ enum err tty_register_alias(
 /* Characters came in. Any context with no spinlock held. */
 void tty_input(struct tty *, const uint8_t *text, size_t n);
 
+/* The same for a sender that can wait: takes what there is room for, and says how many. */
+size_t tty_input_some(struct tty *, const uint8_t *text, size_t n);
+bool tty_has_input_room(struct tty *);
+
 /* The driver has room again. Any context with no spinlock held. */
 void tty_output_ready(struct tty *);
+
+/*
+ * Hangs up: files open now read an end of file and can do no more, the session loses the terminal and its
+ * leader is told. Thread context.
+ */
+void tty_hangup(struct tty *);
 
 /* A new size of the screen: SIGWINCH to the foreground group if it differs. Thread context. */
 void tty_set_winsize(struct tty *, const struct winsize *);

@@ -8,6 +8,7 @@
 #include "kernel/proc/cred.h"
 #include "kernel/proc/session.h"
 #include "kernel/proc/signal.h"
+#include "kernel/stat.h"
 #include "lib/string.h"
 #include "mm/usercopy.h"
 
@@ -48,6 +49,19 @@ get_termios(struct tty *tty, uintptr_t arg, size_t size)
 	return copy_to_user((void USER *)arg, &t, size);
 }
 
+static void
+flush_locked(struct tty *tty, bool input, bool output)
+{
+	if (input)
+		ldisc_flush_input(&tty->ldisc);
+	if (output && tty->ops->flush_output)
+		tty->ops->flush_output(tty);
+	if (tty->ops->flushed)
+		tty->ops->flushed(tty, input, output);
+	if (input && tty->ops->input_taken)
+		tty->ops->input_taken(tty);
+}
+
 static long
 set_termios(struct tty *tty, uintptr_t arg, size_t size, bool drain, bool flush)
 {
@@ -69,7 +83,7 @@ set_termios(struct tty *tty, uintptr_t arg, size_t size, bool drain, bool flush)
 		return err;
 	spin_lock(&tty->lock);
 	if (flush)
-		ldisc_flush_input(&tty->ldisc);
+		flush_locked(tty, true, false);
 	ldisc_set_termios(&tty->ldisc, &t);
 	if (tty->ops->set_termios)
 		tty->ops->set_termios(tty);
@@ -90,10 +104,7 @@ flush(struct tty *tty, uintptr_t which)
 	if (which > TCIOFLUSH)
 		return ERR_INVAL;
 	spin_lock(&tty->lock);
-	if (which != TCOFLUSH)
-		ldisc_flush_input(&tty->ldisc);
-	if (which != TCIFLUSH && tty->ops->flush_output)
-		tty->ops->flush_output(tty);
+	flush_locked(tty, which != TCOFLUSH, which != TCIFLUSH);
 	spin_unlock(&tty->lock);
 	tty_output_ready(tty);
 	return OK;
@@ -112,6 +123,8 @@ flow(struct tty *tty, uintptr_t what)
 		return ERR_INVAL;
 	spin_lock(&tty->lock);
 	if (what == TCOOFF || what == TCOON) {
+		if (tty->ops->stopped && tty->ldisc.is_stopped != (what == TCOOFF))
+			tty->ops->stopped(tty, what == TCOOFF);
 		tty->ldisc.is_stopped = what == TCOOFF;
 	} else {
 		c = (char)tty->ldisc.tio.cc[what == TCIOFF ? VSTOP : VSTART];
@@ -126,11 +139,11 @@ flow(struct tty *tty, uintptr_t what)
 /* ---- Job control ---------------------------------------------------------------------- */
 
 static long
-get_foreground(struct tty *tty, uintptr_t arg)
+get_foreground(struct tty *tty, bool is_master, uintptr_t arg)
 {
 	uint32_t pgid;
 
-	if (session_current_tty() != tty)
+	if (!is_master && session_current_tty() != tty)
 		return ERR_NOTTY;
 	spin_lock(&tty->lock);
 	pgid = tty->fg_pgid;
@@ -163,35 +176,18 @@ set_foreground(struct tty *tty, uintptr_t arg)
 }
 
 static long
-get_session(struct tty *tty, uintptr_t arg)
+get_session(struct tty *tty, bool is_master, uintptr_t arg)
 {
 	uint32_t sid;
 
-	if (session_current_tty() != tty)
+	if (!is_master && session_current_tty() != tty)
 		return ERR_NOTTY;
 	spin_lock(&tty->lock);
 	sid = tty->sid;
 	spin_unlock(&tty->lock);
-	return put_user(sid, (uint32_t USER *)arg);
-}
-
-static long
-give_up(struct tty *tty)
-{
-	uint32_t pgid;
-
-	if (session_current_tty() != tty)
+	if (!sid)
 		return ERR_NOTTY;
-	if (!session_current_is_leader())
-		return OK;
-	session_detach_tty(session_current_sid());
-	spin_lock(&tty->lock);
-	pgid = tty->fg_pgid;
-	tty->sid = 0;
-	tty->fg_pgid = 0;
-	spin_unlock(&tty->lock);
-	tty_send_signals(pgid, 1u << SIGHUP | 1u << SIGCONT);
-	return OK;
+	return put_user(sid, (uint32_t USER *)arg);
 }
 
 /* ---- The rest ------------------------------------------------------------------------- */
@@ -246,6 +242,14 @@ simulate_input(struct tty *tty, uintptr_t arg)
 }
 
 static long
+get_device(struct tty *tty, uintptr_t arg)
+{
+	uint32_t dev = (uint32_t)dev_make(tty->major, tty->minor);
+
+	return put_user(dev, (uint32_t USER *)arg);
+}
+
+static long
 set_exclusive(struct tty *tty, bool is_exclusive)
 {
 	spin_lock(&tty->lock);
@@ -267,24 +271,23 @@ line_discipline(unsigned cmd, uintptr_t arg)
 }
 
 static long
-job_control(struct tty *tty, unsigned cmd, uintptr_t arg)
+job_control(struct tty *tty, bool is_master, unsigned cmd, uintptr_t arg)
 {
 	switch (cmd) {
 	case TIOCSCTTY:
 		return tty_become_controlling(tty, arg == 1 && capable(CAP_SYS_ADMIN));
-	case TIOCNOTTY: return give_up(tty);
-	case TIOCGPGRP: return get_foreground(tty, arg);
+	case TIOCNOTTY: return is_master ? ERR_NOTTY : tty_give_up(tty);
+	case TIOCGPGRP: return get_foreground(tty, is_master, arg);
 	case TIOCSPGRP: return set_foreground(tty, arg);
-	case TIOCGSID: return get_session(tty, arg);
+	case TIOCGSID: return get_session(tty, is_master, arg);
+	case TIOCGPTPEER: return ERR_IO; /* as Linux says of all but masters */
 	default: return ERR_NOTTY;
 	}
 }
 
 long
-tty_ioctl(struct file *f, unsigned cmd, uintptr_t arg)
+tty_ioctl_on(struct tty *tty, bool is_master, unsigned cmd, uintptr_t arg)
 {
-	struct tty *tty = f->private;
-
 	switch (cmd) {
 	case TCGETS: return get_termios(tty, arg, TERMIOS_SIZE);
 	case TCSETS: return set_termios(tty, arg, TERMIOS_SIZE, false, false);
@@ -307,6 +310,19 @@ tty_ioctl(struct file *f, unsigned cmd, uintptr_t arg)
 	case TIOCSWINSZ: return set_winsize(tty, arg);
 	case TIOCGETD:
 	case TIOCSETD: return line_discipline(cmd, arg);
-	default: return job_control(tty, cmd, arg);
+	case (unsigned)TIOCGDEV: return get_device(tty, arg);
+	default: return job_control(tty, is_master, cmd, arg);
 	}
+}
+
+long
+tty_ioctl(struct file *f, unsigned cmd, uintptr_t arg)
+{
+	struct tty_file *tf = f->private;
+
+	if (tty_is_hung_up(tf))
+		return cmd == TIOCSPGRP ? ERR_NOTTY : ERR_IO;
+	if (cmd == TIOCSCTTY && !(f->mode & FILE_READ) && !capable(CAP_SYS_ADMIN))
+		return ERR_PERM;
+	return tty_ioctl_on(tf->tty, false, cmd, arg);
 }

@@ -52,6 +52,7 @@ struct session {
 	uint32_t sid;        /* [I] */
 	uint32_t num_groups; /* [tree] */
 	struct tty *tty;     /* [tree] controlling terminal or NULL: drivers/char/tty.h */
+	uint32_t hangup_pgid; /* [tree] in its foreground when it was hung up, or 0 */
 };
 
 /* Lives while it has members. */

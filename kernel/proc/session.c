@@ -14,6 +14,7 @@ enum { PGROUP_HASH = 256 };
 static struct list pgroup_hash[PGROUP_HASH]; /* [tree] */
 
 void (*session_leader_exited)(struct tty *tty);
+void (*session_tty_describe)(struct tty *tty, uint32_t *dev, int *fg_pgid);
 
 void
 session_init(void)
@@ -187,15 +188,27 @@ pgroup_check_orphans_locked(struct process *p)
 void
 session_leader_exit(struct process *p)
 {
-	struct tty *tty;
+	struct tty *tty = NULL;
+	struct session *s;
+	uint32_t old_fg = 0;
 
+	rcu_read_lock(); /* the terminal may be on its way out */
 	spin_lock(&proc_tree_lock);
-	tty = p->pgroup->session->sid == p->pid ? p->pgroup->session->tty : NULL;
-	if (tty)
-		p->pgroup->session->tty = NULL;
+	s = p->pgroup->session;
+	if (s->sid == p->pid) {
+		tty = s->tty;
+		old_fg = s->hangup_pgid;
+		s->tty = NULL;
+		s->hangup_pgid = 0;
+	}
 	spin_unlock(&proc_tree_lock);
 	if (tty && session_leader_exited)
 		session_leader_exited(tty);
+	rcu_read_unlock();
+	if (!tty && old_fg) {
+		(void)signal_send_pgroup(old_fg, SIGHUP, NULL); /* may be gone */
+		(void)signal_send_pgroup(old_fg, SIGCONT, NULL);
+	}
 }
 
 /* ---- For terminals
@@ -255,6 +268,43 @@ session_detach_tty(uint32_t sid)
 	if (s)
 		s->tty = NULL;
 	spin_unlock(&proc_tree_lock);
+}
+
+void
+session_hangup(uint32_t sid, uint32_t fg_pgid)
+{
+	struct process *leader;
+	struct session *s;
+
+	spin_lock(&proc_tree_lock);
+	s = session_find_locked(sid);
+	if (s) {
+		s->tty = NULL;
+		s->hangup_pgid = fg_pgid;
+	}
+	leader = s ? process_find(sid) : NULL;
+	spin_unlock(&proc_tree_lock);
+	if (!leader)
+		return;
+	(void)signal_send_process(leader, SIGHUP, NULL); /* may be a zombie by now */
+	(void)signal_send_process(leader, SIGCONT, NULL);
+	process_put(leader);
+}
+
+void
+session_tty_numbers(struct process *p, uint32_t *dev, int *fg_pgid)
+{
+	struct tty *tty;
+
+	*dev = 0;
+	*fg_pgid = -1;
+	rcu_read_lock();
+	spin_lock(&proc_tree_lock);
+	tty = p->pgroup ? p->pgroup->session->tty : NULL;
+	spin_unlock(&proc_tree_lock);
+	if (tty && session_tty_describe)
+		session_tty_describe(tty, dev, fg_pgid);
+	rcu_read_unlock();
 }
 
 bool

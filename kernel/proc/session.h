@@ -29,6 +29,17 @@ enum err session_attach_tty(struct tty *tty);
 /* Takes the terminal away from session `sid` (hang-up, TIOCNOTTY by the leader). */
 void session_detach_tty(uint32_t sid);
 
+/*
+ * The terminal of session `sid` is hung up: the session has none any more, SIGHUP and SIGCONT go to the
+ * leader. `fg_pgid`, its foreground group until now, hears of it when the leader exits.
+ */
+void session_hangup(uint32_t sid, uint32_t fg_pgid);
+
+/* The device number of a process's controlling terminal and its foreground group; 0, -1: none. */
+struct process;
+void session_tty_numbers(struct process *, uint32_t *dev, int *fg_pgid);
+extern void (*session_tty_describe)(struct tty *tty, uint32_t *dev, int *fg_pgid);
+
 /* Whether `pgid` is a group of session `sid`: TIOCSPGRP allows only those. */
 bool session_has_pgroup(uint32_t sid, uint32_t pgid);
 
@@ -42,7 +53,7 @@ enum err session_check_access(uint32_t sid, uint32_t fg_pgid, int sig);
 
 /*
  * Set by the terminal driver: called when the leader of the session that `tty` controls
- * exits, after the session gave it up. The driver clears its session and signals its
- * foreground group by signal_send_pgroup(fg, SIGHUP) and SIGCONT.
+ * exits, after the session gave it up, within an RCU read section. The driver clears its session and
+ * signals its foreground group.
  */
 extern void (*session_leader_exited)(struct tty *tty);

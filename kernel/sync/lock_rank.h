@@ -11,11 +11,12 @@ enum lock_rank {
 	RANK_FILE_POS =
 	    50,           /* struct file: position; held around whole reads and writes */
 	RANK_SETUP = 100, /* bring-up and configuration: mounts, driver tables */
-	RANK_TTY_CONF = 200,    /* termios changes */
+	RANK_TTY_CONF = 200,    /* one write to a terminal at a time */
 	RANK_VFS_RENAME = 300,  /* renames across directories, one a file system */
 	RANK_EPOLL_FILES = 305, /* links between files and epoll instances */
 	RANK_EPOLL = 307, /* ..312: an epoll instance; what it watches comes after it */
 	RANK_INODE = 340, /* inode contents, parent directory before child */
+	RANK_DEVPTS = 350, /* a devpts instance's table of terminals */
 	RANK_PIPE = 360,
 	RANK_SOCK_RECV = 370, /* a socket's readers, one at a time */
 	RANK_SOCK_SEND = 375,

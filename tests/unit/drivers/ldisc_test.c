@@ -266,3 +266,23 @@ KTEST(ldisc_survives_random_input_and_modes)
 		num_echoed = 0;
 	}
 }
+
+KTEST(ldisc_has_room_for_all_but_finished_lines)
+{
+	start();
+	l.tio.lflag &= ~(uint32_t)ECHO;
+	for (unsigned i = 0; i < LDISC_BUFFER * 2; i++)
+		ldisc_input(&l, 'x');
+	/* A line too long for the buffer: it must be possible to end it. */
+	CHECK(ldisc_has_room(&l));
+	type("\n");
+	CHECK_EQ(ldisc_available(&l), LDISC_BUFFER);
+	CHECK(!ldisc_has_room(&l));
+	ldisc_flush_input(&l);
+	l.tio.lflag &= ~(uint32_t)ICANON;
+	for (unsigned i = 0; i < LDISC_BUFFER - 1; i++) {
+		CHECK(ldisc_has_room(&l));
+		ldisc_input(&l, 'y');
+	}
+	CHECK(!ldisc_has_room(&l));
+}
