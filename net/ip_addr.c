@@ -24,12 +24,6 @@ ip_is_loopback(const struct ip_addr *a)
 }
 
 bool
-ip_is_multicast(const struct ip_addr *a)
-{
-	return ip_is_v4(a) ? (a->v4.b[0] & 0xf0) == 0xe0 : a->b[0] == 0xff;
-}
-
-bool
 ip_is_link_local(const struct ip_addr *a)
 {
 	if (ip_is_v4(a))

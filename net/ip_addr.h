@@ -52,7 +52,11 @@ ip_from_v4(be32 v4)
 /* Class tests, for either family. */
 bool ip_is_unspecified(const struct ip_addr *); /* :: or 0.0.0.0 */
 bool ip_is_loopback(const struct ip_addr *);    /* ::1, 127/8 */
-bool ip_is_multicast(const struct ip_addr *);
+static inline bool
+ip_is_multicast(const struct ip_addr *a)
+{
+	return ip_is_v4(a) ? (a->v4.b[0] & 0xf0) == 0xe0 : a->b[0] == 0xff;
+}
 bool ip_is_link_local(const struct ip_addr *); /* fe80::/10, 169.254/16 */
 bool ip_is_broadcast(const struct ip_addr *);  /* 255.255.255.255 */
 /* Multicast that must not leave the link or the node: 224.0.0/24, ff01::, ff02:: */

@@ -418,7 +418,8 @@ void tcp_core_input(
 /* It is tcp_core_deadline(), or later. */
 void tcp_core_timer(struct tcb *, nsec_t now, struct tcp_result *);
 
-/* The next segment to send, or false: nothing more now. */
+/* The next segment to send, or false: nothing more now. When tcp_core_has_output is false, it is. */
+bool tcp_core_has_output(const struct tcb *);
 bool tcp_core_output(struct tcb *, nsec_t now, struct tcp_out *);
 
 /* When tcp_core_timer() must be called; UINT64_MAX: not at all. */
@@ -436,8 +437,8 @@ void tcp_core_send(struct tcb *, uint32_t len, bool more, nsec_t now);
 /* The last byte in the send buffer is urgent (MSG_OOB). */
 void tcp_core_send_urgent(struct tcb *);
 
-/* The user has read `len` bytes; the window may open. */
-void tcp_core_read(struct tcb *, uint32_t len, nsec_t now);
+/* The user has read `len` bytes. True: the window opens, and the peer is to be told of it. */
+bool tcp_core_read(struct tcb *, uint32_t len, nsec_t now);
 
 /* No more data will be added: FIN after what is there (shutdown(SHUT_WR), close()). */
 void tcp_core_shutdown(struct tcb *, nsec_t now, struct tcp_result *);

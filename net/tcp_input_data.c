@@ -194,7 +194,7 @@ right_size(struct tcb *t, nsec_t now)
 	t->drs_at_us = now_us;
 }
 
-void
+bool
 tcp_core_read(struct tcb *t, uint32_t len, nsec_t now)
 {
 	uint32_t wnd = tcp_rcv_wnd(t), space;
@@ -203,11 +203,13 @@ tcp_core_read(struct tcb *t, uint32_t len, nsec_t now)
 	t->rcv_read += len;
 	right_size(t, now);
 	if (!tcp_is_synchronized(t) || t->fin_rcvd)
-		return;
+		return false;
 	/* Tell of room when there is twice what the peer knows of (RFC 9293 3.8.6.2.2). */
 	space = tcp_select_window(t, false, &scaled);
-	if (space >= 2 * wnd && space - wnd >= MIN(t->rcvbuf / 2, (uint32_t)t->adv_mss))
-		t->ack_now = true;
+	if (space < 2 * wnd || space - wnd < MIN(t->rcvbuf / 2, (uint32_t)t->adv_mss))
+		return false;
+	t->ack_now = true;
+	return true;
 }
 
 /* ---- A segment ----------------------------------------------------------------- */

@@ -226,12 +226,15 @@ void
 tcp_output(struct tcp_sock *ts, nsec_t now)
 {
 	struct sock *s = &ts->inet.sock;
-	uint32_t limit = queued_limit(ts);
+	uint32_t limit;
 	struct tcp_out out;
 
 	ts->is_tx_waiting = false;
 	if (unlikely(ts->tcb.wants_ranges))
 		(void)lend_memory(&ts->tcb, TCP_MEM_RANGES); /* does without */
+	if (!tcp_core_has_output(&ts->tcb))
+		return;
+	limit = queued_limit(ts);
 	do {
 		for (;;) {
 			if (__atomic_load_n(&s->tx_bytes, __ATOMIC_RELAXED) >= limit) {

@@ -488,19 +488,19 @@ watch_window(struct tcb *t, nsec_t now)
 }
 
 /* Established, and nothing is wanted: the common answer to a look after each event. */
-static bool
-is_quiet(const struct tcb *t)
+bool
+tcp_core_has_output(const struct tcb *t)
 {
-	return t->state != TCP_SYN_SENT && t->state != TCP_SYN_RECV && !t->ack_now &&
-	       !t->tlp_wanted && !t->probe_wanted && !t->keep_wanted && !t->rst_wanted &&
-	       t->lost_first == TX_NIL &&
-	       (t->fin_sent || (!t->fin_wanted && t->snd_nxt == t->snd_end));
+	return t->state == TCP_SYN_SENT || t->state == TCP_SYN_RECV || t->ack_now ||
+	       t->tlp_wanted || t->probe_wanted || t->keep_wanted || t->rst_wanted ||
+	       t->lost_first != TX_NIL ||
+	       (!t->fin_sent && (t->fin_wanted || t->snd_nxt != t->snd_end));
 }
 
 bool
 tcp_core_output(struct tcb *t, nsec_t now, struct tcp_out *out)
 {
-	if (is_quiet(t))
+	if (!tcp_core_has_output(t))
 		return false;
 	memset(out, 0, sizeof(*out));
 	if (output_rst(t, out))

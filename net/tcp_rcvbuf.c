@@ -189,7 +189,8 @@ take_over(struct tcp_sock *ts)
 	spin_unlock(&s->lock);
 }
 
-/* Tells the core what the user has read; it may answer with a window update. [recv_lock] */
+/* Tells the core what the user has read; it may answer with a window update, most often not.
+   [recv_lock] */
 static void
 tell_core(struct tcp_sock *ts)
 {
@@ -204,8 +205,10 @@ tell_core(struct tcp_sock *ts)
 	spin_lock(&s->lock);
 	if (ts->is_live) {
 		now = clock_now_ns();
-		tcp_core_read(&ts->tcb, n, now);
-		tcp_conn_push(ts, now);
+		if (tcp_core_read(&ts->tcb, n, now))
+			tcp_conn_push(ts, now);
+		else
+			tcp_mem_update(ts);
 	}
 	spin_unlock(&s->lock);
 	net_burst_end();
