@@ -5,7 +5,8 @@
  * The cache is set-associative: a keyed hash of the address picks one of NUM_BUCKETS buckets of at
  * most WAYS entries; a new one replaces an outdated one or the least recently used. So it is bounded,
  * every step is O(1), and a peer who does not know the key cannot aim at one bucket. Readers walk a
- * bucket under RCU; `used_ns` is written at most once a second.
+ * bucket under RCU; `used_ns` is written at most once a second. What nobody holds and nobody asked for
+ * during IDLE goes, by a timer that runs while there are entries.
  *
  * What was learnt (path MTU, redirects) outlives an entry: it is kept in a table of its own, by
  * destination, LRU with MAX_LEARNT entries, under one lock that only ICMP and the making of an
@@ -38,6 +39,7 @@ enum {
 };
 static const nsec_t MTU_AGE = 600 * NSEC_PER_SEC; /* RFC 1191 6.3: 10 minutes */
 static const nsec_t REDIRECT_AGE = 600 * NSEC_PER_SEC;
+static const nsec_t IDLE = 30 * NSEC_PER_SEC, SWEEP_PERIOD = 10 * NSEC_PER_SEC;
 
 struct bucket {
 	struct spinlock lock;
@@ -62,22 +64,13 @@ static struct bucket buckets[NUM_BUCKETS];
 static struct list all = LIST_INIT(all);
 static struct spinlock all_lock = SPINLOCK_INIT("dst_all", RANK_NET_TABLE);
 
+static struct net_timer sweeper;
+static uint32_t is_sweeping; /* [a] the timer is armed, or about to be */
+
 static struct list learnt_hash[LEARNT_BUCKETS];
 static struct list learnt_lru = LIST_INIT(learnt_lru); /* oldest first */
 static unsigned num_learnt;
 static struct spinlock learnt_lock = SPINLOCK_INIT("dst_learnt", RANK_NET_TABLE);
-
-void
-dst_cache_init(void)
-{
-	random_bytes(&key, sizeof(key));
-	for (unsigned i = 0; i < NUM_BUCKETS; i++) {
-		spin_init(&buckets[i].lock, "dst_bucket", RANK_NET_TABLE);
-		list_init(&buckets[i].entries);
-	}
-	for (unsigned i = 0; i < LEARNT_BUCKETS; i++)
-		list_init(&learnt_hash[i]);
-}
 
 void
 route_changed(void)
@@ -372,6 +365,9 @@ cache_add(struct dst *d)
 	spin_unlock(&b->lock);
 	if (victim)
 		dst_put(victim);
+	if (!__atomic_load_n(&is_sweeping, __ATOMIC_RELAXED) &&
+	    !__atomic_exchange_n(&is_sweeping, 1, __ATOMIC_ACQ_REL))
+		net_timer_arm(&sweeper, d->used_ns + SWEEP_PERIOD);
 }
 
 /* Whether packets need a link-layer address found for them. */
@@ -423,24 +419,51 @@ dst_make(const struct dst_plan *plan)
 	return d;
 }
 
-/* Empties a bucket of what is outdated. */
-static void
-sweep_bucket(struct bucket *b)
+/* Outdated, or idle since `before`: in the cache alone. */
+static bool
+is_waste(const struct dst *d, nsec_t before)
+{
+	return !dst_is_valid(d) ||
+	       (__atomic_load_n(&d->refs, __ATOMIC_RELAXED) == 1 &&
+	           __atomic_load_n(&d->used_ns, __ATOMIC_RELAXED) < before);
+}
+
+/* Empties a bucket of what is waste. True: something is left. */
+static bool
+sweep_bucket(struct bucket *b, nsec_t before)
 {
 	struct dst *d, *tmp, *dead[WAYS + 1];
 	unsigned n = 0;
+	bool is_left;
 
 	spin_lock(&b->lock);
 	list_for_each_safe(d, tmp, &b->entries, hash_link) {
-		if (dst_is_valid(d) || n == ARRAY_SIZE(dead))
+		if (!is_waste(d, before) || n == ARRAY_SIZE(dead))
 			continue;
 		rcu_list_remove(&d->hash_link);
 		b->count--;
 		dead[n++] = d;
 	}
+	is_left = b->count != 0;
 	spin_unlock(&b->lock);
 	while (n)
 		dst_put(dead[--n]);
+	return is_left;
+}
+
+static void
+sweep_idle(struct net_timer *t)
+{
+	nsec_t now = clock_now_ns();
+	unsigned left = 0;
+
+	for (unsigned i = 0; i < NUM_BUCKETS; i++)
+		if (!list_is_empty(&buckets[i].entries))
+			left += sweep_bucket(&buckets[i], now - MIN(IDLE, now));
+	if (left)
+		net_timer_arm(t, now + SWEEP_PERIOD);
+	else /* one that is added just now waits for the next to be added */
+		__atomic_store_n(&is_sweeping, 0, __ATOMIC_RELEASE);
 }
 
 /* One entry that still uses `dev`, with a reference. */
@@ -471,7 +494,7 @@ dst_flush_dev(struct netdev *dev)
 
 	route_changed();
 	for (unsigned i = 0; i < NUM_BUCKETS; i++)
-		sweep_bucket(&buckets[i]);
+		(void)sweep_bucket(&buckets[i], 0);
 	if (dev == loopback_dev)
 		return;
 	while ((d = one_on(dev))) {
@@ -485,4 +508,17 @@ dst_flush_dev(struct netdev *dev)
 		netdev_put(dev);
 		dst_put(d);
 	}
+}
+
+void
+dst_cache_init(void)
+{
+	random_bytes(&key, sizeof(key));
+	net_timer_init(&sweeper, sweep_idle);
+	for (unsigned i = 0; i < NUM_BUCKETS; i++) {
+		spin_init(&buckets[i].lock, "dst_bucket", RANK_NET_TABLE);
+		list_init(&buckets[i].entries);
+	}
+	for (unsigned i = 0; i < LEARNT_BUCKETS; i++)
+		list_init(&learnt_hash[i]);
 }

@@ -18,6 +18,7 @@
  *
  * Full: the entry of that interface which was not used for longest and which nobody holds goes
  * (second chance: sending only notes the time); then also stale or failed ones that are held.
+ * Beyond KEEP entries those that are stale or failed, held by nobody and not used for AGE go in time.
  */
 #include "net/neigh.h"
 
@@ -34,8 +35,12 @@ enum {
 	NUM_BUCKETS = 2048,
 	MAX_SOLICIT = 3, /* RFC 4861 10: MAX_MULTICAST_SOLICIT, MAX_UNICAST_SOLICIT */
 	EVICT_SCAN = 64,
+	KEEP = 128,     /* entries that stay though nobody needs them */
+	AGE_BATCH = 16, /* of a bucket at a time */
 };
 #define DELAY_FIRST_PROBE_NS (5 * NSEC_PER_SEC)
+#define AGE_NS               (60 * NSEC_PER_SEC)
+#define AGE_PERIOD_NS        (15 * NSEC_PER_SEC)
 #define FAST_VALID           (1ull << 48)
 
 /* States in which packets go out at once and nothing else is to be done. */
@@ -48,6 +53,7 @@ static struct siphash_key key;
 static uint32_t num_entries; /* [table_lock] */
 static uint32_t num_waiting; /* [a] */
 static struct spinlock table_lock = SPINLOCK_INIT("neigh_table", RANK_NET_TABLE);
+static struct net_timer ager; /* armed while there are more than KEEP */
 
 /* What a change of state asks for, done after the lock is released. */
 struct todo {
@@ -365,6 +371,53 @@ evict_locked(struct netdev *dev) MUST_HOLD(table_lock)
 	return held;
 }
 
+/* ---- Age ------------------------------------------------------------------------------- */
+
+static bool
+is_aged(const struct neigh *n, nsec_t now)
+{
+	nsec_t used = __atomic_load_n(&n->used_ns, __ATOMIC_RELAXED);
+
+	return (!n->state || n->state & (NEIGH_STALE | NEIGH_FAILED)) &&
+	       __atomic_load_n(&n->refs, __ATOMIC_RELAXED) == 1u + n->timer_refs &&
+	       now - MIN(MAX(used, n->updated_ns), now) > AGE_NS;
+}
+
+static void
+age_bucket(struct list *bucket, nsec_t now)
+{
+	struct neigh *old[AGE_BATCH], *n, *tmp;
+	unsigned num = 0;
+
+	if (list_is_empty(bucket))
+		return;
+	spin_lock(&table_lock);
+	list_for_each_safe(n, tmp, bucket, hash_link) {
+		if (num_entries <= KEEP || num == AGE_BATCH)
+			break;
+		if (!is_aged(n, now))
+			continue;
+		unlink_locked(n);
+		old[num++] = n;
+	}
+	spin_unlock(&table_lock);
+	while (num)
+		end_neigh(old[--num]);
+}
+
+static void
+age_all(struct net_timer *t)
+{
+	nsec_t now = clock_now_ns();
+
+	for (unsigned i = 0; i < NUM_BUCKETS; i++)
+		age_bucket(&buckets[i], now);
+	if (__atomic_load_n(&num_entries, __ATOMIC_RELAXED) > KEEP)
+		net_timer_arm(t, now + AGE_PERIOD_NS);
+}
+
+/* ---- New ones ---------------------------------------------------------------------------- */
+
 static struct neigh *
 new_neigh(struct netdev *dev, const struct ip_addr *addr)
 {
@@ -409,7 +462,8 @@ insert(struct neigh *n, struct neigh **victim)
 	rcu_list_push_front(bucket_of(dev, &n->addr), &n->hash_link);
 	list_push_back(&dev->neighs, &n->dev_link);
 	dev->num_neighs++;
-	num_entries++;
+	if (num_entries++ == KEEP)
+		net_timer_arm(&ager, clock_now_ns() + AGE_PERIOD_NS);
 	spin_unlock(&table_lock);
 	return n;
 }
@@ -738,6 +792,7 @@ neigh_init(void)
 	random_bytes(&key, sizeof(key));
 	for (unsigned i = 0; i < NUM_BUCKETS; i++)
 		list_init(&buckets[i]);
+	net_timer_init(&ager, age_all);
 	netdev_notify_add(&notifier);
 	(void)proc_register(
 	    "net/arp", show_arp); /* without it only the file is missing */

@@ -489,6 +489,36 @@ KTEST(destination_cache_is_bounded)
 	CHECK(fake_kmalloc_live - before <= 1024 * 8 + 100);
 }
 
+KTEST(destinations_nobody_asks_for_are_forgotten_unless_held)
+{
+	struct flow f = {.dst = ip4_addr("8.8.9.9"), .src = ip4_any};
+	struct dst *held;
+	long before;
+
+	ip4_env_setup();
+	fake_net_timers_run(fake_now_ns + 60 * SEC);
+	fake_rcu_run();
+	before = fake_kmalloc_live;
+	CHECK_EQ(route_output(&f, &held), OK);
+	for (unsigned i = 0; i < 5000; i++) {
+		struct flow g = {
+		    .dst = ip_from_v4(be32_of(0x09000000 + i)), .src = ip4_any};
+		struct dst *d;
+
+		CHECK_EQ(route_output(&g, &d), OK);
+		dst_put(d);
+	}
+	fake_rcu_run();
+	CHECK(fake_kmalloc_live - before > 4000);
+	fake_net_timers_run(fake_now_ns + 60 * SEC);
+	fake_rcu_run();
+	CHECK_EQ(fake_kmalloc_live - before, 1);
+	/* News of the path still reach who holds it. */
+	dst_learn_mtu(&f.dst, 0, 1000);
+	CHECK_EQ(dst_mtu(held), 1000);
+	dst_put(held);
+}
+
 /* ---- Groups ---------------------------------------------------------------------------------- */
 
 KTEST(igmp_joins_and_leaves_are_reported_twice_in_version_3_rfc3376_5_1)

@@ -340,6 +340,34 @@ KTEST(neigh_full_table_lets_the_unused_go_first)
 	CHECK_EQ(dev->num_neighs, 0);
 }
 
+KTEST(neigh_entries_beyond_some_age_unless_held_or_used)
+{
+	struct ip_addr used = addr(0), held = addr(1), a;
+	struct neigh *n, *keep;
+
+	setup();
+	for (unsigned i = 0; i < 1000; i++) {
+		a = addr(i);
+		neigh_update(dev, &a, mac_a, NEIGH_UPD_CREATE | NEIGH_UPD_OVERRIDE);
+	}
+	keep = neigh_find(dev, &held);
+	for (unsigned i = 0; i < 9; i++) {
+		n = neigh_find(dev, &used);
+		(void)neigh_send(n, packet());
+		neigh_put(n);
+		fake_net_timers_run(fake_now_ns + 10 * SEC);
+		if (i == 3)
+			CHECK_EQ(dev->num_neighs, 1000);
+	}
+	CHECK_EQ(dev->num_neighs, 128); /* KEEP */
+	CHECK(!keep->is_dead);
+	neigh_put(keep);
+	n = neigh_find(dev, &used);
+	CHECK(n);
+	neigh_put(n);
+	setup();
+}
+
 KTEST(neigh_permanent_survives_down_and_is_not_evicted)
 {
 	struct ip_addr a = addr(1);
@@ -401,6 +429,7 @@ KTEST(neigh_survives_no_memory_and_leaves_nothing)
 	CHECK(!neigh_get(dev, &a));
 	neigh_update(dev, &a, mac_a, NEIGH_UPD_CREATE);
 	setup();
+	fake_net_timers_run(fake_now_ns + 20 * SEC); /* nothing is left that could age */
 	fake_rcu_run();
 	CHECK_EQ(fake_kmalloc_live, 0);
 	CHECK_EQ(fake_pkts_live, pkts);
