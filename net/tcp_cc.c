@@ -21,8 +21,11 @@ enum {
 };
 
 enum {
-	PACE_MIN_RTT_US =
-	    1000, /* below, a timer costs more than a burst of one window harms */
+	/*
+	 * Below, timers and the scheduling of both ends spread a window more than is good for
+	 * it, and the burst of one window does no harm: ACKs are the better clock.
+	 */
+	PACE_MIN_RTT_US = 10000,
 	RTT_NONE = UINT32_MAX & 0x7fffffff,
 };
 
@@ -149,7 +152,11 @@ tcp_cc_idle(struct tcb *t, uint32_t idle_us)
 	t->is_cwnd_limited = false;
 }
 
-/* Twice the rate in slow start, so that the window can double; a fifth above it later. */
+/*
+ * Twice the rate in slow start, so that the window can double; a fifth above it later. In
+ * recovery the window is what proportional reduction lets go just now, down to one segment:
+ * the rate is that of what is outstanding.
+ */
 void
 tcp_cc_pace(struct tcb *t)
 {
@@ -159,7 +166,7 @@ tcp_cc_pace(struct tcb *t)
 	t->pace_rate = t->pace_max;
 	if (!t->rtt_valid || t->no_pacing || srtt < PACE_MIN_RTT_US)
 		return;
-	rate = (uint64_t)t->cwnd * US_PER_S / srtt;
+	rate = (uint64_t)MAX(t->cwnd, t->snd_nxt - t->snd_una) * US_PER_S / srtt;
 	rate = t->cwnd < t->ssthresh / 2 ? rate * 2 : rate / 5 * 6;
 	t->pace_rate = t->pace_max ? MIN(rate, t->pace_max) : rate;
 }

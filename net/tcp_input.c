@@ -143,7 +143,7 @@ refuse(struct tcb *t, const struct tcp_seg *seg, nsec_t now, struct tcp_result *
 	if (seq_lt(seg->seq, t->rcv_nxt))
 		tcp_dsack(t, seg->seq, seq_min(seg->seq + seg->len, t->rcv_nxt));
 	if (seg->len || seg->flags & TCP_FIN) {
-		t->ack_now = true; /* our ACK was lost: the peer goes on retransmitting */
+		tcp_ack_all(t); /* our ACK was lost: the peer goes on retransmitting */
 		if (t->state == TCP_TIME_WAIT && seg->flags & TCP_FIN)
 			tcp_timer_set(
 			    t, TCP_T_STATE, now + TCP_TIME_WAIT_MS * NSEC_PER_MSEC);

@@ -142,6 +142,18 @@ tcp_ack_data(struct tcb *t, nsec_t now)
 	}
 }
 
+/*
+ * The peer's window is small now, and ACKs get lost too: with two of them for four segments
+ * it waits for its time-out (RFC 5681 4.2).
+ */
+void
+tcp_ack_all(struct tcb *t)
+{
+	t->ack_now = true;
+	t->pingpong = false;
+	t->quick = QUICK_ACKS;
+}
+
 /* ---- Right-sizing -------------------------------------------------------------- */
 
 /*
@@ -290,13 +302,15 @@ tcp_input_data(struct tcb *t, const struct tcp_seg *seg, nsec_t now, struct tcp_
 		t->quick = QUICK_ACKS; /* the peer slow-starts again */
 	t->last_rcv_us = tcp_us(now);
 	if (!trim(t, seg, &fresh, r)) {
-		t->ack_now = true;
+		tcp_ack_all(t);
 		return;
 	}
 	keep(t, seg, fresh, r);
 	if (r->readable)
 		measure_rcv_rtt(t, seg, now);
-	if (had_holes || t->nranges || seg->flags & TCP_FIN || r->verdict != TCP_TAKEN)
+	if (had_holes || t->nranges || r->verdict != TCP_TAKEN)
+		tcp_ack_all(t);
+	else if (seg->flags & TCP_FIN)
 		t->ack_now = true;
 	tcp_ack_data(t, now);
 }

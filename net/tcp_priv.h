@@ -205,7 +205,8 @@ uint32_t tcp_rto_us(const struct tcb *);
 
 /* ---- tcp_rack.c ---------------------------------------------------------------- */
 
-void tcp_rack_delivered(struct tcb *, const struct tcp_tx *, uint32_t now_us);
+void tcp_rack_delivered(
+    struct tcb *, const struct tcp_tx *, nsec_t now, const struct tcp_acked *);
 void tcp_rack_detect(struct tcb *, nsec_t now, struct tcp_acked *);
 void tcp_rack_dsack(struct tcb *);
 /* Arms the timer of a tail loss probe if there may be one; false: not. */
@@ -237,6 +238,8 @@ void tcp_input_urgent(struct tcb *, const struct tcp_seg *, struct tcp_result *)
 void tcp_dsack(struct tcb *, uint32_t start, uint32_t end);
 /* An ACK is due now, or within the time of a delayed one. */
 void tcp_ack_data(struct tcb *, nsec_t now);
+/* Something is lost, twice or out of order: an ACK now and for each of the next segments. */
+void tcp_ack_all(struct tcb *);
 
 /* ---- tcp_timer.c --------------------------------------------------------------- */
 

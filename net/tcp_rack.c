@@ -26,13 +26,31 @@ sent_after(uint32_t us1, uint32_t end1, uint32_t us2, uint32_t end2)
 }
 
 /*
+ * Of a segment sent twice: does the ACK answer the first transmission? It came sooner than any
+ * ACK could, or it echoes a timestamp from before the second one and came sooner than most.
+ * (Such an echo alone says little: behind a hole the peer echoes what came before it.)
+ */
+static bool
+is_of_original(
+    const struct tcb *t, uint64_t sent_us, uint32_t rtt, const struct tcp_acked *a)
+{
+	uint32_t sent_ts = (uint32_t)(sent_us / US_PER_MS) + t->ts_off;
+
+	if (rtt < t->min_rtt_us)
+		return true;
+	return a->has_ts && (int32_t)(a->tsecr - sent_ts) < 0 &&
+	       rtt < t->srtt8_us / 32 * 3;
+}
+
+/*
  * 6.2 steps 2 and 3: a record is newly known to have arrived. Called while its flags
  * still tell how.
  */
 void
-tcp_rack_delivered(struct tcb *t, const struct tcp_tx *x, uint32_t now_us)
+tcp_rack_delivered(
+    struct tcb *t, const struct tcp_tx *x, nsec_t now, const struct tcp_acked *a)
 {
-	uint32_t rtt = now_us - x->sent_us, end = tcp_tx_end(x);
+	uint32_t rtt = tcp_us(now) - x->sent_us, end = tcp_tx_end(x);
 
 	if (seq_lt(t->fack, end)) {
 		t->fack = end;
@@ -40,8 +58,7 @@ tcp_rack_delivered(struct tcb *t, const struct tcp_tx *x, uint32_t now_us)
 		t->saw_reorder = true;
 		t->reord_seen++;
 	}
-	/* An ACK for the first transmission, not for the one just made. */
-	if (x->flags & TX_RETRANS && rtt < t->min_rtt_us)
+	if (x->flags & TX_RETRANS && is_of_original(t, now / NSEC_PER_USEC - rtt, rtt, a))
 		return;
 	if (!t->rack_rtt_us || sent_after(x->sent_us, end, t->rack_us, t->rack_end)) {
 		t->rack_us = x->sent_us;

@@ -35,7 +35,7 @@ take_dsack(struct tcb *t, const struct tcp_range *b, struct tcp_acked *a)
 }
 
 static void
-take_block(struct tcb *t, struct tcp_range b, uint32_t now_us, struct tcp_acked *a)
+take_block(struct tcb *t, struct tcp_range b, nsec_t now, struct tcp_acked *a)
 {
 	uint32_t i = tcp_tx_find(t, b.start);
 
@@ -47,12 +47,12 @@ take_block(struct tcb *t, struct tcp_range b, uint32_t now_us, struct tcp_acked 
 		if (seq_lt(b.end, tcp_tx_end(x)))
 			break;
 		if (!(x->flags & TX_RETRANS))
-			a->last_rtt_us = MAX(now_us - x->sent_us, 1u);
+			a->last_rtt_us = MAX(tcp_us(now) - x->sent_us, 1u);
 		if (!(x->flags & TX_RETRANS) && t->frto)
 			a->is_original = true;
 		a->delivered += x->len;
 		a->has_new_sack = true;
-		tcp_rack_delivered(t, x, now_us);
+		tcp_rack_delivered(t, x, now, a);
 		tcp_tx_mark_sacked(t, i);
 		i++;
 	}
@@ -74,7 +74,7 @@ tcp_sack_input(struct tcb *t, const struct tcp_seg *seg, nsec_t now, struct tcp_
 		    seq_lt(b.start, t->snd_una - t->max_wnd))
 			continue;
 		b.start = seq_max(b.start, t->snd_una);
-		take_block(t, b, tcp_us(now), a);
+		take_block(t, b, now, a);
 	}
 }
 

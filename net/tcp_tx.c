@@ -233,28 +233,26 @@ tcp_tx_find(const struct tcb *t, uint32_t seq)
  * RTTs only from what was sent once (RFC 6298 3, Karn) and was not known to have arrived.
  */
 static void
-note_delivery(struct tcb *t, const struct tcp_tx *x, uint32_t now_us, struct tcp_acked *a)
+note_delivery(struct tcb *t, const struct tcp_tx *x, nsec_t now, struct tcp_acked *a)
 {
 	if (x->flags & TX_RETRANS)
 		a->saw_retrans = true;
 	if (x->flags & TX_SACKED)
 		return;
 	if (!(x->flags & TX_RETRANS)) {
-		a->last_rtt_us = MAX(now_us - x->sent_us, 1u);
+		a->last_rtt_us = MAX(tcp_us(now) - x->sent_us, 1u);
 		if (!a->rtt_us)
 			a->rtt_us = a->last_rtt_us;
 		if (t->frto)
 			a->is_original = true;
 	}
 	a->delivered += x->len;
-	tcp_rack_delivered(t, x, now_us);
+	tcp_rack_delivered(t, x, now, a);
 }
 
 void
 tcp_tx_ack(struct tcb *t, uint32_t ack, nsec_t now, struct tcp_acked *a)
 {
-	uint32_t now_us = tcp_us(now);
-
 	while (!tcp_tx_is_empty(t)) {
 		struct tcp_tx *x = tcp_tx_at(t, t->tx_head);
 		uint32_t part = ack - x->seq;
@@ -274,7 +272,7 @@ tcp_tx_ack(struct tcb *t, uint32_t ack, nsec_t now, struct tcp_acked *a)
 			x->len -= (uint16_t)part;
 			break;
 		}
-		note_delivery(t, x, now_us, a);
+		note_delivery(t, x, now, a);
 		detach(t, x);
 		t->tx_head++;
 	}
