@@ -214,6 +214,7 @@ SRCS_fs := \
 	fs/proc_stat.c \
 	fs/procfs.c \
 	fs/seq.c \
+	fs/sock_node.c \
 	fs/sys_mount.c \
 	fs/sys_names.c \
 	fs/sys_rw.c \
@@ -376,6 +377,15 @@ SRCS_net := \
 	net/tcp_tx.c \
 	net/tx.c \
 	net/udp.c \
+	net/unix.c \
+	net/unix_conn.c \
+	net/unix_dgram.c \
+	net/unix_fds.c \
+	net/unix_gc.c \
+	net/unix_graph.c \
+	net/unix_msg.c \
+	net/unix_name.c \
+	net/unix_stream.c \
 	net/vlan.c
 
 SRCS_loader := \

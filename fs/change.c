@@ -73,7 +73,8 @@ end_create(struct walk *w, struct dentry *d, enum err err,
 }
 
 enum err
-fs_mknod(int dirfd, const char *text, uint32_t mode, uint64_t rdev, unsigned walk_flags)
+fs_mknod_path(int dirfd, const char *text, uint32_t mode, uint64_t rdev,
+    unsigned walk_flags, struct path *out)
 {
 	bool is_dir = s_isdir(mode);
 	struct inode *dir, *inode = NULL;
@@ -92,10 +93,20 @@ fs_mknod(int dirfd, const char *text, uint32_t mode, uint64_t rdev, unsigned wal
 		err = dir->ops->create
 		          ? dir->ops->create(dir, &w.last, mode, rdev, &inode)
 		          : ERR_PERM;
+		if (out && err == OK) {
+			*out = (struct path){.mount = w.cur.mount, .dentry = d};
+			path_get(out);
+		}
 		end_create(&w, d, err, inode);
 	}
 	walk_end(&w);
 	return err;
+}
+
+enum err
+fs_mknod(int dirfd, const char *text, uint32_t mode, uint64_t rdev, unsigned walk_flags)
+{
+	return fs_mknod_path(dirfd, text, mode, rdev, walk_flags, NULL);
 }
 
 enum err

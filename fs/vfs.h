@@ -395,6 +395,9 @@ enum err path_open(const struct path *, uint32_t flags, struct file **out);
  */
 enum err fs_mknod(
     int dirfd, const char *text, uint32_t mode, uint64_t rdev, unsigned walk_flags);
+/* The same; *out gets references to what was made. */
+enum err fs_mknod_path(int dirfd, const char *text, uint32_t mode, uint64_t rdev,
+    unsigned walk_flags, struct path *out);
 enum err fs_symlink(const char *target, int dirfd, const char *text, unsigned walk_flags);
 enum err fs_link(
     int old_fd, const char *old, int new_fd, const char *text, unsigned walk_flags);

@@ -502,7 +502,7 @@ inet_put_cmsgs(struct inet_sock *is, struct sock_msg *msg, struct pkt *p)
 
 	if (!msg->control)
 		return;
-	sock_put_stamps(&is->sock, msg, p);
+	sock_put_stamps(&is->sock, msg, p->stamp_ns);
 	put_pktinfo6(is, msg, p);
 	if (ip_is_v4(&p->ip.dst))
 		put_ip4(is, msg, p, rx);

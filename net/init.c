@@ -18,6 +18,7 @@
 #include "net/sock.h"
 #include "net/sysctl.h"
 #include "net/tcp.h"
+#include "net/unix.h"
 #include "net/vlan.h"
 
 void
@@ -37,6 +38,7 @@ net_init(void)
 	ifaddr_init();   /* addresses: lo gets its own here */
 	tcp_init();      /* tables of connections, settings */
 	inet_init();     /* sockets of both families */
+	unix_init();     /* AF_UNIX */
 	packet_init();   /* AF_PACKET */
 	netlink_init();  /* rtnetlink */
 	sysctl_init();   /* switches in /proc/sys/net, /sys/class/net */

@@ -356,7 +356,7 @@ packet_recv(struct sock *sk, struct sock_msg *msg)
 	if (result >= 0) {
 		if (msg->name)
 			put_name(msg->name, p);
-		sock_put_stamps(sk, msg, p);
+		sock_put_stamps(sk, msg, p->stamp_ns);
 		if (packet_of(sk)->is_auxdata)
 			put_auxdata(msg, p);
 	}

@@ -1,7 +1,7 @@
 /*
  * Sockets. net/socket.c is the part every family shares: files, system calls, SO_* options,
  * copying of addresses and control data from and to user memory. A family gives sock_ops
- * (inet: tcp, udp, raw, ping; packet; netlink; unix has its place).
+ * (inet: tcp, udp, raw, ping; packet; netlink; unix).
  *
  * Locking. sock->lock is a spinlock over the socket's state and queues, short, never held across
  * user copies. recv_lock (mutex) serialises readers of a stream so that data stays in order while
@@ -20,8 +20,9 @@
 #include "net/net_timer.h"
 #include "net/pkt.h"
 
-struct dst;
 struct area;
+struct cred;
+struct dst;
 struct file;
 struct inet_mc;
 struct ip_error;
@@ -97,9 +98,12 @@ const struct cmsg *cmsg_next(const struct sock_msg *, const struct cmsg *, enum 
 /* Option values in kernel memory; `*len` in: room, out: length. */
 struct sock_ops {
 	const char *name;
+	bool has_peek_off; /* recv heeds sock->peek_off */
 	enum err (*bind)(struct sock *, const struct sock_addr *);
 	enum err (*connect)(struct sock *, const struct sock_addr *, nsec_t deadline_ns,
 	    bool is_nonblock);
+	/* Makes two new ones each other's peer (socketpair); NULL: ERR_OPNOTSUPP. */
+	enum err (*pair)(struct sock *, struct sock *);
 	enum err (*listen)(struct sock *, int backlog);
 	/* A new connected sock with its reference, or an err. */
 	enum err (*accept)(
@@ -168,6 +172,9 @@ struct sock {
 	uint32_t linger_s;
 	uint32_t mark, priority, bound_if; /* SO_MARK, SO_PRIORITY, SO_BINDTODEVICE; 0 */
 	uint32_t uid, gid;
+	uint32_t peer_pid;      /* [lock] SO_PEERCRED of AF_UNIX */
+	struct cred *peer_cred; /* [lock] a reference, or NULL */
+	int32_t peek_off;       /* [recv_lock] SO_PEEK_OFF; -1: peek at the start */
 	uint64_t ino; /* as shown by /proc/net and /proc/PID/fd: socket:[N] */
 	uint64_t drops;
 	struct filter *filter; /* RCU; SO_ATTACH_FILTER: net/filter.h */
@@ -230,7 +237,7 @@ enum sock_stamping { /* SOF_TIMESTAMPING_* that mean something without hardware 
 	STAMP_ALL = (1 << 18) - 1,
 };
 /* Time stamps of arrival for SO_TIMESTAMP and friends, as control data (net/sock_stamp.c). */
-void sock_put_stamps(struct sock *, struct sock_msg *, const struct pkt *);
+void sock_put_stamps(struct sock *, struct sock_msg *, nsec_t stamp_ns);
 
 /* SIOC* of interfaces, addresses and routes (net/ifconf.c); ERR_NOTTY: not one of them. */
 long sock_ioctl_ifconf(struct sock *, unsigned cmd, uintptr_t arg);

@@ -60,6 +60,7 @@ enum so {
 	SO_MEMINFO = 55,
 	SO_INCOMING_NAPI_ID = 56,
 	SO_COOKIE = 57,
+	SO_PEERGROUPS = 59,
 	SO_ZEROCOPY = 60,
 	SO_BINDTOIFINDEX = 62,
 	SO_TIMESTAMP_NEW = 63,
@@ -256,7 +257,13 @@ set_int(struct sock *sk, int opt, int32_t v)
 		return OK;
 	case SO_BUSY_POLL: sk->busy_poll_us = n; return v < 0 ? ERR_INVAL : OK;
 	case SO_BUSY_POLL_BUDGET: return n > UINT16_MAX ? ERR_INVAL : OK;
-	case SO_PEEK_OFF: return ERR_OPNOTSUPP;
+	case SO_PEEK_OFF:
+		if (!sk->ops->has_peek_off)
+			return ERR_OPNOTSUPP;
+		mutex_lock(&sk->recv_lock);
+		sk->peek_off = MAX(v, -1);
+		mutex_unlock(&sk->recv_lock);
+		return OK;
 	case SO_ZEROCOPY:
 		return v ? ERR_OPNOTSUPP : OK; /* nothing would tell of its end */
 	case SO_INCOMING_CPU: return OK;
@@ -365,7 +372,7 @@ get_int(struct sock *sk, int opt, int32_t *v)
 		return true;
 	case SO_LOCK_FILTER: *v = sk->is_filter_locked; return true;
 	case SO_BUSY_POLL: *v = (int32_t)sk->busy_poll_us; return true;
-	case SO_PEEK_OFF:
+	case SO_PEEK_OFF: *v = sk->peek_off; return true;
 	case SO_INCOMING_CPU: *v = -1; return true;
 	case SO_BPF_EXTENSIONS: *v = 64; return true;
 	case SO_BUSY_POLL_BUDGET:
@@ -438,11 +445,47 @@ get_peername(struct sock *sk, void *val, unsigned *len)
 	return give(val, len, a.bytes, *len);
 }
 
+/* Nobody: pid 0 and ids of -1. */
+static enum err
+get_peercred(struct sock *sk, void *val, unsigned *len)
+{
+	uint32_t ucred[3] = {0, UINT32_MAX, UINT32_MAX};
+
+	spin_lock(&sk->lock);
+	if (sk->peer_cred) {
+		ucred[0] = sk->peer_pid;
+		ucred[1] = sk->peer_cred->euid;
+		ucred[2] = sk->peer_cred->egid;
+	}
+	spin_unlock(&sk->lock);
+	return give(val, len, ucred, sizeof(ucred));
+}
+
+/* The supplementary groups; ERR_RANGE with the room it takes when there is less. */
+static enum err
+get_peergroups(struct sock *sk, void *val, unsigned *len)
+{
+	struct cred *cred;
+	unsigned room = *len;
+	enum err err;
+
+	spin_lock(&sk->lock);
+	cred = sk->peer_cred ? cred_get(sk->peer_cred) : NULL;
+	spin_unlock(&sk->lock);
+	if (!cred)
+		return ERR_NODATA;
+	*len = cred->num_groups * (unsigned)sizeof(*cred->groups);
+	err = room < *len ? ERR_RANGE : OK;
+	if (err == OK && *len)
+		memcpy(val, cred->groups, *len);
+	cred_put(cred);
+	return err;
+}
+
 enum err
 sock_getsockopt(struct sock *sk, int opt, void *val, unsigned *len)
 {
 	struct linger l = {sk->is_linger, (int32_t)sk->linger_s};
-	const uint32_t no_peer[3] = {0, UINT32_MAX, UINT32_MAX};
 	const uint32_t stamping[2] = {sk->stamping, 0};
 	const uint64_t cookie = sk->ino, netns = 1;
 	struct timeval tv;
@@ -461,7 +504,8 @@ sock_getsockopt(struct sock *sk, int opt, void *val, unsigned *len)
 	case SO_SNDTIMEO_NEW:
 		tv = timeval_from_ns(sk->sndtimeo_ns);
 		return give(val, len, &tv, sizeof(tv));
-	case SO_PEERCRED: return give(val, len, no_peer, sizeof(no_peer));
+	case SO_PEERCRED: return get_peercred(sk, val, len);
+	case SO_PEERGROUPS: return get_peergroups(sk, val, len);
 	case SO_PEERNAME: return get_peername(sk, val, len);
 	case SO_BINDTODEVICE: return get_device(sk, val, len);
 	case SO_TIMESTAMPING:

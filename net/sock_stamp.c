@@ -16,11 +16,11 @@ enum {
 };
 
 void
-sock_put_stamps(struct sock *sk, struct sock_msg *msg, const struct pkt *p)
+sock_put_stamps(struct sock *sk, struct sock_msg *msg, nsec_t stamp_ns)
 {
-	if ((sk->is_timestamp || sk->is_timestampns) && p->stamp_ns) {
-		struct timeval tv = timeval_from_ns(p->stamp_ns);
-		struct timespec ts = timespec_from_ns(p->stamp_ns);
+	if ((sk->is_timestamp || sk->is_timestampns) && stamp_ns) {
+		struct timeval tv = timeval_from_ns(stamp_ns);
+		struct timespec ts = timespec_from_ns(stamp_ns);
 
 		if (sk->is_timestamp)
 			put_cmsg(msg, SOL_SOCKET,
@@ -31,9 +31,9 @@ sock_put_stamps(struct sock *sk, struct sock_msg *msg, const struct pkt *p)
 			    sk->is_stamping_new ? SCM_TIMESTAMPNS_NEW : SCM_TIMESTAMPNS,
 			    &ts, sizeof(ts));
 	}
-	if ((sk->stamping & STAMP_SOFTWARE) && p->stamp_ns) {
+	if ((sk->stamping & STAMP_SOFTWARE) && stamp_ns) {
 		/* Software, then two for hardware. */
-		struct timespec ts[3] = {timespec_from_ns(p->stamp_ns)};
+		struct timespec ts[3] = {timespec_from_ns(stamp_ns)};
 
 		put_cmsg(msg, SOL_SOCKET, SCM_TIMESTAMPING, ts, sizeof(ts));
 	}

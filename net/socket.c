@@ -48,6 +48,7 @@ sock_init(struct sock *sk, const struct sock_ops *ops, int family, int type, int
 	sk->rcvlowat = sk->sndlowat = 1;
 	sk->max_pacing_rate = UINT64_MAX;
 	sk->txrehash = 1;
+	sk->peek_off = -1;
 	sk->uid = cred->euid;
 	sk->gid = cred->egid;
 	sk->ino = __atomic_fetch_add(&next_ino, 1, __ATOMIC_RELAXED);
@@ -87,6 +88,8 @@ sock_free(struct rcu_head *head)
 	pkt_queue_free(&sk->rx);
 	pkt_queue_free(&sk->errors);
 	filter_free(sk->filter);
+	if (sk->peer_cred)
+		cred_put(sk->peer_cred);
 	sk->ops->destroy(sk);
 	__atomic_fetch_sub(&num_socks, 1, __ATOMIC_RELAXED);
 }
@@ -457,8 +460,7 @@ sock_sigpipe(struct sock *sk, unsigned flags, long result)
 	const struct siginfo info = {
 	    .code = SI_USER, .pid = current_process()->pid, .uid = current_cred()->uid};
 
-	if (result == ERR_PIPE && !(flags & MSG_NOSIGNAL) &&
-	    (sk->type == SOCK_STREAM || sk->type == SOCK_SEQPACKET))
+	if (result == ERR_PIPE && !(flags & MSG_NOSIGNAL) && sk->type == SOCK_STREAM)
 		(void)signal_send_thread(
 		    current_thread(), SIGPIPE, &info); /* the result says it too */
 	return result;

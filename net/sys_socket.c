@@ -92,15 +92,75 @@ sys_socket(int family, int type, int proto)
 	return err != OK ? err : sock_install(sk, flags);
 }
 
-/* Pairs are for families that have names in the file system, and there is none yet. */
+/* Ends a socket that has no file. */
+static void
+drop_new(struct sock *sk)
+{
+	sk->ops->close(sk);
+	sock_put(sk);
+}
+
+/* Two new sockets, connected; on an error none. */
+static enum err
+make_pair(int family, int type, int proto, struct sock *pair[2])
+{
+	enum err err = families[family](family, type, proto, &pair[0]);
+
+	if (err != OK)
+		return err;
+	err = families[family](family, type, proto, &pair[1]);
+	if (err == OK) {
+		err = pair[0]->ops->pair ? pair[0]->ops->pair(pair[0], pair[1])
+		                         : ERR_OPNOTSUPP;
+		if (err == OK)
+			return OK;
+		drop_new(pair[1]);
+	}
+	drop_new(pair[0]);
+	return err;
+}
+
+/* Descriptors for both, told to the caller; on an error none. Takes the references. */
+static long
+install_pair(struct sock *pair[2], int flags, int USER *user)
+{
+	int32_t fds[2];
+	enum err err;
+
+	fds[0] = (int32_t)sock_install(pair[0], flags);
+	if (fds[0] < 0) {
+		drop_new(pair[1]);
+		return fds[0];
+	}
+	fds[1] = (int32_t)sock_install(pair[1], flags);
+	err = fds[1] < 0 ? (enum err)fds[1] : copy_to_user(user, fds, sizeof(fds));
+	if (err == OK)
+		return 0;
+	/* They are ours until their numbers are told. */
+	(void)fd_close(fds[0]);
+	if (fds[1] >= 0)
+		(void)fd_close(fds[1]);
+	return err;
+}
+
 long
 sys_socketpair(int family, int type, int proto, int USER *fds)
 {
-	if ((type & ~SOCK_TYPE_MASK) & ~(SOCK_CLOEXEC | SOCK_NONBLOCK))
+	int flags = type & ~SOCK_TYPE_MASK;
+	struct sock *pair[2];
+	enum err err;
+
+	type &= SOCK_TYPE_MASK;
+	if (flags & ~(SOCK_CLOEXEC | SOCK_NONBLOCK))
 		return ERR_INVAL;
-	if (family < 0 || family >= FAMILIES || !families[family])
+	if (family < 0 || family >= FAMILIES)
 		return ERR_AFNOSUPPORT;
-	return ERR_OPNOTSUPP;
+	if (type >= SOCK_TYPES)
+		return ERR_INVAL;
+	if (!families[family])
+		return ERR_AFNOSUPPORT;
+	err = make_pair(family, type, proto, pair);
+	return err != OK ? err : install_pair(pair, flags, fds);
 }
 
 long
@@ -171,8 +231,7 @@ install_accepted(struct sock *child, void USER *addr, int USER *len, int flags)
 		          : sock_addr_to_user(&a, addr, len);
 	if (err == OK)
 		return sock_install(child, flags);
-	child->ops->close(child);
-	sock_put(child);
+	drop_new(child);
 	return err;
 }
 

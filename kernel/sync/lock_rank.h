@@ -20,6 +20,7 @@ enum lock_rank {
 	RANK_PIPE = 360,
 	RANK_SOCK_RECV = 370, /* a socket's readers, one at a time */
 	RANK_SOCK_SEND = 375,
+	RANK_UNIX_FLIGHT = 380, /* files in messages of AF_UNIX sockets */
 	RANK_RTNL = 400,   /* network configuration: interfaces, addresses, routes */
 	RANK_NETDEV = 420, /* a driver's own configuration lock */
 	RANK_MMAP = 500,   /* address space: shared by faults, exclusive by changes */
