@@ -11,6 +11,12 @@
  * PSH or a short segment end a packet, 64 KiB too, and the end of the poll ends all. Checksums
  * are verified before, by the device or here; the large packet carries the marks of one that
  * is to be segmented again (gso_size, PKT_CSUM_PARTIAL), so it may also be forwarded.
+ *
+ * A bare acknowledgement is held, too. One that acknowledges more and says nothing else takes its
+ * place, as if the network had lost the first: a peer without coalescing of its own answers every
+ * second segment, and many of these answers wait in the ring at once. ACKS_MAX of them make one, so
+ * that slow start, which counts a limited number of bytes an acknowledgement, grows as it should.
+ * Not where packets are forwarded: the flow is another's there.
  */
 #include "net/gro.h"
 
@@ -22,8 +28,10 @@
 
 enum {
 	SLOTS = 8,
+	ACKS_MAX = 4,
 	TCP_HEADER = 20,
 	TCP_CSUM_OFFSET = 16,
+	TIMESTAMPS = 12, /* with the two NOPs before them */
 	TCP_ACK = 0x10,
 	TCP_PSH = 0x08,
 	IP4_DF = 0x4000,
@@ -44,8 +52,10 @@ struct segment {
 	uint8_t l4;        /* offset of the TCP header from data */
 	uint8_t headers;   /* length of IP and TCP headers */
 	uint8_t slot;
+	uint8_t num_acks; /* that a held bare acknowledgement stands for */
 	bool is_v4;
 	bool is_plain; /* may be merged with others */
+	bool is_ack;   /* bare: a later one may take its place */
 };
 static_assert(sizeof(struct segment) <= 48, "fits into cb");
 
@@ -119,6 +129,22 @@ parse_ip6(struct pkt *p, struct segment *s)
 	return true;
 }
 
+/* No options, or timestamps alone in the usual form (RFC 7323 appendix A). */
+static bool
+has_usual_options(const struct tcp_header *t, size_t doff)
+{
+	static const uint8_t timestamps[] = {1, 1, 8, 10};
+
+	return doff == TCP_HEADER || (doff == TCP_HEADER + TIMESTAMPS &&
+	                                 !memcmp(t + 1, timestamps, sizeof(timestamps)));
+}
+
+static bool
+is_forwarding(const struct pkt *p)
+{
+	return p->dev->is_forwarding4 || p->dev->is_forwarding6;
+}
+
 /* A TCP segment whose flow can be told; is_plain if it may be merged. */
 static bool
 parse(struct pkt *p, struct segment *s)
@@ -142,7 +168,11 @@ parse(struct pkt *p, struct segment *s)
 	s->len -= s->headers;
 	s->seq = be32_get(t->seq);
 	s->slot = (t->src.b[1] ^ t->dst.b[1] ^ t->src.b[0] ^ p->data[s->l4 - 5]) % SLOTS;
-	s->is_plain = s->len && (t->flags & ~TCP_PSH) == TCP_ACK && !p->gso_size;
+	if (s->len)
+		s->is_plain = (t->flags & ~TCP_PSH) == TCP_ACK && !p->gso_size;
+	else
+		s->is_ack = t->flags == TCP_ACK && has_usual_options(t, doff) &&
+		            !is_forwarding(p);
 	return true;
 }
 
@@ -226,20 +256,29 @@ is_same_flow(const struct pkt *a, const struct pkt *b, const struct segment *s)
 	       ((a->flags ^ b->flags) & PKT_HAS_VLAN) == 0 && a->vlan_tci == b->vlan_tci;
 }
 
-/* Everything but lengths, IPv4 id and checksums, the sequence number and PSH is the same. */
+/* Everything but lengths, IPv4 id and checksum is the same. */
 static bool
-has_same_headers(const struct pkt *a, const struct pkt *b, const struct segment *s)
+has_same_ip(const struct pkt *a, const struct pkt *b, const struct segment *s)
 {
-	const struct tcp_header *ta = tcp_of(a, s), *tb = tcp_of(b, s);
 	const struct ip4_header *ia = (const struct ip4_header *)a->data;
 	const struct ip4_header *ib = (const struct ip4_header *)b->data;
 	const struct ip6_header *ja = (const struct ip6_header *)a->data;
 	const struct ip6_header *jb = (const struct ip6_header *)b->data;
 
-	if (s->is_v4 ? ia->tos != ib->tos || ia->ttl != ib->ttl ||
-	                   ia->frag.b[0] != ib->frag.b[0]
-	             : memcmp(&ja->ver_tc_flow, &jb->ver_tc_flow, 4) != 0 ||
-	                   ja->hop_limit != jb->hop_limit)
+	if (s->is_v4)
+		return ia->tos == ib->tos && ia->ttl == ib->ttl &&
+		       ia->frag.b[0] == ib->frag.b[0];
+	return !memcmp(&ja->ver_tc_flow, &jb->ver_tc_flow, 4) &&
+	       ja->hop_limit == jb->hop_limit;
+}
+
+/* And the TCP header, but for the sequence number and PSH. */
+static bool
+has_same_headers(const struct pkt *a, const struct pkt *b, const struct segment *s)
+{
+	const struct tcp_header *ta = tcp_of(a, s), *tb = tcp_of(b, s);
+
+	if (!has_same_ip(a, b, s))
 		return false;
 	return !memcmp(&ta->ack, &tb->ack, 4) && ta->data_off == tb->data_off &&
 	       !memcmp(&ta->window, &tb->window, 2) &&
@@ -274,6 +313,43 @@ merge(struct gro *g, struct pkt *held, struct pkt *p, const struct segment *s)
 		pass_slot(g, s->slot);
 }
 
+static uint32_t
+timestamp_of(const struct tcp_header *t)
+{
+	be32 v;
+
+	memcpy(&v, (const uint8_t *)(t + 1) + 4, sizeof(v));
+	return be32_get(v);
+}
+
+/* p tells all that the held one did: it acknowledges more, and is not older. */
+static bool
+may_replace(struct pkt *held, const struct pkt *p, const struct segment *s)
+{
+	const struct segment *h = held_segment(held);
+	const struct tcp_header *was = tcp_of(held, h), *now = tcp_of(p, s);
+
+	if (!s->is_ack || !h->is_ack || h->num_acks == ACKS_MAX ||
+	    s->headers != h->headers || s->seq != h->seq || !has_same_ip(held, p, s))
+		return false;
+	return (int32_t)(be32_get(now->ack) - be32_get(was->ack)) > 0 &&
+	       (s->headers == s->l4 + TCP_HEADER ||
+	           (int32_t)(timestamp_of(now) - timestamp_of(was)) >= 0);
+}
+
+static void
+replace(struct gro *g, struct pkt *p, const struct segment *s)
+{
+	struct pkt *held = g->held[s->slot];
+	uint8_t num_acks = held_segment(held)->num_acks;
+
+	*held_segment(p) = *s;
+	held_segment(p)->num_acks = (uint8_t)(num_acks + 1);
+	g->held[s->slot] = p;
+	mib_inc(MIB_TcpExt_TCPBacklogCoalesce);
+	pkt_free(held);
+}
+
 /* The first of what may become more. */
 static void
 hold(struct gro *g, struct pkt *p, const struct segment *s)
@@ -281,6 +357,7 @@ hold(struct gro *g, struct pkt *p, const struct segment *s)
 	if (g->held[s->slot])
 		pass_slot(g, s->slot);
 	*held_segment(p) = *s;
+	held_segment(p)->num_acks = 1;
 	p->gso_size = (uint16_t)s->len;
 	p->gso_segs = 1;
 	g->held[s->slot] = p;
@@ -300,9 +377,13 @@ gro_receive(struct pkt *p)
 	held = g->held[s.slot];
 	if (held && !is_same_flow(held, p, &s))
 		held = NULL;
-	is_good = s.is_plain && verify_csum(p, &s);
+	is_good = (s.is_plain || s.is_ack) && verify_csum(p, &s);
 	if (held && is_good && may_merge(held, p, &s)) {
 		merge(g, held, p, &s);
+		return true;
+	}
+	if (held && is_good && may_replace(held, p, &s)) {
+		replace(g, p, &s);
 		return true;
 	}
 	if (held)

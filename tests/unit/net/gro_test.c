@@ -26,6 +26,15 @@ net_input_steered(struct pkt *p)
 	pkt_queue_push(&passed, p);
 }
 
+static uint64_t num_coalesced;
+
+void
+mib_add(enum mib m, uint64_t n)
+{
+	if (m == MIB_TcpExt_TCPBacklogCoalesce)
+		num_coalesced += n;
+}
+
 static struct netdev dev = {.index = 2, .features = NETDEV_GRO, .mtu = 1500};
 
 /* One frame to be made. */
@@ -272,14 +281,90 @@ KTEST(gro_passes_the_held_segment_before_its_flows_next_packet)
 
 	setup();
 	receive(&first);
-	f.len = 0; /* an acknowledgement alone is not held, nor does it overtake */
+	f.len = 0; /* nor does an acknowledgement alone overtake */
 	receive(&f);
+	gro_flush();
 	p = pkt_queue_pop(&passed);
 	CHECK_EQ(pkt_len(p), 552);
 	pkt_free(p);
 	p = pkt_queue_pop(&passed);
 	CHECK_EQ(pkt_len(p), 52);
 	pkt_free(p);
+	CHECK_EQ(fake_kmalloc_live, 0);
+}
+
+static const struct frame bare = {
+    .sport = 4000, .seq = 1000, .ack = 7, .flags = ACK, .ttl = 64, .ts = 9};
+
+/* A bare acknowledgement, and another; how many packets come of them. */
+static unsigned
+two_acks(struct frame second)
+{
+	setup();
+	receive(&bare);
+	receive(&second);
+	gro_flush();
+	return passed_count();
+}
+
+KTEST(gro_keeps_the_last_of_bare_acknowledgements)
+{
+	for (unsigned v6 = 0; v6 < 2; v6++) {
+		struct frame f = bare;
+		struct pkt *p;
+		be32 ack;
+
+		setup();
+		num_coalesced = 0;
+		f.is_v6 = v6;
+		for (unsigned i = 0; i < 6; i++, f.ack += 2896, f.ts++)
+			receive(&f);
+		CHECK_EQ(passed.count, 1); /* four make one, lest slow start be slow */
+		gro_flush();
+		CHECK_EQ(passed.count, 2);
+		p = pkt_queue_pop(&passed);
+		CHECK(pkt_read(p, (v6 ? 40 : 20) + 8, &ack, sizeof(ack)));
+		CHECK_EQ(be32_get(ack), 7 + 3 * 2896);
+		CHECK_EQ(p->gso_size, 0);
+		pkt_free(p);
+		p = pkt_queue_pop(&passed);
+		CHECK(pkt_read(p, (v6 ? 40 : 20) + 8, &ack, sizeof(ack)));
+		CHECK_EQ(be32_get(ack), 7 + 5 * 2896);
+		CHECK_EQ(num_coalesced, 4);
+		pkt_free(p);
+		CHECK_EQ(fake_kmalloc_live, 0);
+	}
+}
+
+KTEST(gro_drops_no_acknowledgement_that_says_something_of_its_own)
+{
+	struct frame f = bare;
+
+	f.ack++;
+	CHECK_EQ(two_acks(f), 1);
+	CHECK_EQ(two_acks(bare), 2); /* a duplicate: a sign of loss */
+	f.ack = bare.ack - 1;
+	CHECK_EQ(two_acks(f), 2);
+	f = bare, f.ack++, f.ts--;
+	CHECK_EQ(two_acks(f), 2);
+	f = bare, f.ack++, f.seq++;
+	CHECK_EQ(two_acks(f), 2);
+	f = bare, f.ack++, f.tos = 3;
+	CHECK_EQ(two_acks(f), 2);
+	f = bare, f.ack++, f.flags |= FIN;
+	CHECK_EQ(two_acks(f), 2);
+	f = bare, f.ack++, f.flags |= 0x40; /* ECE */
+	CHECK_EQ(two_acks(f), 2);
+	f = bare, f.ack++, f.len = 10;
+	CHECK_EQ(two_acks(f), 2);
+	f = bare, f.ack++, f.sport++;
+	CHECK_EQ(two_acks(f), 2);
+	f = bare, f.ack++, f.has_bad_csum = true;
+	CHECK_EQ(two_acks(f), 2);
+	f = bare, f.ack++;
+	dev.is_forwarding4 = true;
+	CHECK_EQ(two_acks(f), 2);
+	dev.is_forwarding4 = false;
 	CHECK_EQ(fake_kmalloc_live, 0);
 }
 
