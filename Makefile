@@ -70,6 +70,7 @@ SRCS_kernel_x86 := \
 	kernel/x86/smp.c \
 	kernel/x86/switch.asm \
 	kernel/x86/syscall.asm \
+	kernel/x86/topology.c \
 	kernel/x86/trampoline.asm \
 	kernel/x86/trap_decode.c \
 	kernel/x86/traps.c \
@@ -252,6 +253,7 @@ SRCS_drivers := \
 	drivers/pci/intx.c \
 	drivers/pci/msi.c \
 	drivers/pci/pci.c \
+	drivers/pci/pci_files.c \
 	drivers/virtio/ring.c \
 	drivers/virtio/virtio.c
 
@@ -657,7 +659,13 @@ build/guest/%: tests/guest/%.c $(wildcard tests/guest/*.h) Makefile
 	$(say) MUSL $<
 	$(Q)musl-gcc -static -O1 -g -Wall -Wextra -Wno-unused-parameter -Werror -I. -o $@ $<
 
-.PHONY: guest setup run debug test test-net-flood test-net-matrix check cover bench compile_commands.json help
+# Command lines on Keel and on Linux, side by side (tests/oracle/commands). K is a regular expression.
+compare: setup
+	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory BUILD=debug build/debug/kernel.elf
+	@tests/oracle/compare $(if $(K),-k '$(K)')
+
+.PHONY: compare guest setup run debug test test-net-flood test-net-matrix check cover bench compile_commands.json help
 guest: $(GUEST_BINS)
 
 setup:

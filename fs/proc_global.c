@@ -9,6 +9,7 @@
 #include "kernel/proc/utsname.h"
 #include "kernel/x86/features.h"
 #include "kernel/x86/percpu.h"
+#include "kernel/x86/topology.h"
 #include "lib/string.h"
 #include "mm/slab.h"
 
@@ -78,6 +79,27 @@ show_stat(struct seq *s)
 	    st.switches, boot_s, st.forks, st.num_running);
 }
 
+/* Where a CPU is: how many share its package, how many cores those are. */
+static void
+show_place(struct seq *s, const struct cpu *c)
+{
+	struct cpu_place place = cpu_place(c);
+	unsigned siblings = 0, cores = 0;
+	const struct cpu *other;
+
+	for_each_online_cpu(other) {
+		if (!cpu_shares_package(c, other))
+			continue;
+		siblings++;
+		if (cpu_place(other).thread == place.thread)
+			cores++;
+	}
+	seq_printf(s,
+	    "physical id\t: %u\nsiblings\t: %u\ncore id\t\t: %u\ncpu cores\t: %u\n"
+	    "apicid\t\t: %u\ninitial apicid\t: %u\n",
+	    place.package, siblings, place.core, cores, c->apic_id, c->apic_id);
+}
+
 static void
 show_cpuinfo(struct seq *s)
 {
@@ -96,17 +118,17 @@ show_cpuinfo(struct seq *s)
 		seq_printf(s,
 		    "model name\t: %s\nstepping\t: %u\ncpu MHz\t\t: %lu.%03lu\n", f->name,
 		    f->stepping, khz / 1000, khz % 1000);
+		show_place(s, c);
 		seq_printf(s,
-		    "physical id\t: %u\nsiblings\t: 1\ncore id\t\t: 0\ncpu cores\t: 1\n",
-		    c->id);
-		seq_printf(s,
-		    "apicid\t\t: %u\nfpu\t\t: yes\nfpu_exception\t: yes\n"
-		    "wp\t\t: yes\nflags\t\t: %s\n",
-		    c->apic_id, flags);
+		    "fpu\t\t: yes\nfpu_exception\t: yes\ncpuid level\t: %u\n"
+		    "wp\t\t: yes\nflags\t\t: %s\nbugs\t\t:\n",
+		    f->max_leaf, flags);
 		seq_printf(s,
 		    "bogomips\t: %lu.%02lu\nclflush size\t: %u\ncache_alignment\t: %u\n",
 		    khz / 500, khz / 5 % 100, f->cache_line, f->cache_line);
-		seq_printf(s, "address sizes\t: %u bits physical, %u bits virtual\n\n",
+		seq_printf(s,
+		    "address sizes\t: %u bits physical, %u bits virtual\npower "
+		    "management:\n\n",
 		    f->physical_bits, f->virtual_bits);
 	}
 	kfree(flags);

@@ -1,6 +1,5 @@
 /*
- * PCI as the device core sees it: matching, the command register, capability lists,
- * /proc/bus/pci/devices.
+ * PCI as the device core sees it: matching, the command register, capability lists.
  */
 #define LOG_PREFIX "pci: "
 #include "drivers/pci/pci.h"
@@ -8,7 +7,6 @@
 #include "drivers/pci/config.h"
 #include "drivers/pci/pci_priv.h"
 #include "kernel/log.h"
-#include "kernel/procfs.h"
 
 enum {
 	CAP_FIRST = 0x40, /* below it is the header */
@@ -232,41 +230,6 @@ const struct dev_bus pci_bus = {
     .irq_request = irq_request,
 };
 
-/* ---- /proc/bus/pci/devices --------------------------------------------------------- */
-
-static unsigned long
-range_flags(const struct dev_bar *b)
-{
-	return (b->is_port ? 1u : 0) | (b->is_64bit ? 4u : 0) |
-	       (b->is_prefetchable ? 8u : 0);
-}
-
-/* Linux: six BARs and the ROM, first where (low bits as in the BAR), then how large. */
-static void
-show_device(struct device *dev, void *arg)
-{
-	const struct pci_dev *p = to_pci(dev);
-	struct seq *seq = arg;
-
-	seq_printf(seq, "%02x%02x\t%04x%04x\t%x", p->addr.bus,
-	    p->addr.slot << 3 | p->addr.fn, p->vendor, p->device, p->line);
-	for (unsigned i = 0; i <= DEV_MAX_BARS; i++) {
-		const struct dev_bar *b = i < DEV_MAX_BARS ? &dev->bars[i] : &p->rom;
-
-		seq_printf(seq, "\t%16lx", b->size ? b->base | range_flags(b) : 0);
-	}
-	for (unsigned i = 0; i <= DEV_MAX_BARS; i++)
-		seq_printf(
-		    seq, "\t%16lx", i < DEV_MAX_BARS ? dev->bars[i].size : p->rom.size);
-	seq_printf(seq, "\t%s\n", dev->driver ? dev->driver->name : "");
-}
-
-static void
-show(struct seq *seq)
-{
-	dev_for_each(show_device, seq);
-}
-
 void
 pci_init(void)
 {
@@ -275,6 +238,5 @@ pci_init(void)
 		return;
 	}
 	log_info("%u functions", pci_enumerate());
-	(void)proc_register(
-	    "bus/pci/devices", show); /* without it only the file is missing */
+	pci_files_init();
 }

@@ -34,3 +34,6 @@ enum err pci_msi_alloc(struct pci_dev *, unsigned want, unsigned kinds);
 void pci_msi_free(struct pci_dev *);
 enum err pci_msi_request(
     struct pci_dev *, unsigned index, const struct dev_irq *, struct irq **out);
+
+/* The functions' files in /proc/bus/pci and /sys/bus/pci: once, when all are found. Thread context. */
+void pci_files_init(void);

@@ -6,6 +6,7 @@
 #include "kernel/x86/cpu.h"
 #include "kernel/x86/descriptors.h"
 #include "kernel/x86/features.h"
+#include "kernel/x86/topology.h"
 #include "kernel/x86/fpu.h"
 #include "kernel/x86/mce.h"
 #include "kernel/x86/percpu.h"
@@ -86,6 +87,7 @@ cpu_init_boot(void)
 	for (unsigned i = 0; i < IST_STACKS; i++)
 		stacks[i] = boot_ist_stacks[i];
 	features_detect();
+	topology_detect();
 	idt_build();
 	descriptors_init(c, stacks);
 	load_cpu(c);

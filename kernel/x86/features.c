@@ -136,7 +136,8 @@ features_detect(void)
 	f->is_virtual = r.ecx >> 31;
 	f->has_mce = r.edx >> 7 & 1 && r.edx >> 14 & 1;
 	f->has_pge = r.edx >> 13 & 1;
-	if (cpuid(0, 0).eax >= 7) {
+	f->max_leaf = cpuid(0, 0).eax;
+	if (f->max_leaf >= 7) {
 		r = cpuid(7, 0);
 		f->leaf_7_ebx = r.ebx;
 		f->leaf_7_ecx = r.ecx;

@@ -8,6 +8,7 @@ struct cpu_features {
 	char vendor[13]; /* "GenuineIntel" */
 	char name[49];   /* brand string, trimmed */
 	uint32_t family, model, stepping;
+	uint32_t max_leaf; /* of CPUID */
 	uint32_t physical_bits, virtual_bits, cache_line;
 	uint32_t leaf_1_ecx, leaf_1_edx, leaf_7_ebx, leaf_7_ecx, leaf_7_edx;
 	uint32_t leaf_d1_eax, leaf_81_ecx, leaf_81_edx;
