@@ -9,8 +9,9 @@
 #include "net/tcp_priv.h"
 
 enum {
-	PACE_BURST_NS = 1000000,  /* one output holds what goes out in a millisecond */
-	PACE_CREDIT_NS = 2000000, /* a timer that came late does not slow us down */
+	PACE_BURST_NS = 1000000, /* one output holds what goes out in a millisecond */
+	/* A timer that came late does not slow us down: so much may be caught up. */
+	PACE_CREDIT_NS = 2000000,
 };
 
 /* ---- Common to all segments ---------------------------------------------------- */
@@ -83,11 +84,14 @@ buffer_offset(const struct tcb *t, uint32_t seq)
 static void
 pace(struct tcb *t, nsec_t now, uint32_t len)
 {
+	nsec_t credit = PACE_CREDIT_NS;
+
 	if (!t->pace_rate || (!t->pace_max && t->bytes_sent <= tcp_cc_initial(t)))
 		return;
-	t->pace_next =
-	    MAX(t->pace_next, now > PACE_CREDIT_NS ? now - PACE_CREDIT_NS : 0) +
-	    len * NSEC_PER_SEC / t->pace_rate;
+	if (!t->pace_max) /* a quarter of a round trip */
+		credit = MAX(credit, t->srtt8_us * NSEC_PER_USEC / 32);
+	t->pace_next = MAX(t->pace_next, now > credit ? now - credit : 0) +
+	               len * NSEC_PER_SEC / t->pace_rate;
 }
 
 static bool
