@@ -266,9 +266,9 @@ request_make(struct tcp_sock *listener, const struct tcp_key *k,
 	return rq;
 }
 
-/* Into the listener's list and the table. False: not now. */
+/* Into the listener's list; false: not now. */
 static bool
-request_add(struct tcp_request *rq)
+count(struct tcp_request *rq)
 {
 	struct tcp_listener *l = rq->of;
 	bool is_open;
@@ -282,11 +282,26 @@ request_add(struct tcp_request *rq)
 		l->num_requests++;
 	}
 	spin_unlock(&l->lock);
-	if (is_open && !tcp_entry_add(&rq->entry))
+	if (!is_open)
+		sock_put(&rq->listener->inet.sock);
+	return is_open;
+}
+
+/*
+ * Into list and table, its timer running. False: not now, and it is freed. The timer is armed
+ * before anyone can find the request, and so end it: it runs on this CPU, not before we are done.
+ */
+static bool
+request_add(struct tcp_request *rq)
+{
+	if (!count(rq)) {
+		slab_free(cache, rq);
+		return false;
+	}
+	net_timer_arm(&rq->timer, clock_now_ns() + SYNACK_TIMEOUT_S * NSEC_PER_SEC);
+	if (!tcp_entry_add(&rq->entry))
 		return true;
-	if (is_open)
-		uncount(rq);
-	sock_put(&rq->listener->inet.sock);
+	end(rq);
 	return false;
 }
 
@@ -315,16 +330,8 @@ tcp_listen_syn(struct tcp_sock *listener, const struct tcp_key *k,
 		return;
 	}
 	rq = request_make(listener, k, seg, iss_min);
-	if (!rq)
-		return;
-	if (!request_add(rq)) {
-		slab_free(cache, rq);
-		return;
-	}
-	send_synack(rq);
-	net_timer_arm(&rq->timer, clock_now_ns() + SYNACK_TIMEOUT_S * NSEC_PER_SEC);
-	if (!rq->entry.is_hashed) /* ended before its timer ran: let it run and leave */
-		net_timer_arm(&rq->timer, clock_now_ns());
+	if (rq && request_add(rq))
+		send_synack(rq);
 }
 
 /* ---- The ACK comes ---------------------------------------------------------------------------------- */

@@ -93,8 +93,7 @@ tcp_timewait_input(
 	struct tcp_out out = {.len = 0};
 
 	switch (tcp_tw_input(&w->tw, seg, now, &out, iss_min)) {
-	case TCP_TW_ACK:
-		net_timer_arm(&w->timer, w->tw.expires);
+	case TCP_TW_ACK: /* expires may be later now; the timer, when it fires, will see */
 		tcp_send_bare(&w->entry.key, &out, NULL);
 		return false;
 	case TCP_TW_REUSE:
