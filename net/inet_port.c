@@ -23,6 +23,8 @@ struct port {
 	struct list link; /* [bucket] */
 	struct list
 	    users; /* [bucket] inet_sock.bind_link; those that accepted come last */
+	struct list holds;   /* [bucket] struct port_hold */
+	uint32_t num_strict; /* [bucket] holds that do not share */
 	uint16_t number;
 	bool
 	    is_by_connect; /* [bucket] only sockets that connect chose it for: more may share */
@@ -64,46 +66,67 @@ port_find(const struct port_bucket *b, uint16_t number)
 
 /* ---- Who may share ------------------------------------------------------------------------ */
 
+static struct port_claim
+claim_of(const struct inet_sock *is)
+{
+	return (struct port_claim){.local = is->local,
+	    .bound_if = is->sock.bound_if,
+	    .uid = is->sock.uid,
+	    .is_reuseaddr = is->sock.is_reuseaddr,
+	    .is_reuseport = is->sock.is_reuseport,
+	    .is_v6only = is->is_v6only,
+	    .is_listening = is->sock.is_listening};
+}
+
 /* Can a packet be for both of them? Unspecified addresses take all of their family, and that of
  * IPv6 those of IPv4 too unless its socket says no. */
 static bool
-addresses_meet(const struct inet_sock *a, const struct inet_sock *b)
+addresses_meet(const struct port_claim *a, const struct port_claim *b)
 {
 	bool a_any = ip_is_unspecified(&a->local), b_any = ip_is_unspecified(&b->local);
 	bool a4 = ip_is_v4(&a->local), b4 = ip_is_v4(&b->local);
 
 	if (a4 != b4) {
-		const struct inet_sock *six = a4 ? b : a;
+		const struct port_claim *six = a4 ? b : a;
 
 		return ip_is_unspecified(&six->local) && !six->is_v6only;
 	}
 	return a_any || b_any || ip_equal(&a->local, &b->local);
 }
 
-bool
-inet_bind_conflicts(
-    const struct inet_sock *is, const struct inet_sock *other, bool is_ephemeral)
+/* Whether `a` may not have the port that `b` has. Ephemeral ports are shared by nobody. */
+static bool
+claims_conflict(const struct port_claim *a, const struct port_claim *b, bool is_ephemeral)
 {
-	const struct sock *a = &is->sock, *b = &other->sock;
-
-	if (is == other || (a->bound_if && b->bound_if && a->bound_if != b->bound_if) ||
-	    !addresses_meet(is, other))
+	if ((a->bound_if && b->bound_if && a->bound_if != b->bound_if) ||
+	    !addresses_meet(a, b))
 		return false;
 	if (is_ephemeral)
 		return true;
 	if (a->is_reuseaddr && b->is_reuseaddr && !b->is_listening)
 		return false;
-	return !(a->is_reuseport && b->is_reuseport && a->uid == b->uid);
+	return !(a->is_reuseport && b->is_reuseport && (b->is_left || a->uid == b->uid));
 }
 
 /* Bucket lock held. */
 static bool
 port_conflicts(const struct port *p, const struct inet_sock *is, bool is_ephemeral)
 {
+	const struct port_claim mine = claim_of(is);
 	const struct inet_sock *other;
+	const struct port_hold *hold;
 
-	list_for_each(other, &p->users, bind_link)
-		if (inet_bind_conflicts(is, other, is_ephemeral))
+	list_for_each(other, &p->users, bind_link) {
+		const struct port_claim its = claim_of(other);
+
+		if (other != is && claims_conflict(&mine, &its, is_ephemeral))
+			return true;
+	}
+	/* A busy server leaves thousands, and all of them let it have its port again. */
+	if (mine.is_reuseaddr && !is_ephemeral && !p->num_strict)
+		return false;
+	list_for_each(hold, &p->holds, link)
+		if (claims_conflict(&mine, &hold->claim, is_ephemeral))
 			return true;
 	return false;
 }
@@ -130,6 +153,8 @@ port_use_fresh(struct port_bucket *b, struct port **fresh, uint16_t number,
 	p->number = number;
 	p->is_by_connect = is_by_connect;
 	list_init(&p->users);
+	list_init(&p->holds);
+	p->num_strict = 0;
 	list_push_front(&b->ports, &p->link);
 	port_add_user(p, is);
 }
@@ -276,6 +301,17 @@ inet_listen_port(struct inet_sock *is, struct port_table *t)
 	return conflicts ? ERR_ADDRINUSE : OK;
 }
 
+/* One place less. Bucket lock held. Returns what is to be freed without it, or NULL. */
+static struct port *
+port_leave(struct port *p, struct list *link)
+{
+	list_remove(link);
+	if (!list_is_empty(&p->users) || !list_is_empty(&p->holds))
+		return NULL;
+	list_remove(&p->link);
+	return p;
+}
+
 void
 inet_release_port(struct inet_sock *is, struct port_table *t)
 {
@@ -286,15 +322,43 @@ inet_release_port(struct inet_sock *is, struct port_table *t)
 		return;
 	b = bucket_of(t, is->local_port);
 	spin_lock(&b->lock);
-	list_remove(&is->bind_link);
-	if (list_is_empty(&p->users))
-		list_remove(&p->link);
-	else
-		p = NULL;
+	p = port_leave(p, &is->bind_link);
 	spin_unlock(&b->lock);
 	kfree(p);
 	is->port = NULL;
 	is->local_port = 0;
+}
+
+void
+inet_hold_port(struct port_hold *h, const struct inet_sock *is, struct port_table *t)
+{
+	struct port_bucket *b;
+
+	*h = (struct port_hold){.claim = claim_of(is), .port = is->port};
+	h->claim.is_left = true;
+	if (!h->port)
+		return;
+	b = bucket_of(t, h->port->number);
+	spin_lock(&b->lock);
+	list_push_back(&h->port->holds, &h->link);
+	h->port->num_strict += !h->claim.is_reuseaddr;
+	spin_unlock(&b->lock);
+}
+
+void
+inet_unhold_port(struct port_hold *h, struct port_table *t)
+{
+	struct port_bucket *b;
+	struct port *p = h->port;
+
+	if (!p)
+		return;
+	b = bucket_of(t, p->number);
+	spin_lock(&b->lock);
+	p->num_strict -= !h->claim.is_reuseaddr;
+	p = port_leave(p, &h->link);
+	spin_unlock(&b->lock);
+	kfree(p);
 }
 
 unsigned

@@ -30,10 +30,6 @@ struct sockaddr_in6 {
 
 extern struct port_table ping_ports;
 
-/* Whether `is`, its local address set, may not have the port that `other` has. Ephemeral ports are
- * shared by nobody. */
-bool inet_bind_conflicts(
-    const struct inet_sock *is, const struct inet_sock *other, bool is_ephemeral);
 /* References to at most `max` users of a port, the first `skip` left out: for multicast. */
 unsigned inet_port_users(struct port_table *, uint16_t port, unsigned skip,
     struct inet_sock **users, unsigned max);

@@ -336,6 +336,24 @@ void inet_share_port(
 enum err inet_listen_port(struct inet_sock *, struct port_table *);
 void inet_release_port(struct inet_sock *, struct port_table *);
 
+/* What decides who may share a port. */
+struct port_claim {
+	struct ip_addr local;
+	uint32_t bound_if, uid;
+	bool is_reuseaddr, is_reuseport, is_v6only, is_listening;
+	bool is_left; /* by a connection that is over: whose it was does not matter */
+};
+
+/* A place in a port that outlives its socket: of a TIME-WAIT. */
+struct port_hold {
+	struct port_claim claim; /* [I] */
+	struct list link;        /* [port table] */
+	struct port *port;       /* NULL: none */
+};
+void inet_hold_port(struct port_hold *, const struct inet_sock *, struct port_table *);
+/* Not under a port table's lock. */
+void inet_unhold_port(struct port_hold *, struct port_table *);
+
 /* Options of level IP and IPV6, and names, for every inet protocol. ERR_NOPROTOOPT: another level,
  * or no such option. */
 enum err inet_setsockopt(

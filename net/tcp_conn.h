@@ -329,6 +329,7 @@ struct tcp_timewait {
 	struct tcp_entry entry;
 	struct tcp_tw tw;
 	struct net_timer timer;
+	struct port_hold hold; /* the port is still in use */
 	nsec_t begin_ns;
 	bool is_left; /* [a] see tcp_tw.c */
 	struct rcu_head rcu;
@@ -340,9 +341,10 @@ bool tcp_timewait_enter(struct tcp_sock *);
 /* A segment for it. True: it is a SYN that may have the tuple now, iss_min is set. */
 bool tcp_timewait_input(
     struct tcp_timewait *, const struct tcp_seg *, nsec_t now, uint32_t *iss_min);
-/* connect() wants the tuple (RFC 6191): `e` takes the place; false: not yet. */
-bool tcp_timewait_reuse(
-    struct tcp_timewait *, struct tcp_entry *e, nsec_t now, uint32_t *iss_min);
+/* connect() wants the tuple (RFC 6191): `e` takes the place; false: not yet. `is_bound`: by a port
+ * that its user chose. */
+bool tcp_timewait_reuse(struct tcp_timewait *, struct tcp_entry *e, bool is_bound,
+    nsec_t now, uint32_t *iss_min);
 
 /* ---- Limits and settings (tcp_mem.c) ----------------------------------------------------------- */
 

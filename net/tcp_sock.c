@@ -141,7 +141,7 @@ take_tuple(struct inet_sock *is, uint16_t port)
 	is_taken = !other ||
 	           (other->kind == TCP_KIND_TIMEWAIT &&
 	               tcp_timewait_reuse(container_of(other, struct tcp_timewait, entry),
-	                   &ts->entry, clock_now_ns(), &ts->iss_min));
+	                   &ts->entry, is->is_bound_port, clock_now_ns(), &ts->iss_min));
 	ts->has_iss_min = other && is_taken;
 	rcu_read_unlock();
 	return is_taken;

@@ -19,10 +19,14 @@ tcp_timewait_init(void)
 	cache = slab_cache_create("tcp_timewait", sizeof(struct tcp_timewait), 0);
 }
 
+/* The port too is left here only: who takes the tuple over holds the port table's lock. */
 static void
 free_rcu(struct rcu_head *h)
 {
-	slab_free(cache, container_of(h, struct tcp_timewait, rcu));
+	struct tcp_timewait *w = container_of(h, struct tcp_timewait, rcu);
+
+	inet_unhold_port(&w->hold, &tcp_ports);
+	slab_free(cache, w);
 }
 
 /* The second who leaves the mark frees. */
@@ -77,6 +81,7 @@ tcp_timewait_enter(struct tcp_sock *ts)
 	w->entry.key = ts->entry.key;
 	w->begin_ns = clock_now_ns();
 	tcp_tw_init(&w->tw, &ts->tcb);
+	inet_hold_port(&w->hold, &ts->inet, &tcp_ports);
 	net_timer_init(&w->timer, expire);
 	net_timer_arm(&w->timer, w->tw.expires);
 	tcp_gauge_add(TCP_NUM_TW, 1);
@@ -111,15 +116,22 @@ tcp_timewait_input(
 	return false;
 }
 
-bool
-tcp_timewait_reuse(
-    struct tcp_timewait *w, struct tcp_entry *e, nsec_t now, uint32_t *iss_min)
+/* May a port of our own choice be one that still waits? */
+static bool
+may_choose(const struct tcp_timewait *w, nsec_t now)
 {
 	bool is_allowed = tcp_set.tw_reuse == 1 ||
 	                  (tcp_set.tw_reuse == 2 && ip_is_loopback(&w->entry.key.peer));
 
+	return is_allowed && now - w->begin_ns >= NSEC_PER_SEC;
+}
+
+bool
+tcp_timewait_reuse(struct tcp_timewait *w, struct tcp_entry *e, bool is_bound, nsec_t now,
+    uint32_t *iss_min)
+{
 	/* The peer must be able to tell old segments by their timestamps: RFC 6191 2. */
-	if (!is_allowed || !w->tw.use_ts || now - w->begin_ns < NSEC_PER_SEC)
+	if (!w->tw.use_ts || (!is_bound && !may_choose(w, now)))
 		return false;
 	*iss_min = w->tw.snd_nxt + 65535 + 2;
 	if (!tcp_entry_replace(&w->entry, e))

@@ -145,6 +145,45 @@ KTEST(bind_conflicts_are_those_of_linux)
 	CHECK_EQ(fake_kmalloc_live, 0);
 }
 
+/* What a closed connection leaves: shared by who allows it as the socket did, and freed with the last. */
+KTEST(port_held_after_its_socket_is_shared_as_the_socket_said)
+{
+	static const struct {
+		unsigned first_flags, second_flags;
+		bool conflicts;
+	} cases[] = {
+	    {0, 0, true},
+	    {0, REUSE, true},
+	    {REUSE, 0, true},
+	    {REUSE, REUSE, false},
+	    {PORT, PORT, false},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct port_hold holds[2];
+		struct inet_sock a, b;
+
+		inet_ports_init();
+		make(&a, "10.0.0.1", cases[i].first_flags);
+		make(&b, "10.0.0.1", cases[i].second_flags);
+		CHECK_EQ(inet_bind_port(&a, &tcp_ports, &a.local, 80), OK);
+		inet_hold_port(&holds[0], &a, &tcp_ports);
+		inet_hold_port(&holds[1], &a, &tcp_ports);
+		inet_release_port(&a, &tcp_ports);
+		CHECK_EQ(inet_bind_port(&b, &tcp_ports, &b.local, 80) == ERR_ADDRINUSE,
+		    cases[i].conflicts);
+		inet_unhold_port(&holds[0], &tcp_ports);
+		if (cases[i].conflicts)
+			CHECK_EQ(
+			    inet_bind_port(&b, &tcp_ports, &b.local, 80), ERR_ADDRINUSE);
+		inet_unhold_port(&holds[1], &tcp_ports);
+		if (cases[i].conflicts)
+			CHECK_EQ(inet_bind_port(&b, &tcp_ports, &b.local, 80), OK);
+		inet_release_port(&b, &tcp_ports);
+		CHECK_EQ(fake_kmalloc_live, 0);
+	}
+}
+
 KTEST(only_one_of_two_with_reuseaddr_may_listen)
 {
 	struct inet_sock a, b;
