@@ -133,6 +133,7 @@ SRCS_kernel_proc := \
 	kernel/proc/fork.c \
 	kernel/proc/itimer.c \
 	kernel/proc/posix_timer.c \
+	kernel/proc/prctl_caps.c \
 	kernel/proc/process.c \
 	kernel/proc/session.c \
 	kernel/proc/sigframe.c \

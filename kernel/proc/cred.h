@@ -26,8 +26,20 @@ struct cred {
 		};
 	};
 	uint64_t cap_permitted, cap_effective, cap_inheritable, cap_bounding, cap_ambient;
+	uint32_t securebits; /* SECBIT_* */
 	uint32_t num_groups;
 	uint32_t *groups; /* sorted */
+};
+
+/* How user id 0 and capabilities hang together (capabilities(7), "The securebits flags"); the bit above
+ * each locks it. */
+enum securebit {
+	SECBIT_NOROOT = 1 << 0,
+	SECBIT_NO_SETUID_FIXUP = 1 << 2,
+	SECBIT_KEEP_CAPS = 1 << 4,
+	SECBIT_NO_CAP_AMBIENT_RAISE = 1 << 6,
+	SECBITS_ALL = 0xff,
+	SECBITS_LOCKS = 0xaa,
 };
 
 /* Linux capability numbers that the kernel checks so far. */

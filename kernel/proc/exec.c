@@ -169,13 +169,14 @@ exec_make_cred(struct exec *e)
 	e->is_secure = c->euid != c->uid || c->egid != c->gid;
 	if (e->is_secure)
 		c->cap_ambient = 0;
-	if (c->uid == 0 || c->euid == 0) {
+	if ((c->uid == 0 || c->euid == 0) && !(c->securebits & SECBIT_NOROOT)) {
 		c->cap_permitted = c->cap_inheritable | c->cap_bounding;
 		c->cap_effective = c->euid == 0 ? c->cap_permitted : 0;
 	} else {
 		c->cap_permitted = c->cap_ambient;
 		c->cap_effective = c->cap_ambient;
 	}
+	c->securebits &= ~(uint32_t)SECBIT_KEEP_CAPS;
 	c->suid = c->fsuid = c->euid;
 	c->sgid = c->fsgid = c->egid;
 	return OK;

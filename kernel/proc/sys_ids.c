@@ -58,9 +58,13 @@ cred_adjust_caps(struct cred *c, const struct cred *old)
 	bool had_root = !old->uid || !old->euid || !old->suid;
 	bool has_root = !c->uid || !c->euid || !c->suid;
 
+	if (c->securebits & SECBIT_NO_SETUID_FIXUP)
+		return;
 	if (had_root && !has_root) {
-		c->cap_permitted = 0;
-		c->cap_effective = 0;
+		if (!(c->securebits & SECBIT_KEEP_CAPS)) {
+			c->cap_permitted = 0;
+			c->cap_effective = 0;
+		}
 		c->cap_ambient = 0;
 	}
 	if (!old->euid && c->euid)

@@ -78,18 +78,14 @@ enum {
 	PR_GET_PDEATHSIG = 2,
 	PR_GET_DUMPABLE = 3,
 	PR_SET_DUMPABLE = 4,
-	PR_GET_KEEPCAPS = 7,
 	PR_SET_NAME = 15,
 	PR_GET_NAME = 16,
-	PR_CAPBSET_READ = 23,
-	PR_CAPBSET_DROP = 24,
 	PR_GET_TIMERSLACK = 30,
 	PR_SET_TIMERSLACK = 29,
 	PR_SET_CHILD_SUBREAPER = 36,
 	PR_GET_CHILD_SUBREAPER = 37,
 	PR_SET_NO_NEW_PRIVS = 38,
 	PR_GET_NO_NEW_PRIVS = 39,
-	PR_CAP_AMBIENT = 47,
 	DEFAULT_TIMER_SLACK_NS = 50000,
 };
 
@@ -103,23 +99,6 @@ prctl_set_name(const char USER *uname)
 		return len;
 	name[sizeof(name) - 1] = 0;
 	memcpy(current_thread()->name, name, sizeof(name));
-	return 0;
-}
-
-static long
-prctl_drop_bounding(uint64_t cap)
-{
-	struct cred *c;
-
-	if (cap > CAP_LAST)
-		return ERR_INVAL;
-	if (!capable(CAP_SETPCAP))
-		return ERR_PERM;
-	c = cred_copy(current_cred());
-	if (!c)
-		return ERR_NOMEM;
-	c->cap_bounding &= ~(1ull << cap);
-	process_set_cred(current_process(), c);
 	return 0;
 }
 
@@ -152,14 +131,9 @@ sys_prctl(int option, uint64_t arg2, uint64_t arg3, uint64_t arg4, uint64_t arg5
 	case PR_SET_DUMPABLE:
 		return arg2 > 1 ? ERR_INVAL : prctl_flag(&p->is_dumpable, arg2);
 	case PR_GET_DUMPABLE: return p->is_dumpable;
-	case PR_GET_KEEPCAPS: return 0;
 	case PR_SET_NAME: return prctl_set_name((const char USER *)arg2);
 	case PR_GET_NAME:
 		return copy_to_user((char USER *)arg2, t->name, THREAD_NAME_LEN);
-	case PR_CAPBSET_READ:
-		return arg2 > CAP_LAST ? ERR_INVAL
-		                       : (long)(p->cred->cap_bounding >> arg2 & 1);
-	case PR_CAPBSET_DROP: return prctl_drop_bounding(arg2);
 	case PR_SET_CHILD_SUBREAPER: return prctl_flag(&p->is_subreaper, arg2);
 	case PR_GET_CHILD_SUBREAPER: return prctl_put_int(p->is_subreaper, arg2);
 	case PR_SET_NO_NEW_PRIVS:
@@ -170,7 +144,7 @@ sys_prctl(int option, uint64_t arg2, uint64_t arg3, uint64_t arg4, uint64_t arg5
 	case PR_SET_TIMERSLACK:
 		return 0; /* timers are exact: there is no slack to choose */
 	case PR_GET_TIMERSLACK: return DEFAULT_TIMER_SLACK_NS;
-	default: return ERR_INVAL;
+	default: return prctl_caps(option, arg2, arg3, arg4, arg5);
 	}
 }
 
