@@ -154,6 +154,10 @@ SRCS_kernel_ipc := \
 	kernel/ipc/pipe.c \
 	kernel/ipc/poll.c \
 	kernel/ipc/signalfd.c \
+	kernel/ipc/sysv.c \
+	kernel/ipc/sysv_msg.c \
+	kernel/ipc/sysv_sem.c \
+	kernel/ipc/sysv_shm.c \
 	kernel/ipc/timerfd.c
 
 SRCS_mm := \

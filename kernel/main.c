@@ -16,6 +16,7 @@
 #include "kernel/cmdline.h"
 #include "kernel/file.h"
 #include "kernel/ipc/futex.h"
+#include "kernel/ipc/sysv.h"
 #include "kernel/init.h"
 #include "kernel/irq/irq.h"
 #include "kernel/log.h"
@@ -102,6 +103,7 @@ kernel_main(const struct boot_info *boot)
 	process_init(); /* the tables of processes, files, futexes */
 	file_init();
 	futex_init();
+	sysv_init();  /* shared memory, semaphores, message queues */
 	syscall_init();
 	smp_start();     /* the other processors */
 	fs_init();       /* the root file system, empty */

@@ -51,6 +51,7 @@ enum NODISCARD err {
 	ERR_NOTEMPTY = -39,
 	ERR_LOOP = -40,
 	ERR_NOMSG = -42,
+	ERR_IDRM = -43,
 	ERR_NODATA = -61,
 	ERR_NONET = -64,
 	ERR_PROTO = -71,

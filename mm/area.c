@@ -195,6 +195,8 @@ area_split(struct area *a, vaddr_t at)
 		list_push_back(&cache_of(a)->areas, &upper->cache_link);
 	unlock_cache(a);
 	rb_insert(&a->aspace->areas, &upper->node, area_less);
+	if (upper->ops->open)
+		upper->ops->open(upper);
 	return upper;
 }
 

@@ -137,6 +137,8 @@ fork_area(struct aspace *child, const struct area *a, struct tlb_batch *batch)
 	copy->file = a->file ? file_get(a->file) : NULL;
 	copy->file_page = a->file_page;
 	copy->private = a->private;
+	if (copy->ops->open)
+		copy->ops->open(copy);
 	area_insert(copy);
 	if (a->flags & (AREA_SHARED | AREA_DEVICE | AREA_WIPE_FORK))
 		return OK;

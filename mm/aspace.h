@@ -54,6 +54,8 @@ struct area_ops {
 	 * run at the same time. ERR_NOMEM, or any other error for SIGBUS.
 	 */
 	enum err (*fault)(struct area *, vaddr_t va, unsigned access);
+	/* A copy of an area has been made: by fork, by a split, by mremap. Lock held. */
+	void (*open)(struct area *);
 	void (*close)(
 	    struct area *); /* the area, or a part that was split off, goes away */
 };

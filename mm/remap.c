@@ -53,6 +53,8 @@ make_target(const struct remap *r, const struct area *a)
 	to->file = a->file ? file_get(a->file) : NULL;
 	to->file_page = a->file_page + ((r->old - a->start) >> PAGE_SHIFT);
 	to->private = a->private;
+	if (to->ops->open)
+		to->ops->open(to);
 	to->flags &= ~AREA_HEAP;
 	area_insert(to);
 	return to;

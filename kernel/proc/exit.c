@@ -5,6 +5,7 @@
  */
 #include "kernel/file.h"
 #include "kernel/ipc/futex.h"
+#include "kernel/ipc/sysv_sem.h"
 #include "kernel/panic.h"
 #include "kernel/proc/proc_priv.h"
 #include "kernel/proc/signal_priv.h"
@@ -67,6 +68,7 @@ process_release_resources(struct process *p)
 
 	itimers_stop(p);
 	posix_timers_free(p);
+	sysv_sem_exit(p);
 	as = process_take(p, aspace);
 	if (as) {
 		p->max_resident = MAX(p->max_resident, as->peak_resident);

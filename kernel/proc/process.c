@@ -53,6 +53,7 @@ process_create(void)
 	list_init(&p->sibling_link);
 	list_init(&p->pgroup_link);
 	list_init(&p->threads);
+	list_init(&p->sem_undos);
 	list_init(&p->shared_pending.infos);
 	wait_queue_init(&p->stop_wait);
 	wait_queue_init(&p->exec_wait);

@@ -128,6 +128,7 @@ struct process {
 	struct rlimit rlimits[RLIMITS]; /* [lock] written; words read without */
 	struct itimer itimers[ITIMERS];
 	struct posix_timers *posix_timers; /* [lock] or NULL */
+	struct list sem_undos;             /* [lock] kernel/ipc/sysv_sem.c */
 
 	/* Times of threads that ended, and of waited-for children; ns. [lock] */
 	nsec_t utime_ns, stime_ns, child_utime_ns, child_stime_ns;

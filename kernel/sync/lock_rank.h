@@ -18,6 +18,7 @@ enum lock_rank {
 	RANK_INODE = 340, /* inode contents, parent directory before child */
 	RANK_DEVPTS = 350, /* a devpts instance's table of terminals */
 	RANK_PIPE = 360,
+	RANK_SYSV = 365, /* the table of one kind of System V IPC */
 	RANK_SOCK_RECV = 370, /* a socket's readers, one at a time */
 	RANK_SOCK_SEND = 375,
 	RANK_UNIX_FLIGHT = 380, /* files in messages of AF_UNIX sockets */
