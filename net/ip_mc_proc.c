@@ -26,6 +26,13 @@ ticks_left(const struct mc_group *g, const struct mc_state *st)
 	return due > now ? (long)((due - now) / (NSEC_PER_SEC / TICK)) : 0;
 }
 
+/* Members are listed; a group that is only still to be reported as left is not. */
+static bool
+is_listed(const struct mc_group *g)
+{
+	return mc_state_has_members(rcu_dereference(g->state));
+}
+
 /* The same for every group of a family. */
 static void
 for_each_group(struct seq *s, const struct mc_family *family,
@@ -41,31 +48,58 @@ for_each_group(struct seq *s, const struct mc_family *family,
 
 		if (!d)
 			continue;
-		rcu_list_for_each(g, &d->groups, link) fn(s, d, g);
+		rcu_list_for_each(g, &d->groups, link)
+		{
+			if (is_listed(g))
+				fn(s, d, g);
+		}
 	}
 	rcu_read_unlock();
 }
 
 static void
-show_igmp_group(struct seq *s, const struct mc_dev *d, const struct mc_group *g)
+show_igmp_group(struct seq *s, const struct mc_group *g)
 {
-	static const char *const versions[] = {"?", "V1", "V2", "V3"};
 	const struct mc_state *st = rcu_dereference(g->state);
 	long left = ticks_left(g, st);
 
-	if (d->groups.next == &g->link)
-		seq_printf(s, "%u\t%-10s: %5u %7s\n", d->dev->index, d->dev->name,
-		    d->count, versions[mc_version(d, clock_now_ns())]);
 	seq_printf(s, "\t\t\t\t%08X %5u %d:%08lX\t\t%u\n",
 	    *(const uint32_t *)g->addr.v4.b, st->includers + st->excluders, left >= 0,
 	    left >= 0 ? left : 0, g->was_last_reporter);
 }
 
 static void
+show_igmp_dev(struct seq *s, const struct mc_dev *d)
+{
+	static const char *const versions[] = {"?", "V1", "V2", "V3"};
+	const struct mc_group *g;
+	unsigned count = 0;
+
+	rcu_list_for_each(g, &d->groups, link) count += is_listed(g);
+	seq_printf(s, "%u\t%-10s: %5u %7s\n", d->dev->index, d->dev->name, count,
+	    versions[mc_version(d, clock_now_ns())]);
+	rcu_list_for_each(g, &d->groups, link)
+	{
+		if (is_listed(g))
+			show_igmp_group(s, g);
+	}
+}
+
+static void
 show_igmp(struct seq *s)
 {
+	struct netdev *dev;
+
 	seq_puts(s, "Idx\tDevice    : Count Querier\tGroup    Users Timer\tReporter\n");
-	for_each_group(s, &igmp_mc, show_igmp_group);
+	rcu_read_lock();
+	netdev_for_each(dev)
+	{
+		const struct mc_dev *d = igmp_mc.dev_of(dev);
+
+		if (d)
+			show_igmp_dev(s, d);
+	}
+	rcu_read_unlock();
 }
 
 /* An address as 32 digits; IPv4 as 8. */
@@ -110,6 +144,8 @@ show_sources(struct seq *s, const struct mc_dev *d, const struct mc_group *g)
 	for (unsigned i = 0; i < st->num; i++) {
 		const struct mc_source *src = &st->sources[i];
 
+		if (!src->include && !src->exclude)
+			continue; /* only still to be reported */
 		seq_printf(s, "%3u %6.6s %s", d->dev->index, d->dev->name, prefix);
 		put_addr(s, &g->addr, d->family->addr_size);
 		seq_printf(s, " %s", prefix);

@@ -195,6 +195,7 @@ filters_over_v6_are_merged(void)
 	CHECK_EQ(set_filter(m[0], LO, g, MCAST_INCLUDE, 0, sources), 0); /* leaves */
 	CHECK_ERR(group_option(m[0], MCAST_LEAVE_GROUP, LO, g), EADDRNOTAVAIL);
 	CHECK_EQ(set_filter(m[1], LO, g, MCAST_EXCLUDE, 0, sources), 0);
+	check_text(rows("/proc/net/mcfilter6", group_row), "");
 	CHECK_EQ(group_option(m[1], MCAST_LEAVE_GROUP, LO, g), 0);
 	check_text(rows("/proc/net/mcfilter6", group_row), "");
 }
