@@ -51,6 +51,7 @@ struct nd_redirect {
 };
 
 static const struct ip_addr all_nodes = {.b = {0xff, 2, [15] = 1}};
+static const struct ip_addr all_routers = {.b = {0xff, 2, [15] = 2}};
 static struct siphash_key nonce_key;
 
 struct ip_addr
@@ -136,11 +137,18 @@ routed_advert(struct netdev *dev, const struct ip_addr *target, const struct ip_
 	    p, &(struct flow){.src = *target, .dst = *to, .oif = dev->index}, HOPS, 0);
 }
 
-/* RFC 4861 7.2.6, RFC 9131: the link learns where an address of ours is now. */
+/* RFC 4861 7.2.6: everybody learns where an address of ours is now. */
 static void
 announce(struct netdev *dev, const struct ip_addr *addr)
 {
 	send_advert(dev, addr, &all_nodes, NULL, NA_OVERRIDE);
+}
+
+/* RFC 9131 6.1.2: routers learn of a new address before the first answer comes for it. */
+static void
+announce_to_routers(struct netdev *dev, const struct ip_addr *addr)
+{
+	send_advert(dev, addr, &all_routers, NULL, 0);
 }
 
 static void
@@ -354,9 +362,12 @@ on_address(struct ifaddr *ifa, bool is_added)
 	if (ifa->dad_left & ANNOUNCED || !(ifa->dev->flags & NETDEV_UP))
 		return; /* other news of it: lifetimes and the like */
 	ifa->dad_left |= ANNOUNCED;
+	if (!ip_is_link_local(&ifa->addr)) {
+		announce_to_routers(ifa->dev, &ifa->addr);
+		return;
+	}
 	announce(ifa->dev, &ifa->addr);
-	if (ip_is_link_local(&ifa->addr))
-		nd_router_solicit(d);
+	nd_router_solicit(d);
 }
 
 /* ---- Input ----------------------------------------------------------------------------- */
@@ -431,8 +442,13 @@ learn_advert(struct pkt *p, const struct ip_addr *target, uint8_t flags,
 	unsigned how = NEIGH_UPD_ROUTER_FLAG;
 	bool was_router;
 
-	if (!n) /* RFC 4861 7.2.5: nobody asked */
+	if (!n) { /* RFC 4861 7.2.5: nobody asked; RFC 9131 6.1.1: routers keep it */
+		if (p->dev->is_forwarding6 && o->target_lla)
+			neigh_update(p->dev, target, o->target_lla,
+			    NEIGH_UPD_CREATE | NEIGH_UPD_ROUTER_FLAG |
+			        (flags & NA_ROUTER ? NEIGH_UPD_ISROUTER : 0));
 		return;
+	}
 	was_router = n->is_router;
 	neigh_put(n);
 	how |= flags & NA_ROUTER ? NEIGH_UPD_ISROUTER : 0;

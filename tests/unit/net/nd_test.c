@@ -165,6 +165,30 @@ KTEST(na_nobody_asked_for_makes_no_entry_rfc4861_7_2_5)
 	CHECK_EQ(state_of("fe80::99"), 0xffff);
 }
 
+KTEST(na_nobody_asked_for_makes_an_entry_of_a_router_rfc9131_6_1_1)
+{
+	struct ip_addr a = ip6_of("fe80::98");
+	struct neigh *n;
+
+	ip6_env_setup();
+	ip6_env_dev->is_forwarding6 = true;
+	begin(136, 0);
+	add_addr("fe80::98");
+	send("fe80::98", "ff02::2");
+	CHECK_EQ(state_of("fe80::98"), 0xffff); /* without its address it says nothing */
+	add_lla(2, 0x98);
+	CHECK_EQ(
+	    ip_mc_join(ip6_env_dev, &(struct ip_addr){.b = {0xff, 2, [15] = 2}}), OK);
+	send("fe80::98", "ff02::2");
+	CHECK_EQ(state_of("fe80::98"), NEIGH_STALE);
+	n = neigh_find(ip6_env_dev, &a);
+	CHECK_EQ(n->mac[5], 0x98);
+	neigh_put(n);
+	ip_mc_leave(ip6_env_dev, &(struct ip_addr){.b = {0xff, 2, [15] = 2}});
+	fake_net_timers_run(fake_now_ns + 3 * SEC);
+	fake_wire_clear();
+}
+
 KTEST(na_completes_a_resolution_rfc4861_7_2_5)
 {
 	struct ip_addr peer = ip6_of("fe80::99");
