@@ -397,8 +397,9 @@ rename_walked(
 	return err;
 }
 
-enum err
-fs_rename(int old_fd, const char *old, int new_fd, const char *text, unsigned flags)
+static enum err
+rename_paths(int old_fd, const char *old, int new_fd, const char *text, unsigned flags,
+    unsigned walk_flags)
 {
 	struct walk from, to;
 	enum err err;
@@ -408,16 +409,28 @@ fs_rename(int old_fd, const char *old, int new_fd, const char *text, unsigned fl
 		return ERR_INVAL;
 	if (!*old || !*text)
 		return ERR_NOENT;
-	err = walk_parent(&from, old_fd, old, 0, ERR_BUSY);
+	err = walk_parent(&from, old_fd, old, walk_flags, ERR_BUSY);
 	if (err) {
 		walk_end(&from);
 		return err;
 	}
-	err = walk_parent(
-	    &to, new_fd, text, 0, flags & RENAME_NOREPLACE ? ERR_EXIST : ERR_BUSY);
+	err = walk_parent(&to, new_fd, text, walk_flags,
+	    flags & RENAME_NOREPLACE ? ERR_EXIST : ERR_BUSY);
 	if (!err)
 		err = rename_walked(&from, &to, flags);
 	walk_end(&to);
 	walk_end(&from);
 	return err;
+}
+
+enum err
+fs_rename(int old_fd, const char *old, int new_fd, const char *text, unsigned flags)
+{
+	return rename_paths(old_fd, old, new_fd, text, flags, 0);
+}
+
+enum err
+file_rename(const char *from, const char *to)
+{
+	return rename_paths(AT_FDCWD, from, AT_FDCWD, to, 0, WALK_KERNEL);
 }

@@ -152,3 +152,5 @@ enum err file_open_exec_at(int dirfd, const char *path, int flags, struct file *
 void file_exec_ids(const struct file *, uint32_t *euid, uint32_t *egid);
 /* Opens by path with kernel privileges, O_* flags; mode for O_CREAT. */
 enum err file_open(const char *path, int flags, uint32_t mode, struct file **out);
+/* rename(2) by path with kernel privileges: in place of what stands there. */
+enum err file_rename(const char *from, const char *to);

@@ -14,6 +14,7 @@
 #include "net/autoconf_args.h"
 #include "net/dhcp4.h"
 #include "net/ifaddr.h"
+#include "net/ip6.h"
 #include "net/linklocal4.h"
 #include "net/netdev.h"
 #include "net/resolv.h"
@@ -135,6 +136,18 @@ configure4(struct netdev *dev)
 	return is_static;
 }
 
+/* `ip6=off`: no router is asked or believed. Before the interface is up: then it would be asked. */
+static void
+refuse_routers(struct netdev *dev)
+{
+	struct ip6_dev *d = ip6_dev_of(dev);
+	const char *text;
+
+	for (unsigned i = 0; d && (text = cmdline_get("ip6", i)); i++)
+		if (!strcmp(text, "off"))
+			d->conf.accept_ra = d->conf.autoconf = false;
+}
+
 static void
 configure6(struct netdev *dev)
 {
@@ -157,9 +170,11 @@ configure6(struct netdev *dev)
 static void
 configure(struct netdev *dev)
 {
-	enum err err = netdev_up(dev);
 	bool is_static;
+	enum err err;
 
+	refuse_routers(dev);
+	err = netdev_up(dev);
 	if (err != OK) {
 		log_warn("%s: cannot be brought up (%d)", dev->name, err);
 		return;

@@ -22,7 +22,7 @@
 #include "kernel/log.h"
 
 enum { MAX_ENTRIES = 64, RETRIES = 30 };
-static const char path[] = "/etc/resolv.conf";
+static const char path[] = "/etc/resolv.conf", aside[] = "/etc/.resolv.conf";
 static const char marker[] =
     "# Written by Keel from what the network told; yours if you take this "
     "line out.\n";
@@ -208,18 +208,19 @@ is_users(void)
 	       (n != (ssize_t)sizeof(begin) || memcmp(begin, marker, sizeof(begin)) != 0);
 }
 
+/* Aside, then in place of the old one: who reads sees one or the other whole. */
 static enum err
 write_file(const struct seq *s)
 {
 	struct file *f;
-	enum err err = file_open(path, O_WRONLY | O_CREAT | O_TRUNC, 0644, &f);
+	enum err err = file_open(aside, O_WRONLY | O_CREAT | O_TRUNC, 0644, &f);
 	ssize_t n;
 
 	if (err != OK)
 		return err;
 	n = file_write_at(f, s->buf, s->len, 0);
 	file_put(f);
-	return n == (ssize_t)s->len ? OK : ERR_IO;
+	return n == (ssize_t)s->len ? file_rename(aside, path) : ERR_IO;
 }
 
 static void
