@@ -187,6 +187,20 @@ has_prefix_route(const struct ifaddr *ifa)
 	return ifa->plen < 32 || !ip_equal(&ifa->peer, &ifa->addr);
 }
 
+/* Broadcasts of a net: its last address, as Linux has it also without being told, and the one given. */
+static void
+change_broadcasts(struct ifaddr *ifa, bool is_add)
+{
+	uint32_t hosts = ifa->plen ? UINT32_MAX >> ifa->plen : UINT32_MAX;
+	struct ip_addr last = ip_from_v4(be32_of(be32_get(ifa->peer.v4) | hosts));
+
+	if (ifa->plen < 31)
+		change_route(ifa, &last, 32, ROUTE_BROADCAST, is_add);
+	if (!ip_is_unspecified(&ifa->broadcast) &&
+	    (ifa->plen >= 31 || !ip_equal(&ifa->broadcast, &last)))
+		change_route(ifa, &ifa->broadcast, 32, ROUTE_BROADCAST, is_add);
+}
+
 static void
 change_routes(struct ifaddr *ifa, bool is_add)
 {
@@ -197,10 +211,8 @@ change_routes(struct ifaddr *ifa, bool is_add)
 		change_route(ifa, &ifa->addr, ip_bits(&ifa->addr), ROUTE_LOCAL, is_add);
 	if (has_prefix_route(ifa) && (is_add || !is_elsewhere(ifa, &prefix)))
 		change_route(ifa, &ifa->peer, ifa->plen, type, is_add);
-	if (!ip_is_v4(&ifa->addr) || ip_is_unspecified(&ifa->broadcast))
-		return;
-	if (is_add || !is_elsewhere(ifa, &prefix))
-		change_route(ifa, &ifa->broadcast, 32, ROUTE_BROADCAST, is_add);
+	if (ip_is_v4(&ifa->addr) && (is_add || !is_elsewhere(ifa, &prefix)))
+		change_broadcasts(ifa, is_add);
 }
 
 /* After one of several addresses in a net went: the route names one that is left. */

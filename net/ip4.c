@@ -221,6 +221,8 @@ take(struct pkt *p, const struct dst *d)
 		pkt_drop(p, DROP_IP_MARTIAN);
 		return;
 	}
+	if (unlikely(d->type == ROUTE_BROADCAST))
+		p->flags |= PKT_BROADCAST; /* also what loopback brings back */
 	if (be16_get(h->frag) & (IP4_MF | IP4_OFFSET)) {
 		p = ip4_reassemble(p);
 		if (!p)

@@ -631,6 +631,14 @@ input_dst(const struct pkt *p, enum route_type type)
 	return &input_dsts[ip_is_v4(&p->ip.dst) ? V4 : V6][type];
 }
 
+/* All of 127/8 is ours, but one address is a broadcast. Those end in ones: others need no look-up. */
+static bool
+is_loopback_broadcast(const struct ip_addr *dst)
+{
+	return ip_is_v4(dst) && dst->v4.b[0] == 127 && (dst->v4.b[3] & 3) == 3 &&
+	       route_is_broadcast(dst);
+}
+
 /* A group we are in, from a source that a member wants; IGMP is about all sources (RFC 3376 5). */
 static bool
 is_let_in(const struct pkt *p)
@@ -658,7 +666,7 @@ input_to_us(struct pkt *p)
 		return ifa && !(ifa->flags & IFA_TENTATIVE) ? input_dst(p, ROUTE_LOCAL)
 		                                            : NULL;
 	}
-	if (ifaddr_is_local(dst))
+	if (ifaddr_is_local(dst) && !is_loopback_broadcast(dst))
 		return input_dst(p, ROUTE_LOCAL);
 	if (is_v4) {
 		const struct route_config *r = lookup_in(LOCAL, dst, 0);

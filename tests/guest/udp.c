@@ -742,6 +742,33 @@ whole_source_filters_read_back(void)
 	    setsockopt(a, IPPROTO_IP, IP_DROP_MEMBERSHIP, &r, sizeof(r)), EADDRNOTAVAIL);
 }
 
+static void
+the_loopback_net_has_a_broadcast(void)
+{
+	int a = socket(AF_INET, SOCK_DGRAM, 0), m[2];
+	struct sockaddr_in any = in("0.0.0.0", 0), to;
+	char buf[8];
+
+	for (int i = 0; i < 2; i++) {
+		m[i] = socket(AF_INET, SOCK_DGRAM, 0);
+		set(m[i], SOL_SOCKET, SO_REUSEADDR, 1);
+		CHECK_EQ(bind(m[i], (void *)&any, sizeof(any)), 0);
+		any.sin_port = htons(port_of(m[0]));
+	}
+	to = in("127.255.255.255", port_of(m[0]));
+	CHECK_ERR(sendto(a, "all", 3, 0, (void *)&to, sizeof(to)), EACCES);
+	set(a, SOL_SOCKET, SO_BROADCAST, 1);
+	CHECK_EQ(sendto(a, "all", 3, 0, (void *)&to, sizeof(to)), 3);
+	CHECK_EQ(recv(m[0], buf, 8, 0), 3);
+	CHECK_EQ(recv(m[1], buf, 8, 0), 3);
+	to = in("127.255.255.254", port_of(m[0])); /* a host of that net */
+	CHECK_EQ(sendto(a, "one", 3, 0, (void *)&to, sizeof(to)), 3);
+	settle();
+	CHECK_EQ((recv(m[0], buf, 8, MSG_DONTWAIT) == 3) +
+	             (recv(m[1], buf, 8, MSG_DONTWAIT) == 3),
+	    1);
+}
+
 /* ---- Raw and ping --------------------------------------------------------------------- */
 
 static uint16_t
@@ -969,6 +996,7 @@ static const struct test tests[] = {
     TEST(extension_headers_go_and_come),
     TEST(multicast_reaches_every_member),
     TEST(whole_source_filters_read_back),
+    TEST(the_loopback_net_has_a_broadcast),
     TEST(raw_socket_pings),
     TEST(raw_socket_pings_v6),
     TEST(header_included_goes_as_it_is),
