@@ -56,6 +56,7 @@ SRCS_kernel_x86 := \
 	kernel/x86/apic.c \
 	kernel/x86/apic_timer.c \
 	kernel/x86/backtrace.c \
+	kernel/x86/breakpoints.c \
 	kernel/x86/context.c \
 	kernel/x86/cpu_init.c \
 	kernel/x86/descriptors.c \
@@ -74,6 +75,7 @@ SRCS_kernel_x86 := \
 	kernel/x86/trampoline.asm \
 	kernel/x86/trap_decode.c \
 	kernel/x86/traps.c \
+	kernel/x86/user_regs.c \
 	kernel/x86/usercopy.asm
 
 # Only in the debug kernel: tests that run inside (selftest=).
@@ -123,6 +125,7 @@ SRCS_kernel_irq := \
 	kernel/irq/vectors.c
 
 SRCS_kernel_proc := \
+	kernel/proc/access.c \
 	kernel/proc/cred.c \
 	kernel/proc/exec.c \
 	kernel/proc/exec_elf.c \
@@ -135,6 +138,7 @@ SRCS_kernel_proc := \
 	kernel/proc/posix_timer.c \
 	kernel/proc/prctl_caps.c \
 	kernel/proc/process.c \
+	kernel/proc/ptrace.c \
 	kernel/proc/session.c \
 	kernel/proc/sigframe.c \
 	kernel/proc/signal.c \
@@ -143,6 +147,8 @@ SRCS_kernel_proc := \
 	kernel/proc/sys_ids.c \
 	kernel/proc/sys_limits.c \
 	kernel/proc/sys_misc.c \
+	kernel/proc/sys_process_vm.c \
+	kernel/proc/sys_ptrace.c \
 	kernel/proc/sys_signal.c \
 	kernel/proc/syscall.c \
 	kernel/proc/wait.c
@@ -216,6 +222,7 @@ SRCS_fs := \
 	fs/permission.c \
 	fs/proc_fd.c \
 	fs/proc_global.c \
+	fs/proc_mem.c \
 	fs/proc_pid.c \
 	fs/proc_stat.c \
 	fs/procfs.c \

@@ -182,6 +182,7 @@ show_wchan(struct seq *s, const struct proc_id *id)
 
 static const struct member members[] = {
     {"task", S_IFDIR | 0555, &task_dir_ops, NULL}, /* first: only of processes */
+    {"auxv", S_IFREG | 0400, &proc_plain_ops, proc_show_auxv},
     {"cgroup", S_IFREG | 0444, &proc_plain_ops, show_cgroup},
     {"cmdline", S_IFREG | 0444, &proc_plain_ops, show_cmdline},
     {"comm", S_IFREG | 0444, &proc_plain_ops, show_comm},
@@ -193,6 +194,7 @@ static const struct member members[] = {
     {"limits", S_IFREG | 0444, &proc_plain_ops, proc_show_limits},
     {"loginuid", S_IFREG | 0444, &proc_plain_ops, show_zero},
     {"maps", S_IFREG | 0444, &proc_plain_ops, proc_show_maps},
+    {"mem", S_IFREG | 0600, &proc_mem_ops, NULL},
     {"mountinfo", S_IFREG | 0444, &proc_plain_ops, show_mountinfo},
     {"mounts", S_IFREG | 0444, &proc_plain_ops, show_mounts},
     {"mountstats", S_IFREG | 0444, &proc_plain_ops, show_mountstats},
@@ -203,6 +205,7 @@ static const struct member members[] = {
     {"stat", S_IFREG | 0444, &proc_plain_ops, proc_show_stat},
     {"statm", S_IFREG | 0444, &proc_plain_ops, proc_show_statm},
     {"status", S_IFREG | 0444, &proc_plain_ops, proc_show_status},
+    {"syscall", S_IFREG | 0400, &proc_plain_ops, proc_show_syscall},
     {"wchan", S_IFREG | 0444, &proc_plain_ops, show_wchan},
 };
 
@@ -258,7 +261,8 @@ member_lookup(struct inode *dir, const struct name *name, struct inode **out)
 			return err;
 		p->show = m->show;
 		if (s_isreg(m->mode))
-			p->inode.file_ops = &proc_text_file_ops;
+			p->inode.file_ops =
+			    m->show ? &proc_text_file_ops : &proc_mem_file_ops;
 		*out = &p->inode;
 		return OK;
 	}

@@ -3,6 +3,7 @@
 #include "fs/procfs.h"
 
 #include "kernel/proc/process.h"
+#include "kernel/proc/ptrace.h"
 #include "kernel/proc/session.h"
 #include "kernel/sched/sched.h"
 #include "kernel/x86/percpu.h"
@@ -149,6 +150,7 @@ state_name(char letter)
 	case 'S': return "sleeping";
 	case 'D': return "disk sleep";
 	case 'T': return "stopped";
+	case 't': return "tracing stop";
 	case 'Z': return "zombie";
 	default: return "dead";
 	}
@@ -234,7 +236,8 @@ proc_show_status(struct seq *s, const struct proc_id *id)
 	seq_escape(s, f.name, "\n\\");
 	seq_printf(s, "\nUmask:\t%04o\nState:\t%c (%s)\nTgid:\t%u\nNgid:\t0\nPid:\t%u\n",
 	    022u, f.state, state_name(f.state), p->pid, id->tid ? id->tid : p->pid);
-	seq_printf(s, "PPid:\t%u\nTracerPid:\t0\n", process_parent_pid(p));
+	seq_printf(s, "PPid:\t%u\nTracerPid:\t%u\n", process_parent_pid(p),
+	    f.thread ? ptrace_tracer_tid(f.thread) : 0);
 	show_ids(s, p);
 	if (f.as)
 		show_memory(s, f.as);

@@ -73,6 +73,12 @@ void proc_show_status(struct seq *, const struct proc_id *);
 void proc_show_limits(struct seq *, const struct proc_id *);
 void proc_show_maps(struct seq *, const struct proc_id *);
 
+/* Of debuggers; fs/proc_mem.c */
+extern const struct inode_ops proc_mem_ops;
+extern const struct file_ops proc_mem_file_ops;
+void proc_show_auxv(struct seq *, const struct proc_id *);
+void proc_show_syscall(struct seq *, const struct proc_id *);
+
 /* The process, with a reference, or NULL when it is gone. */
 struct process *proc_process(const struct proc_id *);
 struct thread *proc_thread(const struct proc_id *); /* the one named, or the leader */

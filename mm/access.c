@@ -109,3 +109,71 @@ aspace_write(struct aspace *as, vaddr_t va, const void *buf, size_t len)
 {
 	return copy(as, va, (char *)buf, len, AREA_WRITE);
 }
+
+/* ---- For debuggers ----------------------------------------------------------------- */
+
+/* [va, va+n) of one page, present or not. Lock held exclusively. false: there is none. */
+static bool
+force_page(struct area *a, vaddr_t va, char *buf, size_t n, bool is_write)
+{
+	vaddr_t page = ALIGN_DOWN(va, PAGE_SIZE);
+	bool is_forced = is_write && !(a->flags & AREA_WRITE);
+	struct tlb_batch batch;
+	char *memory;
+	pte_t *pte;
+
+	if (is_write && a->flags & AREA_DEVICE)
+		return false;
+	if (is_forced && a->flags & AREA_SHARED)
+		return false;
+	if (a->ops->fault(a, page, is_write ? AREA_WRITE : AREA_READ) != OK)
+		return false;
+	pte = upt_find(a->aspace, page);
+	if (!pte || !upt_load(pte))
+		return false;
+	memory = phys_to_virt(pte_phys(upt_load(pte)));
+	memory += va % PAGE_SIZE;
+	if (is_write)
+		memcpy(memory, buf, n);
+	else
+		memcpy(buf, memory, n);
+	if (is_forced) { /* the program itself still may not */
+		tlb_batch_begin(&batch, a->aspace);
+		upt_protect(a->aspace, page, page + PAGE_SIZE, a->flags, &batch);
+		tlb_batch_end(&batch);
+	}
+	return true;
+}
+
+static size_t
+force(struct aspace *as, vaddr_t va, char *buf, size_t len, bool is_write)
+{
+	size_t done = 0;
+	bool ok = true;
+
+	if (va > USER_SPACE_END || len > USER_SPACE_END - va)
+		return 0;
+	while (done < len && ok) {
+		size_t n = MIN(len - done, PAGE_SIZE - (va + done) % PAGE_SIZE);
+		struct area *a;
+
+		rwsem_lock(&as->lock);
+		a = area_find(as, va + done);
+		ok = a && force_page(a, va + done, buf + done, n, is_write);
+		rwsem_unlock(&as->lock);
+		done += ok ? n : 0;
+	}
+	return done;
+}
+
+size_t
+aspace_peek(struct aspace *as, vaddr_t va, void *buf, size_t len)
+{
+	return force(as, va, buf, len, false);
+}
+
+size_t
+aspace_poke(struct aspace *as, vaddr_t va, const void *buf, size_t len)
+{
+	return force(as, va, (char *)buf, len, true);
+}

@@ -63,6 +63,7 @@ alloc_space(void)
 	}
 	tlb_context_init(&as->tlb);
 	as->refs = 1;
+	as->is_dumpable = true;
 	rwsem_init(&as->lock, "aspace", RANK_MMAP);
 	return as;
 }
@@ -160,6 +161,9 @@ copy_layout(struct aspace *to, const struct aspace *from)
 	to->arg_end = from->arg_end;
 	to->env_start = from->env_start;
 	to->env_end = from->env_end;
+	to->auxv_start = from->auxv_start;
+	to->auxv_end = from->auxv_end;
+	to->is_dumpable = from->is_dumpable;
 	to->exe = from->exe ? file_get(from->exe) : NULL;
 }
 

@@ -73,11 +73,12 @@ struct aspace {
 	uint64_t resident_anon; /* [a] of these anonymous */
 	uint64_t peak_resident; /* [a] highest seen */
 	bool lock_future;       /* [lock] mlockall(MCL_FUTURE) */
+	bool is_dumpable;       /* [a] its user may read and trace it: PR_SET_DUMPABLE */
 	vaddr_t brk_start, brk; /* [lock] */
 	vaddr_t mmap_base;      /* [I] search goes down from here */
 	vaddr_t stack_top;
 	vaddr_t code_start, code_end, data_start, data_end, arg_start, arg_end, env_start,
-	    env_end;
+	    env_end, auxv_start, auxv_end;
 	struct file *exe; /* a reference, or NULL */
 };
 
@@ -135,6 +136,13 @@ struct area *area_next(const struct area *);
  */
 size_t aspace_read(struct aspace *, vaddr_t va, void *buf, size_t len);
 size_t aspace_write(struct aspace *, vaddr_t va, const void *buf, size_t len);
+
+/*
+ * The same for debuggers, whatever the rights: a write to memory the program may only read
+ * gives it a private copy. Shared memory that cannot be written stays as it is.
+ */
+size_t aspace_peek(struct aspace *, vaddr_t va, void *buf, size_t len);
+size_t aspace_poke(struct aspace *, vaddr_t va, const void *buf, size_t len);
 
 /* A fault at `va` that needs `access`: ERR_FAULT no area, ERR_ACCES no right, ERR_IO no
  * page (SIGBUS). */

@@ -12,6 +12,7 @@
 #include "kernel/proc/exec_strings.h"
 #include "kernel/proc/fdtable.h"
 #include "kernel/proc/proc_priv.h"
+#include "kernel/proc/ptrace.h"
 #include "kernel/proc/signal_priv.h"
 #include "kernel/x86/context.h"
 #include "kernel/x86/trap.h"
@@ -34,6 +35,7 @@ struct exec {
 	struct cred *cred;
 	struct trap_frame frame;
 	bool is_secure;
+	bool has_begun; /* exec_begin */
 };
 
 static void
@@ -151,6 +153,25 @@ exec_resolve(struct exec *e)
 /* ---- Credentials
  * ------------------------------------------------------------------------- */
 
+/* From here no tracer can come that was not asked about: sys_ptrace.c waits. */
+static void
+exec_begin(struct process *p, struct exec *e)
+{
+	spin_lock(&p->lock);
+	p->num_execs++;
+	spin_unlock(&p->lock);
+	e->has_begun = true;
+}
+
+static void
+exec_end(struct process *p)
+{
+	spin_lock(&p->lock);
+	p->num_execs--;
+	spin_unlock(&p->lock);
+	wait_queue_wake_all(&p->exec_wait);
+}
+
 /*
  * Set-id bits and the capabilities that follow from being root (capabilities(7),
  * "Transformation of capabilities during execve", without file capabilities).
@@ -164,7 +185,8 @@ exec_make_cred(struct exec *e)
 	if (!c)
 		return ERR_NOMEM;
 	e->cred = c;
-	if (!p->no_new_privs)
+	exec_begin(p, e);
+	if (!p->no_new_privs && ptrace_exec_is_safe())
 		file_exec_ids(e->file, &c->euid, &c->egid);
 	e->is_secure = c->euid != c->uid || c->egid != c->gid;
 	if (e->is_secure)
@@ -204,6 +226,7 @@ exec_load(struct exec *e)
 	e->aspace = aspace_create();
 	if (!e->aspace)
 		return ERR_NOMEM;
+	e->aspace->is_dumpable = !e->is_secure;
 	return exec_load_elf(e->aspace, e->file, &args, &e->frame);
 }
 
@@ -273,6 +296,7 @@ exec_end_others(struct process *p, struct thread *t)
 	old_leader = p->leader;
 	p->leader = thread_get(t);
 	spin_unlock(&p->lock);
+	ptrace_forget(old_leader);
 	thread_put(old_leader);
 	tid_free(tid);
 	return OK;
@@ -331,12 +355,14 @@ exec_commit(struct exec *e)
 	t->restart_fn = NULL;
 	if (e->is_secure)
 		t->pdeath_signal = 0;
-	p->is_dumpable = !e->is_secure;
 	process_set_cred(p, e->cred);
 	e->cred = NULL;
 	p->exit_signal = SIGCHLD;
 	p->has_execed = true;
 	arch_thread_reset_user();
+	e->frame.vector =
+	    user_frame()->vector; /* it is still in the call, for a tracer */
+	e->frame.error = user_frame()->error;
 	*user_frame() = e->frame;
 }
 
@@ -348,6 +374,7 @@ static enum err
 exec_run(struct exec *e, const vaddr_t USER *argv, const vaddr_t USER *envp)
 {
 	struct process *p = current_process();
+	uint32_t old_tid = current_thread()->tid;
 	enum err err = exec_strings_init(&e->strings, p->rlimits[RLIMIT_STACK].cur);
 
 	if (err == OK)
@@ -369,6 +396,10 @@ exec_run(struct exec *e, const vaddr_t USER *argv, const vaddr_t USER *envp)
 		err = exec_end_others(p, current_thread());
 	if (err == OK)
 		exec_commit(e);
+	if (e->has_begun)
+		exec_end(p);
+	if (err == OK)
+		ptrace_exec(old_tid);
 	return err;
 }
 

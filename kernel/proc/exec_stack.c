@@ -203,6 +203,8 @@ exec_build_stack(struct aspace *as, const struct exec_args *args,
 	as->arg_end = as->env_start = at;
 	put_string_addresses(&w, args->envc, &text, &at);
 	as->env_end = at;
+	as->auxv_start = w.at + w.num * sizeof(w.words[0]);
+	as->auxv_end = as->auxv_start + aux.num * sizeof(aux.pairs[0]);
 	for (unsigned i = 0; i < aux.num; i++) {
 		put(&w, aux.pairs[i][0]);
 		put(&w, aux.pairs[i][1]);

@@ -8,6 +8,7 @@
 #include "kernel/ipc/sysv_sem.h"
 #include "kernel/panic.h"
 #include "kernel/proc/proc_priv.h"
+#include "kernel/proc/ptrace.h"
 #include "kernel/proc/signal_priv.h"
 #include "kernel/proc/wait.h"
 #include "mm/aspace.h"
@@ -137,18 +138,12 @@ parent_wants_no_zombie(const struct process *parent)
 	return action.handler == SIG_IGN || (action.flags & SA_NOCLDWAIT);
 }
 
-/* The process is a zombie from here, or even reaped: then the result is true. */
-static bool
-process_become_zombie(struct process *p)
+bool
+process_tell_parent_locked(struct process *p)
 {
-	struct process *parent;
+	struct process *parent = p->parent;
 	bool is_reaped = false;
 
-	spin_lock(&proc_tree_lock);
-	pgroup_check_orphans_locked(p);
-	children_reparent_locked(p);
-	p->is_zombie = true;
-	parent = p->parent;
 	if (p->exit_signal) {
 		int status = p->exit_status;
 		struct siginfo info = process_child_info_locked(
@@ -159,9 +154,33 @@ process_become_zombie(struct process *p)
 		if (signal_action_of(parent, p->exit_signal).handler != SIG_IGN)
 			(void)signal_send_process(parent, p->exit_signal, &info);
 	}
+	wait_queue_wake_all(&parent->child_wait);
 	if (is_reaped)
 		process_reap_locked(p);
-	wait_queue_wake_all(&parent->child_wait);
+	return is_reaped;
+}
+
+void
+process_reaped(struct process *p)
+{
+	process_drop_leader(p);
+	process_put(p); /* the tables'; each thread has one until it is freed */
+}
+
+/* The process is a zombie from here, or even reaped: then the result is true. */
+static bool
+process_become_zombie(struct process *p)
+{
+	bool is_reaped = false;
+
+	spin_lock(&proc_tree_lock);
+	pgroup_check_orphans_locked(p);
+	children_reparent_locked(p);
+	p->is_zombie = true;
+	if (ptrace_is_foreign_locked(p)) /* the parent hears of it when the tracer has */
+		ptrace_tell_end_locked(p->leader, p->exit_status);
+	else
+		is_reaped = process_tell_parent_locked(p);
 	spin_unlock(&proc_tree_lock);
 	return is_reaped;
 }
@@ -177,6 +196,10 @@ process_count_out(struct process *p, struct thread *t, int status)
 
 	spin_lock(&p->lock);
 	is_last = --p->num_threads == 0;
+	if (t->trace && t->trace->is_parked)
+		p->num_parked--;
+	if (t->trace)
+		t->trace->is_parked = false;
 	is_stop_complete = !is_last && p->is_stopped && !p->is_stop_told &&
 	                   p->num_parked >= p->num_threads;
 	p->is_stop_told |= is_stop_complete;
@@ -195,10 +218,13 @@ process_exit_thread(int status)
 	struct process *p = t->process;
 	bool is_last;
 
+	if (p->is_exiting)
+		status = p->exit_status;
 	if (p == init_process && p->num_threads == 1)
-		panic("init (PID 1) ended, status %x",
-		    p->is_exiting ? p->exit_status : status);
+		panic("init (PID 1) ended, status %x", status);
+	ptrace_exit_event(status);
 	signal_thread_exit(t);
+	ptrace_exit_tracer();
 	thread_release_user_memory(t);
 	thread_leave_aspace(t);
 	is_last = process_count_out(p, t, status);
@@ -207,11 +233,10 @@ process_exit_thread(int status)
 		session_leader_exit(p);
 	}
 	process_remove_thread(p, t);
+	ptrace_thread_ended(t, status);
 	wait_queue_wake_all(&p->exec_wait);
-	if (is_last && process_become_zombie(p)) {
-		process_drop_leader(p);
-		process_put(p); /* the tables'; the thread has one until it is freed */
-	}
+	if (is_last && process_become_zombie(p))
+		process_reaped(p);
 	thread_exit();
 }
 

@@ -4,7 +4,9 @@
  */
 #include "kernel/file.h"
 #include "kernel/proc/proc_priv.h"
+#include "kernel/proc/ptrace.h"
 #include "kernel/x86/context.h"
+#include "kernel/x86/cpu.h"
 #include "kernel/x86/trap.h"
 #include "lib/string.h"
 #include "mm/aspace.h"
@@ -37,7 +39,7 @@ enum {
 	((uint64_t)(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_VFORK | \
 	            CLONE_PARENT | CLONE_THREAD | CLONE_SYSVSEM | CLONE_SETTLS | \
 	            CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID | CLONE_DETACHED | \
-	            CLONE_UNTRACED | CLONE_CHILD_SETTID) | \
+	            CLONE_UNTRACED | CLONE_CHILD_SETTID | CLONE_PTRACE) | \
 	    CLONE_IO | CLONE_CLEAR_SIGHAND)
 
 /* What is asked for, in one form for all the calls. */
@@ -80,7 +82,7 @@ process_copy_attributes(
 	p->exit_signal =
 	    c->flags & CLONE_PARENT ? parent->exit_signal : (uint8_t)c->exit_signal;
 	p->personality = parent->personality;
-	p->is_dumpable = parent->is_dumpable;
+	p->creator_tid = current_thread()->tid;
 	p->no_new_privs = parent->no_new_privs;
 	p->cred = process_cred(parent);
 	spin_lock(&parent->lock);
@@ -108,19 +110,35 @@ process_copy_parts(struct process *p, struct process *parent, uint64_t flags)
 	return p->aspace ? OK : ERR_NOMEM;
 }
 
-/* The thread that returns from the call in the child; not yet in any table. */
+/* The child is traced when its making is an event for the tracer, or CLONE_PTRACE says so. */
+static bool
+clone_is_traced(const struct clone_spec *c)
+{
+	return ptrace_fork_kind(c->flags, c->exit_signal) ||
+	       ((c->flags & CLONE_PTRACE) && is_traced(current_thread()));
+}
+
+/* The thread that returns from the call in the child; not yet in any table. From here the
+ * making does not fail. */
 static struct thread *
 clone_thread(struct process *p, const struct clone_spec *c)
 {
 	struct thread *parent = current_thread(), *t;
 	struct trap_frame frame = *user_frame();
+	struct trace *trace = NULL;
 
 	frame.rax = 0;
 	if (c->stack)
 		frame.rsp = c->stack;
-	t = thread_create_user(p, parent->name, &frame);
-	if (!t)
+	if (parent->trace && parent->trace->is_step_forced)
+		frame.rflags &= ~(uint64_t)RFLAGS_TF;
+	if (clone_is_traced(c) && !(trace = trace_create()))
 		return NULL;
+	t = thread_create_user(p, parent->name, &frame);
+	if (!t) {
+		kfree(trace);
+		return NULL;
+	}
 	t->aspace = p->aspace;
 	t->sig_blocked = parent->sig_blocked;
 	list_init(&t->sig_queue);
@@ -139,6 +157,8 @@ clone_thread(struct process *p, const struct clone_spec *c)
 		t->set_child_tid = c->child_tid;
 		__atomic_fetch_or(&t->flags, THREAD_NEED_SIGNAL, __ATOMIC_RELAXED);
 	}
+	if (trace)
+		ptrace_attach_child(t, trace);
 	return t;
 }
 
@@ -155,6 +175,7 @@ clone_new_thread(const struct clone_spec *c)
 {
 	struct process *p = current_process();
 	struct thread *t = clone_thread(p, c);
+	int event = ptrace_fork_kind(c->flags, c->exit_signal);
 	uint32_t tid;
 
 	if (!t)
@@ -167,6 +188,8 @@ clone_new_thread(const struct clone_spec *c)
 		__atomic_fetch_or(&t->flags, THREAD_NEED_SIGNAL, __ATOMIC_RELAXED);
 	thread_start(t);
 	thread_put(t);
+	if (event)
+		ptrace_event(event, tid);
 	return (long)tid;
 }
 
@@ -194,6 +217,7 @@ clone_new_process(const struct clone_spec *c)
 	struct process *parent = current_process(), *p;
 	struct thread *t = NULL;
 	enum err err = nproc_check(parent);
+	int event = ptrace_fork_kind(c->flags, c->exit_signal);
 	uint32_t pid;
 
 	if (err != OK)
@@ -227,9 +251,12 @@ clone_new_process(const struct clone_spec *c)
 		process_get(p);
 	thread_start(t);
 	thread_put(t);
+	if (event)
+		ptrace_event(event, pid);
 	if (c->flags & CLONE_VFORK) {
 		vfork_wait(p);
 		process_put(p);
+		ptrace_event(PTRACE_EVENT_VFORK_DONE, pid);
 	}
 	return (long)pid;
 }

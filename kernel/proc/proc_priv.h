@@ -40,6 +40,11 @@ void pid_release_locked(uint32_t pid);
 NORETURN void process_exit_thread(
     int status); /* the current one, and the process with the last */
 void process_release_vfork(struct process *p);
+/* A zombie's parent is told, tree lock held. true: it wants none, and the zombie is
+ * reaped: process_reaped. */
+bool process_tell_parent_locked(struct process *p);
+/* Drops what the tables had of a process that process_reap_locked took out. No lock held. */
+void process_reaped(struct process *p);
 /* exit, exec: tells futex waiters that this thread is leaving its address space. */
 void thread_release_user_memory(struct thread *t);
 

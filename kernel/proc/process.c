@@ -9,6 +9,7 @@
 #include "kernel/file.h"
 #include "kernel/panic.h"
 #include "kernel/proc/proc_priv.h"
+#include "kernel/proc/ptrace.h"
 #include "kernel/sync/rculist.h"
 #include "kernel/time/clock.h"
 #include "mm/aspace.h"
@@ -50,6 +51,7 @@ process_create(void)
 	p->refs = 1;
 	spin_init(&p->lock, "process", RANK_PROC);
 	list_init(&p->children);
+	list_init(&p->tracees);
 	list_init(&p->sibling_link);
 	list_init(&p->pgroup_link);
 	list_init(&p->threads);
@@ -61,7 +63,6 @@ process_create(void)
 	wait_queue_init(&p->vfork_wait);
 	wait_queue_init(&p->signalfd_wait);
 	itimers_init(p);
-	p->is_dumpable = true;
 	p->exit_signal = SIGCHLD;
 	p->start_ns = clock_now_ns();
 	return p;
@@ -350,7 +351,9 @@ process_state_letter(struct process *p)
 	if (p->is_zombie)
 		return 'Z';
 	spin_lock(&p->lock);
-	if (p->is_stopped && p->num_parked == p->num_threads) {
+	if (p->leader && is_traced(p->leader) && p->leader->trace->is_stopped) {
+		letter = 't';
+	} else if (p->is_stopped && p->num_parked == p->num_threads) {
 		letter = 'T';
 	} else {
 		list_for_each(t, &p->threads, process_link) {

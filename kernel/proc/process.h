@@ -84,6 +84,8 @@ struct process {
 	struct spinlock lock;
 
 	struct process *parent;   /* [tree] who waits for it */
+	uint32_t creator_tid;     /* [I] the thread that made it: PTRACE_TRACEME */
+	struct list tracees;      /* [tree] threads its threads trace: struct trace */
 	struct list children;     /* [tree] */
 	struct list sibling_link; /* [tree] */
 	struct pgroup *pgroup;    /* [tree] */
@@ -99,13 +101,14 @@ struct process {
 	struct thread
 	    *leader; /* [lock] a reference, until it is reaped: process_leader */
 	struct thread *exec_thread; /* [lock] this one execs, the others must go */
+	uint32_t num_execs; /* [lock] execs that have chosen their credentials: no tracer
+	                       comes then; exec_wait */
 	bool is_exiting; /* [lock] exit_group or a fatal signal: every thread must go */
 	bool is_stopped; /* [lock] by a job-control signal; threads park at stop_wait */
 	bool is_stop_taken; /* [lock] a thread is about to stop the process; SIGCONT
 	                       clears it */
 	bool is_stop_told,
 	    is_continue_due; /* [lock] the parent has been, is to be told */
-	bool is_dumpable;
 	bool no_new_privs;
 	uint8_t stop_signal;          /* [lock] */
 	uint8_t exit_signal;          /* sent to the parent, SIGCHLD as a rule, 0: none */
@@ -176,7 +179,7 @@ uint32_t process_pgid(struct process *);
 uint32_t process_sid(struct process *);
 uint32_t process_parent_pid(struct process *);
 
-/* 'R' 'S' 'D' 'T' 'Z' as ps shows it. */
+/* 'R' 'S' 'D' 'T' 't' 'Z' as ps shows it. */
 char process_state_letter(struct process *);
 
 /* Before the first process: caches and tables. */

@@ -132,6 +132,24 @@ altstack_get(const struct thread *t, uint64_t sp)
 	};
 }
 
+static bool
+is_child_info(const struct siginfo *info)
+{
+	return info->signo == SIGCHLD && info->code > 0 && info->code != SI_KERNEL;
+}
+
+/* Of an instruction: the kernel's codes for faults, not a tracer's for its stops. */
+static bool
+is_fault_info(const struct siginfo *info)
+{
+	const uint64_t faults = SIGMASK(SIGSEGV) | SIGMASK(SIGBUS) | SIGMASK(SIGILL) |
+	                        SIGMASK(SIGFPE) | SIGMASK(SIGTRAP);
+
+	return info->signo > 0 && info->signo <= NSIG &&
+	       (SIGMASK(info->signo) & faults) && info->code > 0 &&
+	       info->code < SI_KERNEL;
+}
+
 /* Adds the siginfo itself, laid out by the kind of signal. */
 void
 siginfo_layout(struct user_siginfo *to, const struct siginfo *from)
@@ -140,13 +158,13 @@ siginfo_layout(struct user_siginfo *to, const struct siginfo *from)
 	to->signo = from->signo;
 	to->errno_ = from->errno_;
 	to->code = from->code;
-	if (from->signo == SIGCHLD && from->code > 0 && from->code != SI_KERNEL) {
+	if (is_child_info(from)) {
 		to->child.pid = from->pid;
 		to->child.uid = from->uid;
 		to->child.status = from->status;
 		to->child.utime = from->utime;
 		to->child.stime = from->stime;
-	} else if (from->addr) {
+	} else if (from->addr || is_fault_info(from)) {
 		to->addr = from->addr;
 	} else {
 		to->rt.pid = from->pid;
@@ -170,14 +188,23 @@ siginfo_from_user(struct siginfo *to, const struct user_siginfo USER *from)
 	struct user_siginfo u;
 	enum err err = get_user(u, from);
 
-	if (err == OK)
-		*to = (struct siginfo){.signo = u.signo,
-		    .errno_ = u.errno_,
-		    .code = u.code,
-		    .pid = u.rt.pid,
-		    .uid = u.rt.uid,
-		    .value = u.rt.value};
-	return err;
+	if (err != OK)
+		return err;
+	*to = (struct siginfo){.signo = u.signo, .errno_ = u.errno_, .code = u.code};
+	if (is_child_info(to)) {
+		to->pid = u.child.pid;
+		to->uid = u.child.uid;
+		to->status = u.child.status;
+		to->utime = u.child.utime;
+		to->stime = u.child.stime;
+	} else if (is_fault_info(to)) {
+		to->addr = u.addr;
+	} else {
+		to->pid = u.rt.pid;
+		to->uid = u.rt.uid;
+		to->value = u.rt.value;
+	}
+	return OK;
 }
 
 bool

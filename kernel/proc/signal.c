@@ -13,6 +13,7 @@
 
 #include "kernel/panic.h"
 #include "kernel/proc/proc_priv.h"
+#include "kernel/proc/ptrace.h"
 #include "kernel/proc/signal_priv.h"
 #include "kernel/x86/ipi.h"
 #include "lib/bits.h"
@@ -212,8 +213,9 @@ signal_recalc_locked(struct thread *t)
 	struct process *p = t->process;
 	uint64_t ready = (t->sig_pending | p->shared_pending.pending) & ~t->sig_blocked;
 
-	if (ready || p->is_exiting || p->is_stopped || p->is_continue_due ||
-	    (p->exec_thread && p->exec_thread != t))
+	if (ready || p->is_exiting || (p->is_stopped && trace_must_park(t)) ||
+	    p->is_continue_due || (p->exec_thread && p->exec_thread != t) ||
+	    trace_has_work(t))
 		__atomic_fetch_or(&t->flags, THREAD_NEED_SIGNAL, __ATOMIC_RELAXED);
 	else
 		__atomic_fetch_and(
@@ -228,6 +230,8 @@ signal_kick_locked(struct thread *t, bool kill)
 	__atomic_fetch_or(&t->flags, THREAD_NEED_SIGNAL, __ATOMIC_SEQ_CST);
 	if (t == current_thread())
 		return;
+	if (kill)
+		ptrace_kill_locked(t);
 	if (kill)
 		thread_wake_killable(t);
 	else
@@ -292,6 +296,7 @@ signal_cancel_opposites_locked(struct process *p, int sig)
 		queue_drop_locked(p, &t->sig_pending, &t->sig_queue, set);
 	if (sig != SIGCONT)
 		return;
+	ptrace_job_control_locked(p, false);
 	p->is_stop_taken = false;
 	if (p->is_stopped) {
 		p->is_stopped = false;
@@ -309,7 +314,7 @@ signal_is_ignored(const struct process *p, const struct thread *target, int sig)
 	const struct thread *t = target ? target : p->leader;
 	uint64_t handler = signal_handler_of(p, sig);
 
-	if (t->sig_blocked & SIGMASK(sig))
+	if ((t->sig_blocked & SIGMASK(sig)) || (is_traced(t) && sig != SIGKILL))
 		return false;
 	if (handler == SIG_IGN)
 		return true;
@@ -340,8 +345,11 @@ signal_announce_locked(struct process *p, struct thread *target, int sig)
 		t = signal_choose_thread_locked(p, sig);
 	if (!t)
 		return;
-	if (signal_kills_at_once(p, sig) && !(t->sig_waited & SIGMASK(sig)) &&
-	    !p->is_exiting) {
+	if (p->is_exiting && sig == SIGKILL) {
+		signal_kick_all_locked(
+		    p, NULL, true); /* stopped in its exit by a tracer */
+	} else if (signal_kills_at_once(p, sig) && !(t->sig_waited & SIGMASK(sig)) &&
+	           !(is_traced(t) && sig != SIGKILL) && !p->is_exiting) {
 		p->is_exiting = true;
 		p->exit_status = sig;
 		signal_kick_all_locked(p, NULL, true);
@@ -362,7 +370,7 @@ signal_enqueue_locked(struct process *p, struct thread *target,
 	struct list *infos = target ? &target->sig_queue : &p->shared_pending.infos;
 
 	if (sig < SIGRTMIN && (*pending & SIGMASK(sig)))
-		return false;
+		return sig == SIGKILL;
 	if (*q) {
 		(*q)->info = *info;
 		list_push_back(infos, &(*q)->link);
@@ -465,6 +473,26 @@ signal_fault(int sig, int code, vaddr_t addr)
 	spin_unlock(&p->lock);
 	if (q)
 		queued_free(p, q);
+}
+
+bool
+signal_peek(struct thread *t, bool is_shared, uint64_t index, struct siginfo *info)
+{
+	struct process *p = t->process;
+	const struct list *infos = is_shared ? &p->shared_pending.infos : &t->sig_queue;
+	const struct queued_signal *q;
+	bool is_found = false;
+
+	spin_lock(&p->lock);
+	list_for_each(q, infos, link) {
+		if (index-- > 0)
+			continue;
+		*info = q->info;
+		is_found = true;
+		break;
+	}
+	spin_unlock(&p->lock);
+	return is_found;
 }
 
 /* ---- Asking and masking ------------------------------------------------------------ */

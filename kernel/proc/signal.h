@@ -136,6 +136,9 @@ void signal_end_mask(bool was_interrupted);
 /* Takes a pending signal of `set` off the current thread's queues: its number, or 0. */
 int signal_take_from(uint64_t set, struct siginfo *info);
 
+/* What waits in a queue, the process's or the thread's, by its place. false: no more. */
+bool signal_peek(struct thread *t, bool is_shared, uint64_t index, struct siginfo *info);
+
 /* siginfo_t in user memory: 128 bytes, the union's layout by signal and code. */
 struct user_siginfo;
 enum err siginfo_to_user(struct user_siginfo USER *to, const struct siginfo *from);

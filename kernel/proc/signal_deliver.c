@@ -8,6 +8,7 @@
 
 #include "kernel/log.h"
 #include "kernel/proc/proc_priv.h"
+#include "kernel/proc/ptrace.h"
 #include "kernel/proc/signal_priv.h"
 #include "kernel/proc/wait.h"
 #include "kernel/x86/trap.h"
@@ -27,15 +28,27 @@ struct delivery {
 static void
 signal_park_locked(struct process *p, struct thread *t) NO_THREAD_SAFETY_ANALYSIS
 {
-	bool is_last = ++p->num_parked >= p->num_threads && !p->is_stop_told;
+	bool was_parked = t->trace && t->trace->is_parked, is_last;
 
+	p->num_parked += was_parked ? 0 : 1;
+	is_last = p->num_parked >= p->num_threads && !p->is_stop_told;
 	if (is_last)
 		p->is_stop_told = true;
+	if (t->trace)
+		t->trace->is_stop_due = false;
+	if (t->trace)
+		t->trace->is_parked = is_traced(t);
 	spin_unlock(&p->lock);
 	if (is_last)
 		process_report(p, CLD_STOPPED);
-	(void)wait_event(&p->stop_wait, !p->is_stopped || signal_is_fatal_pending(t),
-	    WAIT_KILLABLE, NO_TIMEOUT); /* however it ended, the caller looks again */
+	if (is_traced(t)) { /* it stays counted, even when its tracer lets it go on */
+		ptrace_trap();
+		spin_lock(&p->lock);
+		return;
+	}
+	(void)wait_event(&p->stop_wait,
+	    !p->is_stopped || is_traced(t) || signal_is_fatal_pending(t), WAIT_KILLABLE,
+	    NO_TIMEOUT); /* however it ended, the caller looks again */
 	spin_lock(&p->lock);
 	p->num_parked--;
 }
@@ -66,6 +79,7 @@ signal_stop_locked(struct process *p, struct thread *t, int sig) NO_THREAD_SAFET
 	p->is_stopped = true;
 	p->is_stop_told = false;
 	p->stop_signal = (uint8_t)sig;
+	ptrace_job_control_locked(p, true);
 	signal_kick_all_locked(p, t, false);
 }
 
@@ -138,12 +152,27 @@ signal_next(const struct trap_frame *frame, struct delivery *d) NO_THREAD_SAFETY
 			spin_lock(&p->lock);
 			continue;
 		}
-		if (p->is_stopped) {
+		if (p->is_stopped && trace_must_park(t)) {
 			signal_park_locked(p, t);
+			continue;
+		}
+		if (is_traced(t) && (t->trace->is_trap_due || t->trace->is_notify_due)) {
+			spin_unlock(&p->lock);
+			ptrace_trap();
+			spin_lock(&p->lock);
 			continue;
 		}
 		if (!signal_dequeue_locked(t, t->sig_blocked, &d->info))
 			break;
+		if (is_traced(t) && d->info.signo != SIGKILL) {
+			int sig;
+
+			spin_unlock(&p->lock);
+			sig = ptrace_signal_stop(&d->info);
+			spin_lock(&p->lock);
+			if (!sig)
+				continue;
+		}
 		d->action = signal_fetch_action_locked(p, d->info.signo);
 		if (d->action.handler == SIG_IGN)
 			continue;
@@ -220,9 +249,13 @@ signal_run_handlers(struct thread *t, struct trap_frame *frame)
 	struct delivery d;
 
 	while (signal_next(frame, &d)) {
+		bool is_stepped = ptrace_step_ends(t);
+
 		syscall_settle(frame, &d.action);
 		if (sigframe_push(frame, &d.action, &d.info)) {
 			signal_enter_handler(t, &d);
+			if (is_stepped)
+				ptrace_handler_entered();
 			continue;
 		}
 		if (d.info.signo ==
@@ -244,6 +277,7 @@ signal_deliver(struct trap_frame *frame)
 		    t->tid, t->set_child_tid); /* a bad address is the caller's loss */
 		t->set_child_tid = NULL;
 	}
+	ptrace_call_exit(frame);
 	do {
 		signal_run_handlers(t, frame);
 		syscall_settle(frame, NULL);

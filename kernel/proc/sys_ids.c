@@ -3,6 +3,7 @@
 
 #include "kernel/proc/proc_priv.h"
 #include "lib/string.h"
+#include "mm/aspace.h"
 #include "mm/slab.h"
 #include "mm/usercopy.h"
 
@@ -79,8 +80,10 @@ cred_commit(struct cred *c)
 	struct process *p = current_process();
 
 	cred_adjust_caps(c, p->cred);
-	if (c->euid != p->cred->euid || c->egid != p->cred->egid)
-		p->is_dumpable = false;
+	if (c->euid != p->cred->euid || c->egid != p->cred->egid ||
+	    c->fsuid != p->cred->fsuid || c->fsgid != p->cred->fsgid ||
+	    (c->cap_permitted & ~p->cred->cap_permitted))
+		p->aspace->is_dumpable = false;
 	process_set_cred(p, c);
 	return 0;
 }

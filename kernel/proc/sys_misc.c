@@ -129,8 +129,8 @@ sys_prctl(int option, uint64_t arg2, uint64_t arg3, uint64_t arg4, uint64_t arg5
 		return 0;
 	case PR_GET_PDEATHSIG: return prctl_put_int(t->pdeath_signal, arg2);
 	case PR_SET_DUMPABLE:
-		return arg2 > 1 ? ERR_INVAL : prctl_flag(&p->is_dumpable, arg2);
-	case PR_GET_DUMPABLE: return p->is_dumpable;
+		return arg2 > 1 ? ERR_INVAL : prctl_flag(&p->aspace->is_dumpable, arg2);
+	case PR_GET_DUMPABLE: return p->aspace->is_dumpable;
 	case PR_SET_NAME: return prctl_set_name((const char USER *)arg2);
 	case PR_GET_NAME:
 		return copy_to_user((char USER *)arg2, t->name, THREAD_NAME_LEN);

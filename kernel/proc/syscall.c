@@ -8,12 +8,13 @@
 
 #include "kernel/cmdline.h"
 #include "kernel/log.h"
+#include "kernel/proc/ptrace.h"
 #include "kernel/sched/thread.h"
 #include "lib/err.h"
 
 static_assert(SYSCALL_COUNT == 451, "kernel/x86/syscall.asm");
 
-uint8_t syscall_is_traced; /* [I] after syscall_init; read by entry code */
+uint8_t syscall_is_traced; /* [I] after syscall_init */
 static uint32_t
     num_unknown[SYSCALL_COUNT + 1]; /* [a] the last: numbers beyond the table */
 
@@ -52,8 +53,8 @@ syscall_trace_exit(uint64_t nr, long result)
 	log_debug("%u %s: %s -> %ld", t->tid, t->name, syscall_name(nr), result);
 }
 
-long
-syscall_dispatch(const struct trap_frame *frame)
+static long
+syscall_do(const struct trap_frame *frame)
 {
 	uint64_t nr = frame->error;
 	syscall_fn fn = nr < SYSCALL_COUNT ? syscall_table[nr] : NULL;
@@ -64,6 +65,23 @@ syscall_dispatch(const struct trap_frame *frame)
 	result = fn ? fn(frame) : syscall_unknown(nr);
 	if (syscall_is_traced)
 		syscall_trace_exit(nr, result);
+	return result;
+}
+
+long
+syscall_dispatch(struct trap_frame *frame)
+{
+	const struct thread *t = current_thread();
+	long result;
+
+	if (!(t->flags & THREAD_WORK & ~(uint32_t)THREAD_CALL_LOGGED))
+		return syscall_do(frame);
+	/* A tracer that wants no call done sets its number to -1, and the result. */
+	if (ptrace_call_enter(frame) && (int32_t)frame->error != -1)
+		result = syscall_do(frame);
+	else
+		result = (long)frame->rax;
+	ptrace_call_done();
 	return result;
 }
 

@@ -17,13 +17,13 @@ extern const syscall_fn syscall_table[SYSCALL_COUNT]; /* NULL: not implemented *
 extern const char *const syscall_names[SYSCALL_COUNT];
 
 /*
- * The long way: calls without a handler, and all of them while they are traced. Entry
+ * The long way: calls without a handler, and those of threads with THREAD_WORK. Entry
  * code (syscall.asm) calls the others straight from the table. Interrupts on, on the
  * calling thread's kernel stack; the result goes to the frame's rax.
  */
-long syscall_dispatch(const struct trap_frame *frame);
+long syscall_dispatch(struct trap_frame *frame);
 
-extern uint8_t syscall_is_traced; /* strace= */
+extern uint8_t syscall_is_traced; /* strace=: new threads get THREAD_CALL_LOGGED */
 
 /* Reads strace= of the command line: every system call is then logged with its result. */
 void syscall_init(void);

@@ -6,6 +6,7 @@
 #include "kernel/proc/wait.h"
 
 #include "kernel/proc/proc_priv.h"
+#include "kernel/proc/ptrace.h"
 #include "kernel/proc/signal_priv.h"
 #include "mm/usercopy.h"
 #include "syscalls.h"
@@ -31,7 +32,8 @@ enum { NSEC_PER_TICK = 10000000 }; /* Linux's USER_HZ is 100 */
 struct waiting {
 	int which, id; /* P_* */
 	uint32_t options;
-	struct process *found; /* a reference, or NULL */
+	struct process *found;   /* a reference, or NULL */
+	struct thread *untraced; /* a reference that its tracing had, or NULL */
 	bool is_reaped; /* found is a zombie no longer: the tables' reference is ours too
 	                 */
 	uint32_t pid, uid;
@@ -88,6 +90,8 @@ status_for_siginfo(int code, int status)
 		return status >> 8 & 0xff;
 	if (code == CLD_CONTINUED)
 		return SIGCONT;
+	if (code == CLD_TRAPPED)
+		return status >> 8;
 	return code == CLD_STOPPED ? status >> 8 & 0xff : status & 0x7f;
 }
 
@@ -111,7 +115,8 @@ process_report(struct process *p, int code)
 
 	spin_lock(&proc_tree_lock);
 	parent = p->parent;
-	if (!parent || p->is_zombie) {
+	if (!parent || p->is_zombie ||
+	    (code == CLD_STOPPED && ptrace_is_own_locked(p->leader, parent))) {
 		spin_unlock(&proc_tree_lock);
 		return;
 	}
@@ -129,6 +134,10 @@ process_reap_locked(struct process *p)
 {
 	struct process *parent = p->parent;
 
+	if (p->leader && is_traced(p->leader)) {
+		ptrace_unlink_locked(p->leader->trace);
+		thread_put(p->leader); /* the process has one of its own */
+	}
 	if (parent) {
 		spin_lock(&parent->lock);
 		parent->child_utime_ns += p->utime_ns + p->child_utime_ns;
@@ -176,6 +185,8 @@ wait_check_locked(struct waiting *w, struct process *child)
 {
 	bool keep = w->options & WNOWAIT;
 
+	if (ptrace_is_foreign_locked(child) && child->is_zombie)
+		return false; /* its tracer comes first */
 	if (child->is_zombie && (w->options & WEXITED)) {
 		int status = child->exit_status;
 
@@ -204,6 +215,85 @@ wait_check_locked(struct waiting *w, struct process *child)
 	return false;
 }
 
+/* ---- Threads that the process traces ------------------------------------------------- */
+
+static bool
+wait_matches_tracee(const struct waiting *w, const struct trace *tr)
+{
+	const struct thread *t = tr->thread;
+
+	if ((w->options & WNOTHREAD) && tr->tracer != current_thread())
+		return false;
+	if (w->which == P_PID)
+		return t->tid == (uint32_t)w->id;
+	return w->which != P_PGID ||
+	       (t->process->pgroup && t->process->pgroup->pgid == (uint32_t)w->id);
+}
+
+/* Its stop, if that is news. */
+static bool
+wait_check_stop(struct waiting *w, struct trace *tr)
+{
+	struct process *p = tr->thread->process;
+	bool is_news;
+	int code;
+
+	spin_lock(&p->lock);
+	is_news = tr->is_stopped && tr->has_news && !tr->is_listening;
+	code = tr->code;
+	if (is_news && !(w->options & WNOWAIT))
+		tr->has_news = false;
+	spin_unlock(&p->lock);
+	if (is_news)
+		wait_found_locked(w, p, CLD_TRAPPED, code << 8 | STATUS_STOPPED);
+	return is_news;
+}
+
+/* Its end: of a thread, or of a process that another than its parent traces. */
+static bool
+wait_check_end(struct waiting *w, struct trace *tr)
+{
+	struct thread *t = tr->thread;
+	struct process *p = t->process;
+	bool is_process = t == p->leader;
+	int status;
+
+	if (!(w->options & WEXITED) ||
+	    !(is_process ? p->is_zombie && ptrace_is_foreign_locked(p) : tr->is_ended))
+		return false;
+	status = is_process ? p->exit_status : tr->status;
+	wait_found_locked(w, p,
+	    status & 0x80   ? CLD_DUMPED
+	    : status & 0x7f ? CLD_KILLED
+	                    : CLD_EXITED,
+	    status);
+	if (w->options & WNOWAIT)
+		return true;
+	ptrace_unlink_locked(tr);
+	w->untraced = t;
+	if (is_process)
+		w->is_reaped = process_tell_parent_locked(p);
+	return true;
+}
+
+static enum err
+wait_look_tracees(struct waiting *w)
+{
+	enum err result = ERR_CHILD;
+	struct trace *tr;
+
+	list_for_each(tr, &current_process()->tracees, link) {
+		if (!wait_matches_tracee(w, tr))
+			continue;
+		if (wait_check_stop(w, tr) || wait_check_end(w, tr)) {
+			w->pid = tr->thread->tid;
+			return OK;
+		}
+		result = ERR_AGAIN;
+	}
+	return result;
+}
+
 /* One look at the children: OK (found), ERR_AGAIN (none yet) or ERR_CHILD (none will ever
  * be). */
 static enum err
@@ -222,6 +312,11 @@ wait_look(struct waiting *w)
 		}
 		result = ERR_AGAIN;
 	}
+	if (result != OK && !list_is_empty(&me->tracees)) {
+		enum err traced = wait_look_tracees(w);
+
+		result = traced == ERR_CHILD ? result : traced;
+	}
 	spin_unlock(&proc_tree_lock);
 	return result;
 }
@@ -235,12 +330,12 @@ wait_for_child(struct waiting *w)
 		sleep = wait_event(&current_process()->child_wait,
 		    (look = wait_look(w)) != ERR_AGAIN, WAIT_INTERRUPTIBLE, NO_TIMEOUT);
 	if (w->found) {
-		if (w->is_reaped) {
-			process_drop_leader(w->found);
-			process_put(w->found);
-		}
+		if (w->is_reaped)
+			process_reaped(w->found);
 		process_put(w->found);
 	}
+	if (w->untraced)
+		thread_put(w->untraced);
 	return sleep == OK ? look : sleep;
 }
 

@@ -26,7 +26,7 @@ struct siginfo process_child_info_locked(struct process *p, int code, int status
 /*
  * Takes a zombie out of the world: its times go to the parent, its pid may be used again.
  * Tree lock held; without it, the caller then calls process_drop_leader and puts the
- * reference the tables had.
+ * reference the tables had (process_reaped).
  */
 void process_reap_locked(struct process *p);
 

@@ -9,6 +9,7 @@
 #include "kernel/log.h"
 #include "kernel/panic.h"
 #include "kernel/proc/process.h"
+#include "kernel/proc/syscall.h"
 #include "kernel/sched/sched_priv.h"
 #include "kernel/time/clock.h"
 #include "kernel/x86/context.h"
@@ -95,6 +96,7 @@ thread_free(struct rcu_head *head)
 	struct thread *t = container_of(head, struct thread, rcu);
 
 	arch_thread_fini(t);
+	kfree(t->trace);
 	if (t->flags & THREAD_OWNS_TID)
 		tid_free(t->tid);
 	stack_free(t->stack_base, KERNEL_STACK_SIZE);
@@ -166,6 +168,8 @@ thread_create_user(
 		t->tid = tid_alloc();
 		t->flags = THREAD_OWNS_TID;
 	}
+	if (syscall_is_traced)
+		t->flags |= THREAD_CALL_LOGGED;
 	if (self->process)
 		inherit_params(t, self);
 	t->stack_base = stack_alloc(KERNEL_STACK_SIZE);

@@ -16,6 +16,7 @@
 struct process;
 struct aspace;
 struct fpu_state;
+struct trace;
 struct trap_frame;
 
 enum {
@@ -116,6 +117,8 @@ struct thread {
 	uint64_t fs_base, gs_base;
 	struct fpu_state *fpu; /* NULL for kernel threads */
 
+	struct trace *trace; /* [process lock] NULL: never traced: kernel/proc/ptrace.h */
+
 	/* Signals of this thread: owned by kernel/proc/signal.c. */
 	uint64_t sig_blocked;
 	uint64_t sig_waited; /* blocked ones that rt_sigtimedwait waits for */
@@ -155,6 +158,19 @@ enum {
 	                      << 3, /* sig_saved_mask comes back on return to user mode */
 	THREAD_EXITED = 1 << 4,     /* will not run its own code any more */
 	THREAD_OWNS_TID = 1 << 5,   /* its tid is freed with it */
+	THREAD_TRACED = 1 << 6,     /* has a tracer; [process lock] */
+
+	/*
+	 * The second byte: its system calls go the long way (syscall_dispatch), or it has
+	 * debug registers to be loaded. A CPU keeps the byte of its thread in call_work:
+	 * changed for the current thread by thread_set_work, else while it does not run.
+	 */
+	THREAD_CALL_LOGGED = 1 << 8,    /* strace= on the command line */
+	THREAD_CALL_TRACED = 1 << 9,    /* stops before and after each call */
+	THREAD_CALL_EMULATED = 1 << 10, /* stops before each call, which is not done */
+	THREAD_CALL_STEPPED = 1 << 11,  /* single step: a call is one instruction */
+	THREAD_HAS_BREAKPOINTS = 1 << 13,
+	THREAD_WORK = 0xff00,
 };
 
 /*

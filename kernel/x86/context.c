@@ -1,7 +1,9 @@
 /* Switching threads; see context.h. switch.asm changes the stack, the rest is here. */
 #include "kernel/x86/context.h"
 
+#include "kernel/proc/ptrace.h"
 #include "kernel/sched/thread.h"
+#include "kernel/x86/breakpoints.h"
 #include "kernel/x86/cpu.h"
 #include "kernel/x86/descriptors.h"
 #include "kernel/x86/features.h"
@@ -21,6 +23,7 @@ static_assert(offsetof(struct cpu, current) == 8, "CPU_CURRENT");
 static_assert(offsetof(struct cpu, kernel_stack_top) == 16, "CPU_STACK_TOP");
 static_assert(offsetof(struct cpu, user_rsp) == 24, "CPU_USER_RSP");
 static_assert(offsetof(struct cpu, need_resched) == 44, "CPU_NEED_RESCHED");
+static_assert(offsetof(struct cpu, call_work) == 84, "CPU_CALL_WORK");
 static_assert(offsetof(struct thread, kernel_sp) == 0, "THREAD_KERNEL_SP");
 static_assert(offsetof(struct thread, flags) == 44, "THREAD_FLAGS");
 static_assert(THREAD_NEED_SIGNAL == 1, "THREAD_NEED_SIGNAL");
@@ -45,9 +48,15 @@ stack_top(const struct thread *t)
 }
 
 struct trap_frame *
+thread_frame(const struct thread *t)
+{
+	return (struct trap_frame *)stack_top(t) - 1;
+}
+
+struct trap_frame *
 user_frame(void)
 {
-	return (struct trap_frame *)stack_top(current_thread()) - 1;
+	return thread_frame(current_thread());
 }
 
 /* User code may have changed the bases by itself only where FSGSBASE lets it. */
@@ -72,6 +81,31 @@ load_bases(const struct thread *t)
 	}
 }
 
+/* One of the two has debug registers, or calls that go the long way. */
+static COLD void
+switch_work(const struct thread *next)
+{
+	struct cpu *c = this_cpu();
+
+	if ((next->flags | c->call_work) & THREAD_HAS_BREAKPOINTS)
+		breakpoints_load(next->flags & THREAD_HAS_BREAKPOINTS
+		                     ? trace_breakpoints(next)
+		                     : NULL);
+	c->call_work = next->flags & THREAD_WORK;
+}
+
+void
+thread_set_work(uint32_t set, uint32_t clear)
+{
+	struct thread *t = current_thread();
+
+	irq_disable_nested();
+	__atomic_fetch_or(&t->flags, set, __ATOMIC_RELAXED);
+	__atomic_fetch_and(&t->flags, ~clear, __ATOMIC_RELAXED);
+	switch_work(t);
+	irq_enable_nested();
+}
+
 struct thread *
 arch_switch(struct thread *prev, struct thread *next)
 {
@@ -80,6 +114,8 @@ arch_switch(struct thread *prev, struct thread *next)
 	if (next->fpu)
 		load_bases(next);
 	fpu_switch(prev, next);
+	if (unlikely((next->flags & THREAD_WORK) | this_cpu()->call_work))
+		switch_work(next);
 	this_cpu()->current = next;
 	descriptors_set_kernel_stack(stack_top(next));
 	return context_switch(prev, next);
@@ -161,6 +197,17 @@ arch_thread_reset_user(void)
 	arch_set_fs_base(0);
 	arch_set_gs_base(0);
 	fpu_reset_current();
+}
+
+void
+arch_thread_save_current(void)
+{
+	struct thread *t = current_thread();
+
+	irq_disable_nested();
+	save_bases(t);
+	fpu_save_current();
+	irq_enable_nested();
 }
 
 void

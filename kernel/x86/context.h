@@ -48,6 +48,12 @@ void arch_thread_adopt(struct thread *t);
  * 0. */
 void arch_thread_reset_user(void);
 
+/* The registers of the current thread that its struct thread has only while it sleeps. */
+void arch_thread_save_current(void);
+
+/* THREAD_WORK bits of the current thread. */
+void thread_set_work(uint32_t set, uint32_t clear);
+
 /* arch_prctl, CLONE_SETTLS: of the current thread. For a thread that has not run: set
  * t->fs_base. */
 void arch_set_fs_base(vaddr_t base);

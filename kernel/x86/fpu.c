@@ -41,7 +41,6 @@ enum {
 	FCW_INITIAL = 0x37f,
 	MXCSR_INITIAL = 0x1f80,
 	MXCSR_MASK_DEFAULT = 0xffbf, /* when the processor stores 0: SDM vol. 1, 11.6.6 */
-	LEGACY_SIZE = 512,
 };
 
 static uint32_t mxcsr_mask = MXCSR_MASK_DEFAULT;
@@ -150,6 +149,86 @@ fpu_reset_current(void)
 	irq_enable_nested();
 }
 
+void
+fpu_save_current(void)
+{
+	irq_disable_nested();
+	save(current_thread()->fpu);
+	irq_enable_nested();
+}
+
+/* ---- Images for debuggers and core files ---- */
+
+enum { XFEATURE_X87 = 1, XFEATURE_SSE = 2, XFEATURE_FIRST_EXTENDED = 2 };
+
+size_t
+fpu_image_size(void)
+{
+	return cpu_features.has_xsave ? area_size() : 0;
+}
+
+/* XSAVE leaves parts in initial state as they were in memory: SDM vol. 1, 13.7. */
+static void
+fill_initial(void *image, size_t size, uint64_t present)
+{
+	struct xsave_area *a = image;
+
+	if (!(present & XFEATURE_X87)) {
+		a->fcw = FCW_INITIAL;
+		memset(a->x87, 0, sizeof(a->x87));
+		memset(a->registers, 0, 128);
+	}
+	if (!(present & XFEATURE_SSE))
+		memset(a->registers + 128, 0, 256);
+	for (unsigned i = XFEATURE_FIRST_EXTENDED; i < 63; i++) {
+		struct cpuid part;
+
+		if (!(cpu_features.xcr0 >> i & 1) || present >> i & 1)
+			continue;
+		part = cpuid(0xd, i);
+		if (part.ebx < size && part.eax <= size - part.ebx)
+			memset((uint8_t *)image + part.ebx, 0, part.eax);
+	}
+}
+
+void
+fpu_get_image(const struct fpu_state *s, void *image, size_t size)
+{
+	struct xsave_area *a = image;
+
+	memcpy(image, &s->area, size);
+	memset(a->software, 0, sizeof(a->software));
+	if (cpu_features.has_xsave)
+		fill_initial(image, size, s->area.xstate_bv);
+	if (size <= FPU_LEGACY_SIZE)
+		return;
+	memset((uint8_t *)image + offsetof(struct xsave_area, xcomp_bv), 0, 56);
+	memcpy(a->software, &cpu_features.xcr0, sizeof(cpu_features.xcr0));
+}
+
+enum err
+fpu_set_image(struct fpu_state *s, const void *image, size_t size)
+{
+	const struct xsave_area *from = image;
+	uint64_t reserved[7];
+
+	if (from->mxcsr & ~mxcsr_mask)
+		return ERR_INVAL;
+	if (size > FPU_LEGACY_SIZE) {
+		memcpy(reserved, &from->xcomp_bv, sizeof(reserved));
+		for (unsigned i = 0; i < ARRAY_SIZE(reserved); i++)
+			if (reserved[i])
+				return ERR_INVAL;
+		if (from->xstate_bv & ~cpu_features.xcr0)
+			return ERR_INVAL;
+	}
+	memcpy(&s->area, image, size);
+	if (size <= FPU_LEGACY_SIZE && cpu_features.has_xsave)
+		s->area.xstate_bv |= XFEATURE_X87 | XFEATURE_SSE;
+	s->cpu = NULL; /* no CPU's registers hold it any more */
+	return OK;
+}
+
 /* ---- Signal frames: Linux's <asm/sigcontext.h>, struct _fpx_sw_bytes ---- */
 
 enum { FP_MAGIC1 = 0x46505853, FP_MAGIC2 = 0x46505845, SW_OFFSET = 464 };
@@ -167,7 +246,7 @@ static_assert(sizeof(struct fpx_software) == 48, "software bytes");
 size_t
 fpu_signal_size(void)
 {
-	return cpu_features.has_xsave ? area_size() + sizeof(uint32_t) : LEGACY_SIZE;
+	return cpu_features.has_xsave ? area_size() + sizeof(uint32_t) : FPU_LEGACY_SIZE;
 }
 
 /* Copies the area out with the software bytes, which XSAVE leaves alone, filled in. */
@@ -214,7 +293,7 @@ fpu_signal_save(void USER *buf)
 	irq_enable_nested();
 	if (cpu_features.has_xsave)
 		return put_extended(buf, a);
-	return copy_to_user(buf, a, LEGACY_SIZE);
+	return copy_to_user(buf, a, FPU_LEGACY_SIZE);
 }
 
 /* Reads a frame into `a`: the whole area if its magic numbers say so, else only x87 and
@@ -224,7 +303,7 @@ get_area(struct xsave_area *a, const void USER *buf)
 {
 	struct fpx_software sw;
 	uint32_t magic2 = 0;
-	enum err err = copy_from_user(a, buf, LEGACY_SIZE);
+	enum err err = copy_from_user(a, buf, FPU_LEGACY_SIZE);
 
 	if (err != OK || !cpu_features.has_xsave)
 		return err;
@@ -233,8 +312,9 @@ get_area(struct xsave_area *a, const void USER *buf)
 		err = copy_from_user(
 		    &magic2, (const char USER *)buf + area_size(), sizeof(magic2));
 	if (err == OK && magic2 == FP_MAGIC2)
-		err = copy_from_user((char *)a + LEGACY_SIZE,
-		    (const char USER *)buf + LEGACY_SIZE, area_size() - LEGACY_SIZE);
+		err = copy_from_user((char *)a + FPU_LEGACY_SIZE,
+		    (const char USER *)buf + FPU_LEGACY_SIZE,
+		    area_size() - FPU_LEGACY_SIZE);
 	else
 		a->xstate_bv = 3;
 	return err;

@@ -36,6 +36,7 @@ struct cpu {
 	uint32_t is_online;
 	uint32_t nmi_request;    /* [a] why the next NMI comes: kernel/x86/nmi.h */
 	uint32_t has_nmi_report; /* [c] something to log once interrupts are on again */
+	uint32_t call_work;      /* +84: [c] THREAD_WORK of the current thread's flags */
 	struct fpu_state *fpu_owner; /* [c] which state the FPU registers hold, or NULL */
 };
 

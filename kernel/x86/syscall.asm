@@ -1,6 +1,6 @@
 ; SYSCALL (SDM vol. 2): RCX holds the user's RIP, R11 its RFLAGS, RSP is still the user's; FMASK
 ; has cleared IF, DF, TF, AC, NT. Builds the same trap_frame as a trap does, calls the handler
-; from syscall_table (syscall_dispatch if there is none, or calls are traced) and goes back
+; from syscall_table (syscall_dispatch if there is none, or the thread has THREAD_WORK) and goes back
 ; by SYSRET when that gives exactly the state of the frame, else by IRETQ (trap_exit_user).
 ;
 ; SYSRET with a non-canonical RIP faults on Intel processors in kernel mode with the user's stack
@@ -13,7 +13,7 @@ bits 64
 %include "kernel/x86/entry.inc"
 
 global syscall_entry, syscall_return
-extern syscall_dispatch, syscall_table, syscall_is_traced, trap_user_work, trap_exit_user
+extern syscall_dispatch, syscall_table, trap_user_work, trap_exit_user
 
 SYSCALL_COUNT	equ 451			; kernel/proc/syscall.h
 
@@ -33,7 +33,7 @@ syscall_entry:
 	push_registers
 	sti
 	mov	rdi, rsp
-	cmp	byte [syscall_is_traced], 0
+	cmp	dword [gs:CPU_CALL_WORK], 0
 	jne	.dispatch
 	cmp	rax, SYSCALL_COUNT
 	sbb	rcx, rcx		; all ones below, else 0 ...

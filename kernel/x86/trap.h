@@ -6,6 +6,8 @@
 
 #include "lib/types.h"
 
+struct thread;
+
 struct trap_frame {
 	uint64_t r15, r14, r13, r12, rbp, rbx, r11, r10, r9, r8;
 	uint64_t rax, rcx, rdx, rsi, rdi;
@@ -36,6 +38,8 @@ trap_is_user(const struct trap_frame *f)
 
 /* The frame of the current thread's entry from user mode: top of its kernel stack. */
 struct trap_frame *user_frame(void);
+/* That of another: it holds still only while the thread sleeps, and may be changed then. */
+struct trap_frame *thread_frame(const struct thread *);
 
 /*
  * Before user mode: gives the CPU away when that is due, delivers signals, until there is

@@ -10,6 +10,7 @@
 
 #include "kernel/log.h"
 #include "kernel/panic.h"
+#include "kernel/proc/ptrace.h"
 #include "kernel/proc/signal.h"
 #include "kernel/sched/thread.h"
 #include "kernel/x86/cpu.h"
@@ -29,7 +30,7 @@
 
 uint64_t nmi_unknown;
 
-enum { DR6_SINGLE_STEP = 1 << 14 };
+enum { DR6_SINGLE_STEP = 1 << 14, DR6_BREAKPOINTS = 0xf };
 #define DR6_IDLE 0xffff0ff0ull
 
 const struct ex_entry *
@@ -149,6 +150,25 @@ kernel_exception_panic(const struct trap_frame *f)
 	    trap_mnemonic(f->vector), f->vector, text[0] ? ": " : "", text, f->error);
 }
 
+/* Which of the causes of #DB it was; the tracer finds them in its u_debugreg[6]. */
+static int16_t
+debug_trap_code(struct trap_frame *f)
+{
+	enum { TRAP_HWBKPT = 4 };
+	uint64_t dr6 = read_dr6();
+	struct trace *tr = current_thread()->trace;
+
+	write_dr6(DR6_IDLE); /* its bits stay otherwise: SDM vol. 3, 17.2.3 */
+	dr6 &= DR6_SINGLE_STEP | DR6_BREAKPOINTS;
+	if (tr)
+		tr->breakpoints.status = dr6;
+	if (tr && breakpoints_hit_code(&tr->breakpoints, dr6))
+		f->rflags |= RFLAGS_RF; /* the next try goes past it */
+	if (dr6 & DR6_SINGLE_STEP)
+		return TRAP_TRACE;
+	return dr6 ? TRAP_HWBKPT : TRAP_BRKPT; /* neither: INT1 */
+}
+
 static void
 exception(struct trap_frame *f)
 {
@@ -161,7 +181,7 @@ exception(struct trap_frame *f)
 	}
 	s = trap_signal(f->vector, fpu_status(f->vector));
 	if (f->vector == TRAP_DB)
-		write_dr6(DR6_IDLE); /* its bits stay otherwise: SDM vol. 3, 17.2.3 */
+		s.code = debug_trap_code(f);
 	irq_on_raw();
 	signal_fault(s.signo, s.code, s.has_address ? f->rip : 0);
 }
@@ -292,8 +312,8 @@ double_fault(const struct trap_frame *f)
 
 /*
  * A single step in the kernel is the late trap of user code that had TF set (SDM vol.
- * 3, 6.8.3: MOV SS delays it past the entry): it ends here. The kernel itself sets no
- * breakpoints.
+ * 3, 6.8.3: MOV SS delays it past the entry): it ends here. So do breakpoints: they lie
+ * in user memory, which the kernel touches for the program. The kernel itself sets none.
  */
 static void
 kernel_debug_trap(struct trap_frame *f)
@@ -301,7 +321,7 @@ kernel_debug_trap(struct trap_frame *f)
 	uint64_t dr6 = read_dr6();
 
 	write_dr6(DR6_IDLE);
-	if (!(dr6 & DR6_SINGLE_STEP))
+	if (!(dr6 & (DR6_SINGLE_STEP | DR6_BREAKPOINTS)))
 		kernel_exception_panic(f);
 	f->rflags &= ~(uint64_t)RFLAGS_TF;
 }

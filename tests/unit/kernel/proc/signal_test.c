@@ -7,6 +7,7 @@
 #include "kernel/proc/signal.h"
 
 #include "kernel/proc/proc_priv.h"
+#include "kernel/proc/ptrace.h"
 #include "kernel/proc/signal_priv.h"
 #include "kernel/x86/ipi.h"
 #include "mm/slab.h"
@@ -37,6 +38,16 @@ thread_wake_killable(struct thread *t)
 
 void
 ipi_reschedule(struct cpu *cpu)
+{
+}
+
+void
+ptrace_kill_locked(struct thread *t)
+{
+}
+
+void
+ptrace_job_control_locked(struct process *q, bool is_stop)
 {
 }
 
