@@ -351,6 +351,7 @@ SRCS_net := \
 	net/rtnl_route.c \
 	net/rx.c \
 	net/slaac.c \
+	net/sock_diag.c \
 	net/sock_opt.c \
 	net/sock_stamp.c \
 	net/socket.c \
@@ -669,7 +670,8 @@ GUEST_BINS := $(GUEST_SRCS:tests/guest/%.c=build/guest/%)
 build/guest/%: tests/guest/%.c $(wildcard tests/guest/*.h) Makefile
 	@mkdir -p $(@D)
 	$(say) MUSL $<
-	$(Q)musl-gcc -static -O1 -g -Wall -Wextra -Wno-unused-parameter -Werror -I. -o $@ $<
+	$(Q)musl-gcc -static -O1 -g -Wall -Wextra -Wno-unused-parameter -Werror -I. \
+		-idirafter /usr/include -idirafter /usr/include/x86_64-linux-gnu -o $@ $<
 
 # Command lines on Keel and on Linux, side by side (tests/oracle/commands). K is a regular expression.
 compare: setup

@@ -1,5 +1,5 @@
 /*
- * AF_NETLINK sockets, protocol NETLINK_ROUTE: see net/netlink.h. What is sent is taken apart
+ * AF_NETLINK sockets: see net/netlink.h. What is sent is taken apart
  * into messages and handled at once, under rtnl; answers are queued to the sender as packets. A
  * socket has at most one dump, of which only the next piece is ever in memory; it is made when
  * the reader comes for it, no larger than the reader's buffer and at least 4 KiB, which every
@@ -23,7 +23,7 @@
 #include "net/sock.h"
 
 enum {
-	NETLINK_ROUTE = 0,
+	SOCK_DIAG_BY_FAMILY = 20,
 	SOL_NETLINK = 270,
 	NETLINK_ADD_MEMBERSHIP = 1,
 	NETLINK_DROP_MEMBERSHIP = 2,
@@ -64,7 +64,7 @@ static struct spinlock all_lock = SPINLOCK_INIT("netlink sockets", RANK_NET_TABL
 static struct list all_socks = LIST_INIT(all_socks);
 static uint32_t next_port = FIRST_AUTO_PORT; /* [all_lock] */
 static uint64_t joined;                      /* [a] groups somebody ever joined */
-static const struct rtnl_handler *handlers[RTM_MAX];
+static const struct rtnl_handler *handlers[RTM_MAX], *diag_handler;
 
 static struct nl_sock *
 nl_of(struct sock *sk)
@@ -76,6 +76,20 @@ void
 rtnl_register(uint16_t type, const struct rtnl_handler *h)
 {
 	handlers[type] = h;
+}
+
+void
+sock_diag_register(const struct rtnl_handler *h)
+{
+	diag_handler = h;
+}
+
+static const struct rtnl_handler *
+handler_of(const struct nl_sock *nl, uint16_t type)
+{
+	if (nl->sock.proto == NETLINK_SOCK_DIAG)
+		return type == SOCK_DIAG_BY_FAMILY ? diag_handler : NULL;
+	return type < RTM_MAX ? handlers[type] : NULL;
 }
 
 struct netdev *
@@ -91,13 +105,14 @@ rtnl_dev(unsigned index)
 
 /* ---- Addresses ---------------------------------------------------------------------------- */
 
+/* Each protocol has numbers of its own. */
 static bool
-port_is_used_locked(uint32_t port)
+port_is_used_locked(uint8_t proto, uint32_t port)
 {
 	struct nl_sock *nl;
 
 	list_for_each(nl, &all_socks, all_link)
-		if (nl->portid == port)
+		if (nl->sock.proto == proto && nl->portid == port)
 			return true;
 	return false;
 }
@@ -112,14 +127,14 @@ bind_port(struct nl_sock *nl, uint32_t wanted)
 	if (nl->portid) {
 		err = wanted && wanted != nl->portid ? ERR_INVAL : OK;
 	} else if (wanted) {
-		if (port_is_used_locked(wanted))
+		if (port_is_used_locked(nl->sock.proto, wanted))
 			err = ERR_ADDRINUSE;
 		else
 			nl->portid = wanted;
 	} else {
 		wanted = current_thread()->process ? current_thread()->process->pid
 		                                   : FIRST_AUTO_PORT;
-		while (port_is_used_locked(wanted))
+		while (port_is_used_locked(nl->sock.proto, wanted))
 			wanted = next_port++ | FIRST_AUTO_PORT;
 		nl->portid = wanted;
 	}
@@ -241,8 +256,11 @@ static enum err
 begin_dump(struct nl_sock *nl, const struct rtnl_handler *r, const struct nl_header *h)
 {
 	size_t len = h->len - sizeof(*h);
-	enum err err = ERR_BUSY;
+	enum err err = r->check ? r->check(h + 1, len) : OK;
 
+	if (err != OK)
+		return err;
+	err = ERR_BUSY;
 	mutex_lock(&nl->sock.recv_lock);
 	if (!nl->is_dumping) {
 		nl->dumper = r;
@@ -286,7 +304,7 @@ handle_one(struct nl_sock *nl, const struct rtnl_handler *r, const struct nl_hea
 static enum err
 handle_message(struct nl_sock *nl, const struct nl_header *h, bool *is_answered)
 {
-	const struct rtnl_handler *r = h->type < RTM_MAX ? handlers[h->type] : NULL;
+	const struct rtnl_handler *r = handler_of(nl, h->type);
 
 	if (!r)
 		return ERR_OPNOTSUPP;
@@ -503,7 +521,8 @@ netlink_notify(
 	fill(&o, arg);
 	rcu_read_lock();
 	rcu_list_for_each(nl, &all_socks,
-	    all_link) if (o.len && __atomic_load_n(&nl->groups, __ATOMIC_RELAXED) & bit)
+	    all_link) if (o.len && nl->sock.proto == NETLINK_ROUTE &&
+	                  __atomic_load_n(&nl->groups, __ATOMIC_RELAXED) & bit)
 	    notify_one(nl, group, &o);
 	rcu_read_unlock();
 	kfree(o.buf);
@@ -632,7 +651,7 @@ netlink_create(int family, int type, int proto, struct sock **out)
 
 	if (type != SOCK_RAW && type != SOCK_DGRAM)
 		return ERR_SOCKTNOSUPPORT;
-	if (proto != NETLINK_ROUTE)
+	if (proto != NETLINK_ROUTE && proto != NETLINK_SOCK_DIAG)
 		return ERR_PROTONOSUPPORT;
 	nl = kzalloc(sizeof(*nl));
 	if (!nl)
@@ -656,7 +675,7 @@ netlink_show(struct seq *s)
 	rcu_read_lock();
 	rcu_list_for_each(nl, &all_socks, all_link)
 	    seq_printf(s, "%016x %-3u %-10u %08x %-8u %-8u %-5u %-8u %-8lu %-8lu\n", 0,
-	        NETLINK_ROUTE, nl->portid, (uint32_t)nl->groups, nl->sock.rx_bytes, 0,
+	        nl->sock.proto, nl->portid, (uint32_t)nl->groups, nl->sock.rx_bytes, 0,
 	        nl->is_dumping, nl->sock.refs, nl->sock.drops, nl->sock.ino);
 	rcu_read_unlock();
 }
@@ -670,4 +689,5 @@ netlink_init(void)
 	rtnl_addr_init();
 	rtnl_route_init();
 	rtnl_neigh_init();
+	sock_diag_init();
 }

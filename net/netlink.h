@@ -1,7 +1,8 @@
 /*
- * Netlink (RFC 3549, netlink(7)): AF_NETLINK sockets of NETLINK_ROUTE. net/netlink.c is the
- * socket: requests in, answers, dumps and multicast out; net/netlink_msg.c makes and takes apart
- * messages; net/rtnl_*.c know links, addresses, routes, neighbours.
+ * Netlink (RFC 3549, netlink(7)): AF_NETLINK sockets of NETLINK_ROUTE and NETLINK_SOCK_DIAG.
+ * net/netlink.c is the socket: requests in, answers, dumps and multicast out; net/netlink_msg.c makes
+ * and takes apart messages; net/rtnl_*.c know links, addresses, routes, neighbours; net/sock_diag.c
+ * tells ss of sockets.
  *
  * A request is handled in the sender's context with rtnl held. A dump is made piece by piece as
  * the reader takes it: `dump` is called again with the number of objects that are done, and
@@ -14,6 +15,8 @@
 #include "net/ip_addr.h"
 
 struct netdev;
+
+enum nl_proto { NETLINK_ROUTE = 0, NETLINK_SOCK_DIAG = 4 };
 
 struct nl_header { /* Linux's struct nlmsghdr */
 	uint32_t len;
@@ -134,6 +137,7 @@ struct nl_dump {
 	size_t request_len;
 	uint16_t type;
 	uint64_t done;  /* objects already given out */
+	uint32_t place; /* the handler's: which part of a large table `done` counts in */
 	uint64_t index; /* while it runs: of the object looked at */
 };
 
@@ -141,11 +145,15 @@ struct rtnl_handler {
 	size_t header_len; /* of the type's own header */
 	bool is_admin;     /* needs CAP_NET_ADMIN */
 	enum err (*handle)(struct nl_request *);
+	/* Whether there is such a dump; NULL: yes. The request's body as it came. */
+	enum err (*check)(const void *body, size_t len);
 	/* Appends objects from d->done on; true: that was all, false: `out` is full. */
 	bool (*dump)(struct nl_dump *d, struct nl_out *out);
 };
 
 void rtnl_register(uint16_t type, const struct rtnl_handler *);
+/* The one type of request of NETLINK_SOCK_DIAG. */
+void sock_diag_register(const struct rtnl_handler *);
 
 /* For dump functions: whether this object is still to be given out. Then, with the message
  * made, nl_dump_put: false: it did not fit, stop. */
@@ -164,3 +172,4 @@ void rtnl_link_init(void);
 void rtnl_addr_init(void);
 void rtnl_route_init(void);
 void rtnl_neigh_init(void);
+void sock_diag_init(void);

@@ -391,3 +391,22 @@ void tcp_sysctl_init(void);
 
 /* A RST for a segment that nobody wants, where one may be sent. */
 void tcp_send_reset(const struct tcp_key *, const struct tcp_seg *);
+
+/* ---- Telling of a socket ----------------------------------------------------------------- */
+
+/* What /proc/net/tcp and ss show of it. */
+struct tcp_summary {
+	uint8_t state; /* TCP_* */
+	uint8_t
+	    timer; /* Linux's number: 0 none, 1 retransmission, 2 another, 4 zero window */
+	bool pingpong;
+	uint32_t tx_queue,
+	    rx_queue;      /* bytes; of a listener: connections to be accepted */
+	nsec_t expires_ns; /* when `timer` does; 0: there is none */
+	uint64_t ino;
+	struct tcp_core_info info; /* zeros without a control block */
+};
+void tcp_summarize(
+    struct tcp_sock *, struct tcp_summary *); /* any context; takes its lock */
+/* TCP_INFO: as many bytes of Linux's struct as fit; returns how many. Takes the socket's lock. */
+unsigned tcp_get_info(struct tcp_sock *, void *buf, unsigned room);

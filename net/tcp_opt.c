@@ -281,6 +281,8 @@ get_info(struct tcp_sock *ts, struct tcp_info *t)
 	memset(t, 0, sizeof(*t));
 	spin_lock(&ts->inet.sock.lock);
 	t->state = tcp_state(ts);
+	t->reordering = 3; /* what a connection begins with */
+	t->snd_cwnd = 10;
 	if (ts->is_live) {
 		tcp_core_info(&ts->tcb, clock_now_ns(), &c);
 		info_state(&c, t);
@@ -291,6 +293,17 @@ get_info(struct tcp_sock *ts, struct tcp_info *t)
 		t->sacked = ts->listener->backlog;
 	}
 	spin_unlock(&ts->inet.sock.lock);
+}
+
+unsigned
+tcp_get_info(struct tcp_sock *ts, void *buf, unsigned room)
+{
+	struct tcp_info info;
+
+	get_info(ts, &info);
+	room = MIN(room, (unsigned)sizeof(info));
+	memcpy(buf, &info, room);
+	return room;
 }
 
 static int32_t
@@ -350,18 +363,13 @@ tcp_getsockopt(struct sock *s, int level, int opt, void *val, unsigned *len)
 	struct tcp_sock *ts = tcp_of(s);
 	const struct tcp_cc_ops *cc;
 	char name[CC_NAME_LEN] = "";
-	struct tcp_info info;
 	int32_t number;
 	enum err err;
 
 	if (level != IPPROTO_TCP_LEVEL)
 		return inet_getsockopt(&ts->inet, level, opt, val, len);
 	switch (opt) {
-	case OPT_INFO:
-		get_info(ts, &info);
-		*len = MIN(*len, (unsigned)sizeof(info));
-		memcpy(val, &info, *len);
-		return OK;
+	case OPT_INFO: *len = tcp_get_info(ts, val, *len); return OK;
 	case OPT_CONGESTION:
 		cc = ts->user.cc ? ts->user.cc : tcp_set.cc;
 		memcpy(name, tcp_cc_name(cc), strlen(tcp_cc_name(cc)));

@@ -75,32 +75,45 @@ timer_kind(const struct tcb *tcb, nsec_t *when)
 	return 0;
 }
 
+void
+tcp_summarize(struct tcp_sock *ts, struct tcp_summary *sum)
+{
+	struct sock *s = &ts->inet.sock;
+	nsec_t when = UINT64_MAX;
+
+	*sum = (struct tcp_summary){.state = 0};
+	spin_lock(&s->lock);
+	if (ts->is_live) {
+		sum->timer = timer_kind(&ts->tcb, &when);
+		tcp_core_info(&ts->tcb, clock_now_ns(), &sum->info);
+		sum->tx_queue = ts->snd.len;
+		sum->pingpong = ts->tcb.pingpong;
+	}
+	sum->rx_queue = ts->is_listening ? ts->listener->num_accepted : tcp_readable(ts);
+	sum->state = tcp_state(ts);
+	sum->ino = ts->is_orphan ? 0 : s->ino;
+	spin_unlock(&s->lock);
+	sum->expires_ns = when == UINT64_MAX ? 0 : when;
+}
+
 static void
 show_sock(struct listing *l, struct tcp_sock *ts, const struct tcp_key *k)
 {
-	struct sock *s = &ts->inet.sock;
+	const struct sock *s = &ts->inet.sock;
 	size_t start = l->s->len;
-	struct tcp_core_info info = {.state = 0};
-	nsec_t when = UINT64_MAX;
-	unsigned timer = 0;
-	uint32_t queue, sent = 0;
+	struct tcp_summary sum;
 
-	spin_lock(&s->lock);
-	if (ts->is_live) {
-		timer = timer_kind(&ts->tcb, &when);
-		tcp_core_info(&ts->tcb, clock_now_ns(), &info);
-		sent = ts->snd.len;
-	}
-	queue = ts->is_listening ? ts->listener->num_accepted : tcp_readable(ts);
-	begin_line(l, k, tcp_state(ts));
-	spin_unlock(&s->lock);
-	seq_printf(l->s, "%08X:%08X %02X:%08lX %08X %5u %8d %lu %u %p", sent, queue,
-	    timer, ticks_until(when), info.retransmits, s->uid, info.probes,
-	    ts->is_orphan ? 0 : s->ino, s->refs, (void *)NULL);
-	seq_printf(l->s, " %u %u %u %u %d", info.rto_us / 10000, info.ato_us / 10000,
-	    (unsigned)ts->tcb.pingpong, info.snd_cwnd ? info.snd_cwnd : 10,
-	    info.snd_ssthresh && info.snd_ssthresh < INT32_MAX ? (int)info.snd_ssthresh
-	                                                       : -1);
+	tcp_summarize(ts, &sum);
+	begin_line(l, k, sum.state);
+	seq_printf(l->s, "%08X:%08X %02X:%08lX %08X %5u %8d %lu %u %p", sum.tx_queue,
+	    sum.rx_queue, sum.timer, ticks_until(sum.expires_ns), sum.info.retransmits,
+	    s->uid, sum.info.probes, sum.ino, s->refs, (void *)NULL);
+	seq_printf(l->s, " %u %u %u %u %d", sum.info.rto_us / 10000,
+	    sum.info.ato_us / 10000, (unsigned)sum.pingpong,
+	    sum.info.snd_cwnd ? sum.info.snd_cwnd : 10,
+	    sum.info.snd_ssthresh && sum.info.snd_ssthresh < INT32_MAX
+	        ? (int)sum.info.snd_ssthresh
+	        : -1);
 	end_line(l, start);
 }
 

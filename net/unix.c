@@ -543,6 +543,16 @@ show_sockets(struct seq *q)
 	rcu_read_unlock();
 }
 
+void
+unix_for_each(void (*fn)(struct unix_sock *, void *arg), void *arg)
+{
+	struct unix_sock *u;
+
+	rcu_read_lock();
+	rcu_list_for_each(u, &all_socks, all_link) fn(u, arg);
+	rcu_read_unlock();
+}
+
 static void
 show_qlen(struct seq *q)
 {

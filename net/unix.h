@@ -126,6 +126,8 @@ unix_is_stream_like(const struct sock *sk)
 
 /* ---- unix.c */
 
+/* All of them, under RCU. */
+void unix_for_each(void (*fn)(struct unix_sock *, void *arg), void *arg);
 void unix_init(void);
 struct unix_sock *unix_alloc(int type);         /* NULL: no memory */
 struct sock *unix_peer_get(struct unix_sock *); /* a reference, or NULL */

@@ -33,14 +33,17 @@ def kernel():
     return found[-1] if found else None
 
 
+def version():
+    return kernel().split("vmlinuz-")[1]
+
+
 def initrd(folder, programs=()):
     """Writes the initial file system into `folder`; its path. Programs are paths, put into /guest."""
-    version = kernel().split("vmlinuz-")[1]
     lines = ["dir /proc 0755", "dir /sys 0755", "dir /tmp 01777", "node /dev/console 0600 c 5 1",
              "node /dev/ttyS0 0600 c 4 64", "node /dev/null 0666 c 1 3", "file /bin/busybox /bin/busybox 0755",
              f"file /init {folder}/init 0755"]
     for m in NIC_MODULES:
-        path = f"{HOME}/full/lib/modules/{version}/kernel/{m}.ko"
+        path = f"{HOME}/full/lib/modules/{version()}/kernel/{m}.ko"
         if os.path.exists(path):
             lines.append(f"file /mod/{os.path.basename(m)}.ko {path} 0644")
     lines += [f"file /guest/{os.path.basename(p)} {p} 0755" for p in programs]
