@@ -404,10 +404,11 @@ take_error(struct pkt *p)
 		pkt_drop(p, DROP_ICMP_BAD);
 		return;
 	}
-	if (e.type == ICMP4_UNREACH && e.code == ICMP4_FRAG_NEEDED)
+	proto = ip4_proto_of(inner->proto);
+	if (e.type == ICMP4_UNREACH && e.code == ICMP4_FRAG_NEEDED &&
+	    (!proto || !proto->has_sent || proto->has_sent(&e)))
 		dst_learn_mtu(&e.dst, 0, e.info);
 	raw4_error(&e, inner->proto);
-	proto = ip4_proto_of(inner->proto);
 	if (proto && proto->error)
 		proto->error(&e);
 	pkt_free(p);

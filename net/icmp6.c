@@ -241,7 +241,8 @@ tell_transport(struct pkt *p, const struct icmp6_header *h,
 	error.err = err_of(h->type, h->code, &error.is_hard);
 	if (!ifaddr_is_local(&error.src))
 		return; /* not a packet of ours */
-	if (h->type == ICMP6_TOO_BIG && error.info >= IP6_MIN_MTU)
+	if (h->type == ICMP6_TOO_BIG && error.info >= IP6_MIN_MTU &&
+	    (!proto || !proto->has_sent || proto->has_sent(&error)))
 		dst_learn_mtu(&error.dst, oif_for(p->dev, &error.dst), error.info);
 	raw6_error(&error, e->next);
 	if (e->next == IP_PROTO_ICMP6)

@@ -68,6 +68,9 @@ struct ip_proto {
 	   where that is right). */
 	bool (*input)(struct pkt *);
 	void (*error)(const struct ip_error *); /* NULL: not interested */
+	/* Can the failed packet be under way? Else the report is forged or late, and nothing is to be
+	   learnt of its path (RFC 5927). NULL: nobody can tell. */
+	bool (*has_sent)(const struct ip_error *);
 };
 /* By number; static tables in ip4.c and ip6.c name: */
 extern const struct ip_proto tcp_proto, udp_proto, icmp4_proto, icmp6_proto, igmp_proto;

@@ -237,34 +237,62 @@ sock_icmp(struct tcp_sock *ts, uint32_t seq, const struct ip_error *e)
 	sock_put(s);
 }
 
-/* Numbers that are not in flight are ignored there: RFC 5927 4. */
-static void
-tcp_error(const struct ip_error *e)
+/* Whose segment failed; NULL: nobody's. The number it had goes to *seq. Under RCU. */
+static struct tcp_entry *
+quoted(const struct ip_error *e, uint32_t *seq)
 {
 	const struct tcp_header *h = (const struct tcp_header *)e->transport;
 	struct tcp_key k;
-	struct tcp_entry *entry;
 
 	if (e->transport_len < 8)
-		return;
+		return NULL;
 	k = (struct tcp_key){.local = e->src,
 	    .peer = e->dst,
 	    .local_port = be16_get(h->src),
 	    .peer_port = be16_get(h->dst)};
 	if (ip_is_link_local(&k.peer) && !ip_is_v4(&k.peer))
 		k.scope_if = e->dev->index;
-	entry = tcp_find(&k, tcp_hash(&k));
+	*seq = be32_get(h->seq);
+	return tcp_find(&k, tcp_hash(&k));
+}
+
+/* Numbers that are not in flight are ignored by the core: RFC 5927 4. */
+static void
+tcp_error(const struct ip_error *e)
+{
+	uint32_t seq = 0;
+	struct tcp_entry *entry = quoted(e, &seq);
+
 	if (entry && entry->kind == TCP_KIND_SOCK)
-		sock_icmp(
-		    container_of(entry, struct tcp_sock, entry), be32_get(h->seq), e);
+		sock_icmp(container_of(entry, struct tcp_sock, entry), seq, e);
 	else if (entry && entry->kind == TCP_KIND_REQUEST && e->is_hard)
-		tcp_request_error(
-		    container_of(entry, struct tcp_request, entry), be32_get(h->seq));
+		tcp_request_error(container_of(entry, struct tcp_request, entry), seq);
 	else
 		mib_inc(MIB_TcpExt_OutOfWindowIcmps);
 }
 
-const struct ip_proto tcp_proto = {.name = "tcp", .input = tcp_input, .error = tcp_error};
+static bool
+tcp_has_sent(const struct ip_error *e)
+{
+	uint32_t seq = 0;
+	struct tcp_entry *entry = quoted(e, &seq);
+	struct tcp_sock *ts;
+	bool has;
+
+	if (!entry || entry->kind != TCP_KIND_SOCK)
+		return false; /* what else we send is never too big */
+	ts = container_of(entry, struct tcp_sock, entry);
+	if (!sock_try_get(&ts->inet.sock))
+		return false;
+	spin_lock(&ts->inet.sock.lock);
+	has = ts->is_live && tcp_core_is_in_flight(&ts->tcb, seq);
+	spin_unlock(&ts->inet.sock.lock);
+	sock_put(&ts->inet.sock);
+	return has;
+}
+
+const struct ip_proto tcp_proto = {
+    .name = "tcp", .input = tcp_input, .error = tcp_error, .has_sent = tcp_has_sent};
 
 void
 tcp_init(void)

@@ -386,9 +386,8 @@ tcp_core_unsent(const struct tcb *t)
 
 /* ---- ICMP ---------------------------------------------------------------------- */
 
-/* RFC 5927 4.1: the error must quote what is in flight. */
-static bool
-is_in_flight(const struct tcb *t, uint32_t seq)
+bool
+tcp_core_is_in_flight(const struct tcb *t, uint32_t seq)
 {
 	return seq_le(t->snd_una, seq) && seq_lt(seq, t->snd_nxt);
 }
@@ -399,7 +398,7 @@ tcp_core_icmp(struct tcb *t, uint32_t seq, enum err error, bool is_hard, nsec_t 
 {
 	memset(r, 0, sizeof(*r));
 	(void)now;
-	if (!is_in_flight(t, seq) || t->state == TCP_CLOSE)
+	if (!tcp_core_is_in_flight(t, seq) || t->state == TCP_CLOSE)
 		return;
 	if (is_hard && (t->state == TCP_SYN_SENT || t->state == TCP_SYN_RECV)) {
 		tcp_fail(t, TCP_EV_RESET, error, r);
@@ -416,7 +415,7 @@ tcp_core_path_mss(struct tcb *t, uint32_t seq, uint16_t mss, nsec_t now)
 	struct tcp_tx *x;
 
 	(void)now;
-	if (!is_in_flight(t, seq) || mss >= t->mss || t->state == TCP_CLOSE)
+	if (!tcp_core_is_in_flight(t, seq) || mss >= t->mss || t->state == TCP_CLOSE)
 		return;
 	t->path_mss = mss;
 	tcp_update_mss(t);

@@ -488,6 +488,9 @@ uint32_t tcp_core_unsent(const struct tcb *);
 void tcp_core_icmp(struct tcb *, uint32_t seq, enum err error, bool is_hard, nsec_t now,
     struct tcp_result *);
 
+/* RFC 5927 4.1: an ICMP error is only believed when it quotes what is in flight. */
+bool tcp_core_is_in_flight(const struct tcb *, uint32_t seq);
+
 /*
  * Packet too big: the path takes segments of `mss` payload bytes (MTU less 40 or 60).
  * Same check.

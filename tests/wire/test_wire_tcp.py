@@ -1,7 +1,7 @@
 """TCP segments by hand against Debian's busybox httpd on port 80, for IPv4 and IPv6, section by
 section. RFC 9293 unless the name says another."""
 import pytest
-from scapy.all import ICMP, IP, TCP, Ether, ICMPv6DestUnreach, IPv6, Raw
+from scapy.all import ARP, ICMP, IP, TCP, Ether, ICMPv6DestUnreach, ICMPv6EchoRequest, ICMPv6PacketTooBig, IPv6, Raw
 
 from peer import KEEL4, KEEL6, MAC, NO_MAC, V4, V6
 
@@ -29,12 +29,13 @@ class Flow:
 
     def __init__(self, peer, family, dport=80):
         self.peer, self.family, self.dport = peer, family, dport
+        self.host = V4 if family == 4 else V6
         self.sport = next(peer.ports)
         self.seq, self.ack = 1000, 0
         self.window = 65535
 
     def frame(self, fl, data=b"", seq=None, ack=None, options=(), **kw):
-        ip = IP(src=V4, dst=KEEL4) if self.family == 4 else IPv6(src=V6, dst=KEEL6)
+        ip = IP(src=self.host, dst=KEEL4) if self.family == 4 else IPv6(src=self.host, dst=KEEL6)
         kw.setdefault("window", self.window)
         t = TCP(sport=self.sport, dport=self.dport, flags=fl,
                 seq=(self.seq if seq is None else seq) % 2**32,
@@ -405,6 +406,44 @@ def test_rfc5927_6_1_forged_unreachable_does_not_end_a_connection(conn):
         error = Ether(src=MAC, dst=conn.peer.mac) / IPv6(src=V6, dst=KEEL6) / ICMPv6DestUnreach(code=4) / quoted
     conn.ask(error)
     assert only(conn.say("A", seq=conn.seq - 1), "A").ack == conn.seq
+
+
+def too_big(flow, seq, mtu):
+    """A router's report about a full segment to the flow's host, with this number."""
+    if flow.family == 4:
+        quoted = IP(src=KEEL4, dst=flow.host, proto=6, len=1500) / TCP(sport=80, dport=flow.sport, seq=seq)
+        return (Ether(src=MAC, dst=flow.peer.mac) / IP(src=V4, dst=KEEL4) /
+                ICMP(type=3, code=4, nexthopmtu=mtu) / quoted)
+    quoted = IPv6(src=KEEL6, dst=flow.host, plen=1460) / TCP(sport=80, dport=flow.sport, seq=seq)
+    return Ether(src=MAC, dst=flow.peer.mac) / IPv6(src=V6, dst=KEEL6) / ICMPv6PacketTooBig(mtu=mtu) / quoted
+
+
+def pieces_of_big_echo(flow):
+    """In how many the host gets the answer to an echo request of 1400 bytes."""
+    eth = Ether(src=MAC, dst=flow.peer.mac)
+    if flow.family == 4:
+        got = flow.peer.ask(eth / IP(src=flow.host, dst=KEEL4) / ICMP(type=8) / Raw(bytes(1400)))
+    else:
+        got = flow.peer.ask(eth / IPv6(src=flow.host, dst=KEEL6) / ICMPv6EchoRequest(id=1) / Raw(bytes(1400)))
+    return len([f for f in got if not isinstance(f.payload, ARP) and f.payload.dst == flow.host and TCP not in f])
+
+
+def test_rfc5927_7_2_path_mtu_is_learnt_only_of_what_is_in_flight(flow):
+    flow.host = "10.77.0.59" if flow.family == 4 else "fd77::59"  # what is learnt of it hinders no other test
+    flow.peer.answers_for.add(flow.host)
+    flow.connect()
+    flow.ask(too_big(flow, flow.ack, 1280))  # nothing is under way
+    assert pieces_of_big_echo(flow) == 1
+    flow.peer.forget()
+    flow.peer.send(flow.frame("PA", GET))
+    first = flow.wait(lambda t: payload(t))
+    for seq in (flow.ack - 1, first.seq - 100000, first.seq + 1000000):
+        flow.ask(too_big(flow, seq, 1280))
+        assert pieces_of_big_echo(flow) == 1
+    flow.ask(too_big(flow, first.seq, 1280))
+    assert pieces_of_big_echo(flow) == 2
+    flow.seq += len(GET)
+    flow.reset()
 
 
 def test_rfc3168_6_1_1_ecn_is_agreed_or_left(flow):
