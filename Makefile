@@ -299,6 +299,7 @@ SRCS_net := \
 	net/ifconf_inet6.c \
 	net/ifconf_proc.c \
 	net/igmp.c \
+	net/inbox.c \
 	net/inet.c \
 	net/inet_dgram.c \
 	net/inet_err.c \

@@ -23,6 +23,7 @@
 #include "mm/slab.h"
 #include "net/dhcp6_msg.h"
 #include "net/ifaddr.h"
+#include "net/inbox.h"
 #include "net/ip6.h"
 #include "net/resolv.h"
 
@@ -93,10 +94,9 @@ struct client { /* [rtnl] */
 uint32_t dhcp6_num_clients;
 
 static const struct ip_addr all_servers = {.b = {0xff, 2, [13] = 1, [15] = 2}};
-static struct pkt_queue replies; /* [queue_lock] */
-static struct spinlock queue_lock = SPINLOCK_INIT("dhcp6", RANK_NET_TABLE);
 static void run(struct net_work *);
 static struct net_work work = {.fn = run};
+static struct inbox replies = INBOX_INIT("dhcp6", MAX_QUEUED, &work);
 static void enter(struct client *c, enum state state);
 
 static struct client *
@@ -570,7 +570,6 @@ bool
 dhcp6_input(struct pkt *p)
 {
 	const be16 *udp = pkt_need(p, pkt_len(p));
-	bool is_full;
 
 	if (!udp || pkt_len(p) < UDP_HEADER || be16_get(udp[1]) != PORT_CLIENT ||
 	    be16_get(udp[0]) != PORT_SERVER || !client_of(p->dev))
@@ -581,29 +580,9 @@ dhcp6_input(struct pkt *p)
 		return true;
 	}
 	pkt_trim(p, be16_get(udp[2]));
-	spin_lock(&queue_lock);
-	is_full = replies.count >= MAX_QUEUED;
-	if (!is_full) {
-		netdev_get(p->dev);
-		pkt_queue_push(&replies, p);
-	}
-	spin_unlock(&queue_lock);
-	if (is_full)
+	if (!inbox_put(&replies, p))
 		pkt_drop(p, DROP_DHCP_BAD);
-	else
-		net_config_queue(&work);
 	return true;
-}
-
-static struct pkt *
-pop_reply(void)
-{
-	struct pkt *p;
-
-	spin_lock(&queue_lock);
-	p = pkt_queue_pop(&replies);
-	spin_unlock(&queue_lock);
-	return p;
 }
 
 static void
@@ -613,13 +592,11 @@ run(struct net_work *w)
 	struct pkt *p;
 
 	mutex_lock(&rtnl_mutex);
-	while ((p = pop_reply())) {
-		dev = p->dev;
-		if (client_of(dev))
-			on_message(client_of(dev), p->data + UDP_HEADER,
+	while ((p = inbox_take(&replies))) {
+		if (client_of(p->dev))
+			on_message(client_of(p->dev), p->data + UDP_HEADER,
 			    pkt_linear(p) - UDP_HEADER);
-		pkt_free(p);
-		netdev_put(dev);
+		inbox_done(p);
 	}
 	list_for_each(dev, &netdev_list, link) {
 		struct client *c = client_of(dev);

@@ -16,6 +16,7 @@
 #include "mm/slab.h"
 #include "net/dhcp6.h"
 #include "net/ifaddr.h"
+#include "net/inbox.h"
 #include "net/nd.h"
 #include "net/neigh.h"
 
@@ -39,10 +40,9 @@ struct nd_router { /* [rtnl] */
 };
 
 static const struct ip_addr all_routers = {.b = {0xff, 2, [15] = 2}};
-static struct pkt_queue adverts; /* [queue_lock] */
-static struct spinlock queue_lock = SPINLOCK_INIT("nd_adverts", RANK_NET_TABLE);
 static void run(struct net_work *);
 static struct net_work work = {.fn = run};
+static struct inbox adverts = INBOX_INIT("nd_adverts", MAX_QUEUED, &work);
 
 /* ---- Choosing the default router ------------------------------------------------------- */
 
@@ -372,30 +372,8 @@ take_advert(struct pkt *p, struct ip6_dev *d)
 void
 nd_router_advert(struct pkt *p)
 {
-	bool is_full;
-
-	spin_lock(&queue_lock);
-	is_full = adverts.count >= MAX_QUEUED;
-	if (!is_full) {
-		netdev_get(p->dev);
-		pkt_queue_push(&adverts, p);
-	}
-	spin_unlock(&queue_lock);
-	if (is_full)
+	if (!inbox_put(&adverts, p))
 		pkt_drop(p, DROP_ND_BAD);
-	else
-		net_config_queue(&work);
-}
-
-static struct pkt *
-pop_advert(void)
-{
-	struct pkt *p;
-
-	spin_lock(&queue_lock);
-	p = pkt_queue_pop(&adverts);
-	spin_unlock(&queue_lock);
-	return p;
 }
 
 static void
@@ -405,12 +383,10 @@ run(struct net_work *w)
 	struct pkt *p;
 
 	mutex_lock(&rtnl_mutex);
-	while ((p = pop_advert())) {
-		dev = p->dev;
-		if (ip6_dev_of(dev))
-			take_advert(p, ip6_dev_of(dev));
-		pkt_free(p);
-		netdev_put(dev);
+	while ((p = inbox_take(&adverts))) {
+		if (ip6_dev_of(p->dev))
+			take_advert(p, ip6_dev_of(p->dev));
+		inbox_done(p);
 	}
 	list_for_each(dev, &netdev_list, link) {
 		struct ip6_dev *d = ip6_dev_of(dev);

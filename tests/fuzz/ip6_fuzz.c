@@ -3,7 +3,7 @@
  * discovery, advertisements, MLD. The input is a row of packets: length, kind, bytes. Some kinds get
  * an IPv6 header and a right checksum, so that the parsers behind are reached.
  * LINK: net/ip6.c net/ip6_ext.c net/ip6_frag.c net/ip6_fwd.c net/ip6_out.c net/icmp6.c net/icmp_limit.c net/nd.c
- * net/nd_options.c net/nd_router.c net/slaac.c net/mld.c net/ip_mc.c net/ip_mc_report.c net/mc_filter.c net/addrsel.c net/neigh.c net/ip_addr.c
+ * net/nd_options.c net/nd_router.c net/inbox.c net/slaac.c net/mld.c net/ip_mc.c net/ip_mc_report.c net/mc_filter.c net/addrsel.c net/neigh.c net/ip_addr.c
  * lib/siphash.c lib/inet_csum.c lib/string.c lib/fmt.c fs/seq.c tests/fakes/net_env.c
  * tests/fakes/ip6_env.c tests/fakes/dhcp6_none.c tests/fakes/percpu.c tests/fakes/spinlock.c tests/fakes/mutex.c
  * tests/fakes/rcu.c tests/fakes/clock.c tests/fakes/kmalloc.c tests/fakes/panic.c
