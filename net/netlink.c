@@ -530,25 +530,20 @@ netlink_notify(
 
 /* ---- Options, life ---------------------------------------------------------------------------- */
 
-static bool *
-flag_of(struct nl_sock *nl, int opt)
-{
-	switch (opt) {
-	case NETLINK_PKTINFO: return &nl->is_pktinfo;
-	case NETLINK_BROADCAST_ERROR: return &nl->is_bcast_error;
-	case NETLINK_NO_ENOBUFS: return &nl->is_no_enobufs;
-	case NETLINK_CAP_ACK: return &nl->is_cap_ack;
-	case NETLINK_EXT_ACK: return &nl->is_ext_ack;
-	case NETLINK_GET_STRICT_CHK: return &nl->is_strict;
-	default: return NULL;
-	}
-}
+static const struct sock_flag flags[] = {
+    {NETLINK_PKTINFO, offsetof(struct nl_sock, is_pktinfo)},
+    {NETLINK_BROADCAST_ERROR, offsetof(struct nl_sock, is_bcast_error)},
+    {NETLINK_NO_ENOBUFS, offsetof(struct nl_sock, is_no_enobufs)},
+    {NETLINK_CAP_ACK, offsetof(struct nl_sock, is_cap_ack)},
+    {NETLINK_EXT_ACK, offsetof(struct nl_sock, is_ext_ack)},
+    {NETLINK_GET_STRICT_CHK, offsetof(struct nl_sock, is_strict)},
+};
 
 static enum err
 netlink_setsockopt(struct sock *sk, int level, int opt, const void *val, unsigned len)
 {
 	struct nl_sock *nl = nl_of(sk);
-	bool *flag = flag_of(nl, opt);
+	bool *flag = sock_flag_of(sk, flags, ARRAY_SIZE(flags), opt);
 	uint32_t n;
 
 	if (level != SOL_NETLINK)
@@ -574,7 +569,7 @@ netlink_setsockopt(struct sock *sk, int level, int opt, const void *val, unsigne
 static enum err
 netlink_getsockopt(struct sock *sk, int level, int opt, void *val, unsigned *len)
 {
-	const bool *flag = flag_of(nl_of(sk), opt);
+	const bool *flag = sock_flag_of(sk, flags, ARRAY_SIZE(flags), opt);
 	uint64_t groups = __atomic_load_n(&nl_of(sk)->groups, __ATOMIC_RELAXED);
 	int32_t n;
 

@@ -562,17 +562,12 @@ set_membership(struct packet_sock *ps, const void *val, unsigned len, bool is_ad
 	return err;
 }
 
-static bool *
-flag_of(struct packet_sock *ps, int opt)
-{
-	switch (opt) {
-	case PACKET_AUXDATA: return &ps->is_auxdata;
-	case PACKET_ORIGDEV: return &ps->is_origdev;
-	case PACKET_QDISC_BYPASS: return &ps->is_qdisc_bypass;
-	case PACKET_IGNORE_OUTGOING: return &ps->is_ignore_outgoing;
-	default: return NULL;
-	}
-}
+static const struct sock_flag flags[] = {
+    {PACKET_AUXDATA, offsetof(struct packet_sock, is_auxdata)},
+    {PACKET_ORIGDEV, offsetof(struct packet_sock, is_origdev)},
+    {PACKET_QDISC_BYPASS, offsetof(struct packet_sock, is_qdisc_bypass)},
+    {PACKET_IGNORE_OUTGOING, offsetof(struct packet_sock, is_ignore_outgoing)},
+};
 
 /* Makes the ring, or with zeros ends it. */
 static enum err
@@ -627,7 +622,7 @@ static enum err
 packet_setsockopt(struct sock *sk, int level, int opt, const void *val, unsigned len)
 {
 	struct packet_sock *ps = packet_of(sk);
-	bool *flag = flag_of(ps, opt);
+	bool *flag = sock_flag_of(sk, flags, ARRAY_SIZE(flags), opt);
 	int32_t n;
 
 	if (level != SOL_PACKET)
@@ -651,7 +646,7 @@ static enum err
 packet_getsockopt(struct sock *sk, int level, int opt, void *val, unsigned *len)
 {
 	struct packet_sock *ps = packet_of(sk);
-	const bool *flag = flag_of(ps, opt);
+	const bool *flag = sock_flag_of(sk, flags, ARRAY_SIZE(flags), opt);
 	uint32_t words[2] = {0};
 	unsigned n = sizeof(words[0]);
 

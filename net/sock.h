@@ -175,7 +175,7 @@ struct sock {
 	uint32_t peer_pid;      /* [lock] SO_PEERCRED of AF_UNIX */
 	struct cred *peer_cred; /* [lock] a reference, or NULL */
 	int32_t peek_off;       /* [recv_lock] SO_PEEK_OFF; -1: peek at the start */
-	uint64_t ino; /* as shown by /proc/net and /proc/PID/fd: socket:[N] */
+	uint64_t ino;           /* as shown by /proc/net and /proc/PID/fd: socket:[N] */
 	uint64_t drops;
 	struct filter *filter; /* RCU; SO_ATTACH_FILTER: net/filter.h */
 	void *private;         /* the family's; usually the sock is embedded instead */
@@ -244,6 +244,14 @@ long sock_ioctl_ifconf(struct sock *, unsigned cmd, uintptr_t arg);
 /* `n` numbers with blanks between and nothing else: what is written to settings in /proc/sys. */
 bool sock_parse_numbers(const char *text, uint32_t *out, unsigned n);
 /* SOL_SOCKET (net/sock_opt.c). */
+/* An option that sets and tells one bool: where it is in the socket of its family, which begins with
+ * struct sock. */
+struct sock_flag {
+	uint16_t opt, field;
+};
+/* NULL: the table does not have it. */
+bool *sock_flag_of(struct sock *, const struct sock_flag *, size_t n, int opt);
+
 enum err sock_setsockopt(struct sock *, int opt, const void *val, unsigned len);
 enum err sock_getsockopt(struct sock *, int opt, void *val, unsigned *len);
 

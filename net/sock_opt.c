@@ -94,10 +94,7 @@ struct linger {
 };
 
 /* Each sets and tells one bool. */
-static const struct {
-	uint8_t opt;
-	uint16_t field;
-} flags[] = {
+static const struct sock_flag flags[] = {
     {SO_DEBUG, offsetof(struct sock, is_debug)},
     {SO_REUSEADDR, offsetof(struct sock, is_reuseaddr)},
     {SO_DONTROUTE, offsetof(struct sock, is_dontroute)},
@@ -117,12 +114,12 @@ static const struct {
     {SO_RCVMARK, offsetof(struct sock, is_rcvmark)},
 };
 
-static bool *
-flag_of(struct sock *sk, int opt)
+bool *
+sock_flag_of(struct sock *sk, const struct sock_flag *table, size_t n, int opt)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(flags); i++)
-		if (flags[i].opt == opt)
-			return (bool *)((char *)sk + flags[i].field);
+	for (size_t i = 0; i < n; i++)
+		if (table[i].opt == opt)
+			return (bool *)((char *)sk + table[i].field);
 	return NULL;
 }
 
@@ -299,7 +296,7 @@ set_pacing(struct sock *sk, const void *val, unsigned len)
 static enum err
 set_one(struct sock *sk, int opt, const void *val, unsigned len)
 {
-	bool *flag = flag_of(sk, opt);
+	bool *flag = sock_flag_of(sk, flags, ARRAY_SIZE(flags), opt);
 	int32_t v;
 
 	if (opt == SO_BINDTODEVICE)
@@ -340,7 +337,7 @@ sock_setsockopt(struct sock *sk, int opt, const void *val, unsigned len)
 static bool
 get_int(struct sock *sk, int opt, int32_t *v)
 {
-	const bool *flag = flag_of(sk, opt);
+	const bool *flag = sock_flag_of(sk, flags, ARRAY_SIZE(flags), opt);
 
 	if (flag) {
 		*v = *flag;
