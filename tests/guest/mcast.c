@@ -1,5 +1,5 @@
 /*
- * mcast: source filters of multicast groups, as several sockets make them together.
+ * mcast: groups and their source filters, as several sockets make them together; broadcasts.
  *
  *	mcast			its tests, over loopback
  *	mcast hold IFNAME GROUP in|ex [SOURCE...]
@@ -229,6 +229,118 @@ groups_of_all_nodes_are_listed(void)
 	    "     1 00000008 0;");
 }
 
+static void
+multicast_reaches_every_member(void)
+{
+	int a = socket(AF_INET, SOCK_DGRAM, 0), m[3];
+	struct sockaddr_in any = in("0.0.0.0", 0), group, from;
+	socklen_t len = sizeof(from);
+	struct ip_mreqn r = {.imr_ifindex = 1};
+	struct ip_mreq_source block;
+	char buf[8];
+
+	inet_pton(AF_INET, "239.1.2.3", &r.imr_multiaddr);
+	for (int i = 0; i < 3; i++) {
+		m[i] = socket(AF_INET, SOCK_DGRAM, 0);
+		set(m[i], SOL_SOCKET, SO_REUSEADDR, 1);
+		CHECK_EQ(bind(m[i], (void *)&any, sizeof(any)), 0);
+		any.sin_port = htons(port_of(m[0]));
+		set(m[i], IPPROTO_IP, IP_MULTICAST_ALL, 0);
+		if (i < 2)
+			CHECK_EQ(setsockopt(
+			             m[i], IPPROTO_IP, IP_ADD_MEMBERSHIP, &r, sizeof(r)),
+			    0);
+	}
+	CHECK_ERR(
+	    setsockopt(m[0], IPPROTO_IP, IP_ADD_MEMBERSHIP, &r, sizeof(r)), EADDRINUSE);
+	CHECK_EQ(setsockopt(a, IPPROTO_IP, IP_MULTICAST_IF, &r, sizeof(r)), 0);
+	group = in("239.1.2.3", port_of(m[0]));
+	CHECK_EQ(sendto(a, "all", 3, 0, (void *)&group, sizeof(group)), 3);
+	CHECK_EQ(recvfrom(m[0], buf, 8, 0, (void *)&from, &len), 3);
+	CHECK_EQ(recv(m[1], buf, 8, 0), 3);
+	usleep(50000);
+	CHECK_ERR(recv(m[2], buf, 8, MSG_DONTWAIT), EAGAIN);
+	block.imr_multiaddr = r.imr_multiaddr;
+	block.imr_interface.s_addr = htonl(INADDR_LOOPBACK);
+	block.imr_sourceaddr = from.sin_addr;
+	CHECK_EQ(setsockopt(m[1], IPPROTO_IP, IP_BLOCK_SOURCE, &block, sizeof(block)), 0);
+	CHECK_EQ(sendto(a, "all", 3, 0, (void *)&group, sizeof(group)), 3);
+	CHECK_EQ(recv(m[0], buf, 8, 0), 3);
+	usleep(50000);
+	CHECK_ERR(recv(m[1], buf, 8, MSG_DONTWAIT), EAGAIN);
+	CHECK_EQ(setsockopt(m[0], IPPROTO_IP, IP_DROP_MEMBERSHIP, &r, sizeof(r)), 0);
+	CHECK_ERR(setsockopt(m[0], IPPROTO_IP, IP_DROP_MEMBERSHIP, &r, sizeof(r)),
+	    EADDRNOTAVAIL);
+	inet_pton(AF_INET, "10.0.0.1", &r.imr_multiaddr);
+	CHECK_ERR(setsockopt(m[0], IPPROTO_IP, IP_ADD_MEMBERSHIP, &r, sizeof(r)), EINVAL);
+}
+
+static void
+whole_source_filters_read_back(void)
+{
+	int a = socket(AF_INET, SOCK_DGRAM, 0);
+	struct ip_mreqn r = {.imr_ifindex = 1};
+	union {
+		struct ip_msfilter f;
+		char room[IP_MSFILTER_SIZE(4)];
+	} u = {.f = {.imsf_fmode = MCAST_INCLUDE, .imsf_numsrc = 2}}, v;
+	struct group_source_req g = {.gsr_interface = 1};
+	struct sockaddr_in group = in("239.1.2.4", 0), source = in("10.9.9.3", 0);
+	socklen_t len = sizeof(v);
+
+	r.imr_multiaddr = u.f.imsf_multiaddr = group.sin_addr;
+	u.f.imsf_interface.s_addr = htonl(INADDR_LOOPBACK);
+	u.f.imsf_slist[0] = in("10.9.9.1", 0).sin_addr;
+	((struct in_addr *)u.f.imsf_slist)[1] = in("10.9.9.2", 0).sin_addr;
+	CHECK_ERR(
+	    setsockopt(a, IPPROTO_IP, IP_MSFILTER, &u, IP_MSFILTER_SIZE(2)), EINVAL);
+	CHECK_EQ(setsockopt(a, IPPROTO_IP, IP_ADD_MEMBERSHIP, &r, sizeof(r)), 0);
+	CHECK_ERR(
+	    setsockopt(a, IPPROTO_IP, IP_MSFILTER, &u, IP_MSFILTER_SIZE(1)), EINVAL);
+	CHECK_EQ(setsockopt(a, IPPROTO_IP, IP_MSFILTER, &u, IP_MSFILTER_SIZE(2)), 0);
+	memcpy(&g.gsr_group, &group, sizeof(group));
+	memcpy(&g.gsr_source, &source, sizeof(source));
+	CHECK_EQ(setsockopt(a, IPPROTO_IP, MCAST_JOIN_SOURCE_GROUP, &g, sizeof(g)), 0);
+	CHECK_ERR(setsockopt(a, IPPROTO_IP, MCAST_BLOCK_SOURCE, &g, sizeof(g)), EINVAL);
+	v = u;
+	v.f.imsf_numsrc = 4;
+	CHECK_EQ(getsockopt(a, IPPROTO_IP, IP_MSFILTER, &v, &len), 0);
+	CHECK_EQ(v.f.imsf_fmode, MCAST_INCLUDE);
+	CHECK_EQ(v.f.imsf_numsrc, 3);
+	CHECK_EQ(len, IP_MSFILTER_SIZE(3));
+	u.f.imsf_numsrc = 0; /* includes nobody: leaves */
+	CHECK_EQ(setsockopt(a, IPPROTO_IP, IP_MSFILTER, &u, IP_MSFILTER_SIZE(0)), 0);
+	CHECK_ERR(
+	    setsockopt(a, IPPROTO_IP, IP_DROP_MEMBERSHIP, &r, sizeof(r)), EADDRNOTAVAIL);
+}
+
+static void
+the_loopback_net_has_a_broadcast(void)
+{
+	int a = socket(AF_INET, SOCK_DGRAM, 0), m[2];
+	struct sockaddr_in any = in("0.0.0.0", 0), to;
+	char buf[8];
+
+	for (int i = 0; i < 2; i++) {
+		m[i] = socket(AF_INET, SOCK_DGRAM, 0);
+		set(m[i], SOL_SOCKET, SO_REUSEADDR, 1);
+		CHECK_EQ(bind(m[i], (void *)&any, sizeof(any)), 0);
+		any.sin_port = htons(port_of(m[0]));
+	}
+	to = in("127.255.255.255", port_of(m[0]));
+	CHECK_ERR(sendto(a, "all", 3, 0, (void *)&to, sizeof(to)), EACCES);
+	set(a, SOL_SOCKET, SO_BROADCAST, 1);
+	CHECK_EQ(sendto(a, "all", 3, 0, (void *)&to, sizeof(to)), 3);
+	CHECK_EQ(recv(m[0], buf, 8, 0), 3);
+	CHECK_EQ(recv(m[1], buf, 8, 0), 3);
+	to = in("127.255.255.254", port_of(m[0])); /* a host of that net */
+	CHECK_EQ(sendto(a, "one", 3, 0, (void *)&to, sizeof(to)), 3);
+	usleep(50000);
+	CHECK_EQ((recv(m[0], buf, 8, MSG_DONTWAIT) == 3) +
+	             (recv(m[1], buf, 8, MSG_DONTWAIT) == 3),
+	    1);
+}
+
 static int
 hold(char **args, int n)
 {
@@ -262,6 +374,9 @@ static const struct test tests[] = {
     TEST(filters_over_v6_are_merged),
     TEST(wrong_changes_are_refused),
     TEST(groups_of_all_nodes_are_listed),
+    TEST(multicast_reaches_every_member),
+    TEST(whole_source_filters_read_back),
+    TEST(the_loopback_net_has_a_broadcast),
 };
 
 int
