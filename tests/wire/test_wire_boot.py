@@ -4,7 +4,7 @@ import re
 import time
 
 import pytest
-from scapy.all import (ICMP, IP, Ether, ICMPv6EchoRequest, ICMPv6ND_NA, ICMPv6ND_RA, ICMPv6ND_RS,
+from scapy.all import (ARP, ICMP, IP, Ether, ICMPv6EchoRequest, ICMPv6ND_NA, ICMPv6ND_RA, ICMPv6ND_RS,
                        ICMPv6NDOptDstLLAddr, ICMPv6NDOptPrefixInfo, ICMPv6NDOptRDNSS, IPv6, IPv6ExtHdrFragment, Raw,
                        fragment, raw)
 
@@ -132,3 +132,18 @@ def test_rfc6864_4_1_identification_of_what_is_not_cut(machine):
     got = machine.wait(lambda f: IP in f and f[IP].proto == 1 and f[IP].frag, 5)
     parts = [f for f in got if IP in f and f[IP].proto == 1]
     assert len(parts) == 2 and parts[0][IP].id == parts[1][IP].id != 0
+
+
+def test_rfc4861_7_2_6_rfc5227_3_a_link_that_is_back_learns_who_is_here(machine):
+    for state in ("off", "on"):
+        machine.forget()
+        machine.vm.qmp.command("human-monitor-command", **{"command-line": f"set_link n0 {state}"})
+        time.sleep(2)
+    with machine.changed:
+        frames = list(machine.frames)
+    said = {f[ICMPv6ND_NA].tgt for f in frames
+            if ICMPv6ND_NA in f and f[IPv6].dst == "ff02::1" and f[ICMPv6ND_NA].O and not f[ICMPv6ND_NA].S}
+    assert KEEL6 in said and any(a.startswith("fe80::") for a in said)
+    assert any(ARP in f and f[ARP].psrc == f[ARP].pdst == KEEL4 and f.dst == "ff:ff:ff:ff:ff:ff" for f in frames)
+    # Switches behind the new plug learn its groups, too.
+    assert any(IPv6 in f and f[IPv6].dst == "ff02::16" for f in frames)
