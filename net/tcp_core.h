@@ -357,6 +357,8 @@ struct tcb {
 	    flight_last;                  /* records in flight, by time of transmission */
 	uint32_t lost_first, lost_last;   /* lost ones that wait for retransmission */
 	uint32_t in_flight, sacked, lost; /* bytes */
+	uint32_t disorder_end;            /* while is_disordered: it ends here */
+	bool is_disordered;               /* lost, SACKed or sent twice: some may be */
 	struct tcp_tx inline_tx[TCP_INLINE_TX];
 
 	/* Recovery (tcp_recover.c, tcp_rack.c). */

@@ -157,14 +157,14 @@ output_syn(struct tcb *t, nsec_t now, struct tcp_out *out)
 
 	if (!is_first && !again)
 		return false;
+	out->seq = t->iss;
 	if (is_first) {
 		t->snd_nxt = t->iss + 1;
-		tcp_tx_append(t, t->iss, 1, tcp_us(now));
+		tcp_tx_append(t, out, true, tcp_us(now));
 	} else {
 		tcp_tx_resent(t, again, tcp_us(now));
 		t->total_retrans++;
 	}
-	out->seq = t->iss;
 	out->flags = TCP_SYN;
 	out->is_retransmit = !is_first;
 	syn_options(t, now, &out->opts);
@@ -359,21 +359,6 @@ new_data(struct tcb *t, nsec_t now, uint32_t payload)
 	return n;
 }
 
-/* Writes the records of [seq, seq + len), cut at `payload`; a FIN counts in the last. */
-static void
-add_records(struct tcb *t, const struct tcp_out *out, bool fin, uint32_t now_us)
-{
-	uint32_t done = 0;
-
-	do {
-		uint32_t n = MIN(out->len - done, (uint32_t)out->mss);
-		bool is_last = done + n == out->len;
-
-		tcp_tx_append(t, out->seq + done, n + (fin && is_last), now_us);
-		done += n;
-	} while (done < out->len);
-}
-
 static bool
 output_new(struct tcb *t, nsec_t now, struct tcp_out *out)
 {
@@ -411,7 +396,7 @@ output_new(struct tcb *t, nsec_t now, struct tcp_out *out)
 			out->flags |= TCP_CWR;
 		t->cwr_pending = false;
 	}
-	add_records(t, out, fin, tcp_us(now));
+	tcp_tx_append(t, out, fin, tcp_us(now));
 	t->snd_nxt += n + fin;
 	t->fin_sent = fin;
 	if (n % out->mss)

@@ -156,7 +156,8 @@ tcp_tx_is_empty(const struct tcb *t)
 }
 struct tcp_tx *tcp_tx_at(const struct tcb *, uint32_t index);
 uint32_t tcp_tx_end(const struct tcp_tx *);
-void tcp_tx_append(struct tcb *, uint32_t seq, uint32_t len, uint32_t now_us);
+/* Writes the records of a new segment, one for each MSS; a SYN or FIN counts in the last. */
+void tcp_tx_append(struct tcb *, const struct tcp_out *, bool has_flag, uint32_t now_us);
 /* Index of the record with this number, tx_tail if none. O(log n). */
 uint32_t tcp_tx_find(const struct tcb *, uint32_t seq);
 void tcp_tx_mark_lost(struct tcb *, struct tcp_tx *);

@@ -12,7 +12,8 @@
  *			it jumps over what is known.
  *
  * So each ACK costs what it newly tells, and a bisection for each of its SACK blocks,
- * however much is in flight. Links are slots of the ring, not indices. The ring starts
+ * however much is in flight. While nothing was lost, SACKed or sent twice, the list of what is in
+ * flight is in order of number, and an ACK takes off all it covers in one piece. Links are slots of the ring, not indices. The ring starts
  * with TCP_INLINE_TX records in the control block; the shell gives a longer one when
  * asked.
  */
@@ -53,6 +54,7 @@ tcp_tx_init(struct tcb *t)
 	t->tx_head = t->tx_tail = 0;
 	t->flight_first = t->flight_last = t->lost_first = t->lost_last = TX_NIL;
 	t->in_flight = t->sacked = t->lost = 0;
+	t->is_disordered = false;
 }
 
 /* ---- The two lists ------------------------------------------------------------- */
@@ -115,20 +117,43 @@ detach(struct tcb *t, struct tcp_tx *x)
 	x->flags &= (uint8_t) ~(TX_LOST | TX_SACKED);
 }
 
+/* Until what is in flight now is acknowledged, each record needs a look. */
+static void
+note_disorder(struct tcb *t)
+{
+	t->is_disordered = true;
+	t->disorder_end = tcp_tx_end(tcp_tx_at(t, t->tx_tail - 1));
+}
+
 /* ---- Sending ------------------------------------------------------------------- */
 
 void
-tcp_tx_append(struct tcb *t, uint32_t seq, uint32_t len, uint32_t now_us)
+tcp_tx_append(struct tcb *t, const struct tcp_out *out, bool has_flag, uint32_t now_us)
 {
-	struct tcp_tx *x = tcp_tx_at(t, t->tx_tail++);
+	uint32_t seq = out->seq, left = out->len, last = t->flight_last, slot;
 
-	*x = (struct tcp_tx){.seq = seq, .len = (uint16_t)len, .sent_us = now_us};
-	to_flight(t, x);
+	do {
+		uint32_t n = MIN(left, (uint32_t)out->mss);
+
+		left -= n;
+		slot = t->tx_tail++ & (t->tx_cap - 1);
+		t->tx[slot] = (struct tcp_tx){.seq = seq,
+		    .sent_us = now_us,
+		    .prev = last,
+		    .next = TX_NIL,
+		    .len = (uint16_t)(n + (has_flag && !left))};
+		*(last == TX_NIL ? &t->flight_first : &t->tx[last].next) = slot;
+		last = slot;
+		seq += n;
+	} while (left);
+	t->flight_last = last;
+	t->in_flight += out->len + has_flag;
 }
 
 void
 tcp_tx_resent(struct tcb *t, struct tcp_tx *x, uint32_t now_us)
 {
+	note_disorder(t);
 	detach(t, x);
 	x->sent_us = now_us;
 	x->flags |= TX_RETRANS;
@@ -144,6 +169,7 @@ tcp_tx_mark_lost(struct tcb *t, struct tcp_tx *x)
 {
 	if (x->flags & (TX_LOST | TX_SACKED))
 		return;
+	note_disorder(t);
 	detach(t, x);
 	to_lost(t, x);
 }
@@ -151,6 +177,8 @@ tcp_tx_mark_lost(struct tcb *t, struct tcp_tx *x)
 void
 tcp_tx_mark_all_lost(struct tcb *t, bool forget_sacks)
 {
+	if (!tcp_tx_is_empty(t))
+		note_disorder(t);
 	for (uint32_t i = t->tx_head; i != t->tx_tail; i++) {
 		struct tcp_tx *x = tcp_tx_at(t, i);
 
@@ -179,6 +207,7 @@ tcp_tx_mark_sacked(struct tcb *t, uint32_t index)
 	struct tcp_tx *x = tcp_tx_at(t, index), *before, *after;
 	uint32_t first = slot_of(t, x), last = first;
 
+	note_disorder(t);
 	detach(t, x);
 	x->flags |= TX_SACKED;
 	t->sacked += x->len;
@@ -250,9 +279,35 @@ note_delivery(struct tcb *t, const struct tcp_tx *x, nsec_t now, struct tcp_acke
 	tcp_rack_delivered(t, x, now, a);
 }
 
+/* The records that `ack` covers whole, when all went out once and in this order. */
+static void
+ack_in_order(struct tcb *t, uint32_t ack, nsec_t now, struct tcp_acked *a)
+{
+	uint32_t end = tcp_tx_find(t, ack);
+	const struct tcp_tx *first, *last;
+	uint32_t len;
+
+	if (end == t->tx_head)
+		return;
+	first = tcp_tx_at(t, t->tx_head);
+	last = tcp_tx_at(t, end - 1);
+	len = tcp_tx_end(last) - first->seq;
+	a->rtt_us = MAX(tcp_us(now) - first->sent_us, 1u);
+	a->last_rtt_us = MAX(tcp_us(now) - last->sent_us, 1u);
+	a->is_original |= t->frto;
+	a->delivered += len;
+	tcp_rack_delivered(t, last, now, a);
+	t->in_flight -= len;
+	t->flight_first = last->next;
+	*(last->next == TX_NIL ? &t->flight_last : &t->tx[last->next].prev) = TX_NIL;
+	t->tx_head = end;
+}
+
 void
 tcp_tx_ack(struct tcb *t, uint32_t ack, nsec_t now, struct tcp_acked *a)
 {
+	if (!t->is_disordered)
+		ack_in_order(t, ack, now, a);
 	while (!tcp_tx_is_empty(t)) {
 		struct tcp_tx *x = tcp_tx_at(t, t->tx_head);
 		uint32_t part = ack - x->seq;
@@ -278,6 +333,8 @@ tcp_tx_ack(struct tcb *t, uint32_t ack, nsec_t now, struct tcp_acked *a)
 	}
 	if (tcp_tx_is_empty(t))
 		t->tx_head = t->tx_tail = 0;
+	if (tcp_tx_is_empty(t) || seq_le(t->disorder_end, tcp_tx_at(t, t->tx_head)->seq))
+		t->is_disordered = false;
 }
 
 /* ---- Memory -------------------------------------------------------------------- */
