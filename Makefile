@@ -26,6 +26,7 @@ say := @printf '%-5s %s\n'
 # ---- What the kernel consists of, room by room -------------------------------------
 
 SRCS_lib := \
+	lib/bpf.c \
 	lib/chacha20.c \
 	lib/cpio.c \
 	lib/crc32.c \
@@ -139,6 +140,7 @@ SRCS_kernel_proc := \
 	kernel/proc/prctl_caps.c \
 	kernel/proc/process.c \
 	kernel/proc/ptrace.c \
+	kernel/proc/seccomp.c \
 	kernel/proc/session.c \
 	kernel/proc/sigframe.c \
 	kernel/proc/signal.c \

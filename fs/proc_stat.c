@@ -4,6 +4,7 @@
 
 #include "kernel/proc/process.h"
 #include "kernel/proc/ptrace.h"
+#include "kernel/proc/seccomp.h"
 #include "kernel/proc/session.h"
 #include "kernel/sched/sched.h"
 #include "kernel/x86/percpu.h"
@@ -98,8 +99,8 @@ proc_show_stat(struct seq *s, const struct proc_id *id)
 	session_tty_numbers(p, &tty, &tty_pgid);
 	as = f.as ? f.as : &no_aspace;
 	seq_printf(s, "%u (%s) %c %u %u %u %u %d %u", id->tid ? id->tid : p->pid, f.name,
-	    f.state, process_parent_pid(p), process_pgid(p), process_sid(p), tty, tty_pgid,
-	    f.as ? 0x400000u : 0u);
+	    f.state, process_parent_pid(p), process_pgid(p), process_sid(p), tty,
+	    tty_pgid, f.as ? 0x400000u : 0u);
 	seq_printf(s, " %lu %lu %lu %lu %lu %lu %lu %lu", p->min_faults,
 	    p->child_min_faults, p->maj_faults, p->child_maj_faults, f.utime_ns / TICK_NS,
 	    f.stime_ns / TICK_NS, p->child_utime_ns / TICK_NS,
@@ -205,7 +206,7 @@ show_capabilities(struct seq *s, struct process *p)
 		return;
 	seq_printf(s, "CapInh:\t%016lx\nCapPrm:\t%016lx\nCapEff:\t%016lx\n",
 	    c->cap_inheritable, c->cap_permitted, c->cap_effective);
-	seq_printf(s, "CapBnd:\t%016lx\nCapAmb:\t%016lx\nNoNewPrivs:\t%u\nSeccomp:\t0\n",
+	seq_printf(s, "CapBnd:\t%016lx\nCapAmb:\t%016lx\nNoNewPrivs:\t%u\n",
 	    c->cap_bounding, c->cap_ambient, p->no_new_privs);
 	cred_put(c);
 }
@@ -248,6 +249,7 @@ proc_show_status(struct seq *s, const struct proc_id *id)
 	seq_printf(s, "SigIgn:\t%016lx\nSigCgt:\t%016lx\n", f.ignored, f.caught);
 	show_capabilities(s, p);
 	if (f.thread) {
+		seq_printf(s, "Seccomp:\t%u\n", seccomp_mode_of(f.thread));
 		show_cpus_allowed(s, f.thread);
 		seq_printf(s,
 		    "voluntary_ctxt_switches:\t%lu\nnonvoluntary_ctxt_switches:\t%lu\n",

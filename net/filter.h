@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "lib/bpf.h"
 #include "lib/err.h"
 #include "lib/types.h"
 
@@ -19,11 +20,5 @@ void filter_free(struct filter *); /* NULL is fine */
 /* How many bytes of the packet (from data on) the socket's filter keeps; 0: none of it. */
 uint32_t filter_run(const struct sock *, const struct pkt *);
 
-/* The parts, for tests and fuzzers. */
-struct filter_insn { /* Linux's struct sock_filter */
-	uint16_t code;
-	uint8_t jt, jf;
-	uint32_t k;
-};
-bool filter_is_valid(const struct filter_insn *, unsigned n);
-uint32_t filter_run_insns(const struct filter_insn *, const struct pkt *);
+/* For tests and fuzzers. */
+uint32_t filter_run_insns(const struct bpf_insn *, const struct pkt *);

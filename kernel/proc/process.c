@@ -10,6 +10,7 @@
 #include "kernel/panic.h"
 #include "kernel/proc/proc_priv.h"
 #include "kernel/proc/ptrace.h"
+#include "kernel/proc/seccomp.h"
 #include "kernel/sync/rculist.h"
 #include "kernel/time/clock.h"
 #include "mm/aspace.h"
@@ -176,6 +177,7 @@ process_add_thread(struct process *p, struct thread *t)
 	spin_lock(&proc_tree_lock);
 	rcu_list_push_front(&thread_hash[t->tid % HASH_SIZE], &t->tid_link);
 	spin_lock(&p->lock);
+	seccomp_inherit_locked(t);
 	list_push_back(&p->threads, &t->process_link);
 	p->num_threads++;
 	spin_unlock(&p->lock);

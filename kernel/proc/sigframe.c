@@ -164,6 +164,10 @@ siginfo_layout(struct user_siginfo *to, const struct siginfo *from)
 		to->child.status = from->status;
 		to->child.utime = from->utime;
 		to->child.stime = from->stime;
+	} else if (from->signo == SIGSYS && from->code == SYS_SECCOMP) {
+		to->call.addr = from->addr;
+		to->call.nr = from->status;
+		to->call.arch = (uint32_t)from->value;
 	} else if (from->addr || is_fault_info(from)) {
 		to->addr = from->addr;
 	} else {
@@ -197,6 +201,10 @@ siginfo_from_user(struct siginfo *to, const struct user_siginfo USER *from)
 		to->status = u.child.status;
 		to->utime = u.child.utime;
 		to->stime = u.child.stime;
+	} else if (to->signo == SIGSYS && to->code == SYS_SECCOMP) {
+		to->addr = u.call.addr;
+		to->status = u.call.nr;
+		to->value = u.call.arch;
 	} else if (is_fault_info(to)) {
 		to->addr = u.addr;
 	} else {

@@ -26,6 +26,11 @@ struct user_siginfo {
 			int64_t utime, stime;
 		} child;
 		uint64_t addr; /* faults */
+		struct {
+			uint64_t addr;
+			int32_t nr;
+			uint32_t arch;
+		} call; /* SIGSYS of seccomp */
 	};
 };
 

@@ -455,10 +455,18 @@ signal_send_pgroup(uint32_t pgid, int sig, const struct siginfo *info)
 void
 signal_fault(int sig, int code, vaddr_t addr)
 {
+	const struct siginfo info = {.signo = sig, .code = code, .addr = addr};
+
+	signal_force(&info);
+}
+
+void
+signal_force(const struct siginfo *info)
+{
 	struct thread *t = current_thread();
 	struct process *p = t->process;
-	struct siginfo info = {.signo = sig, .code = code, .addr = addr};
 	struct queued_signal *q = queued_alloc(p, true);
+	int sig = info->signo;
 	struct sigaction *action;
 
 	spin_lock(&p->lock);
@@ -468,7 +476,7 @@ signal_fault(int sig, int code, vaddr_t addr)
 		action->handler = SIG_DFL;
 	spin_unlock(&p->sigactions->lock);
 	t->sig_blocked &= ~SIGMASK(sig);
-	if (signal_enqueue_locked(p, t, &info, &q))
+	if (signal_enqueue_locked(p, t, info, &q))
 		signal_kick_locked(t, false);
 	spin_unlock(&p->lock);
 	if (q)

@@ -76,6 +76,7 @@ enum {
 	BUS_ADRERR = 2,
 	TRAP_BRKPT = 1,
 	TRAP_TRACE = 2,
+	SYS_SECCOMP = 1,
 };
 
 struct signal_queue {
@@ -154,6 +155,7 @@ enum err signal_send_pgroup_locked(
 
 /* A fault of the current thread: cannot be blocked or ignored (then it kills). */
 void signal_fault(int sig, int code, vaddr_t addr);
+void signal_force(const struct siginfo *info); /* the same, with all it says */
 
 bool signal_is_pending(const struct thread *);       /* one that is deliverable */
 bool signal_is_fatal_pending(const struct thread *); /* SIGKILL or exit_group */

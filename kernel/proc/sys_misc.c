@@ -5,6 +5,7 @@
 #include "kernel/log.h"
 #include "kernel/power.h"
 #include "kernel/proc/proc_priv.h"
+#include "kernel/proc/seccomp.h"
 #include "kernel/proc/utsname.h"
 #include "kernel/random.h"
 #include "kernel/sched/sched.h"
@@ -80,6 +81,8 @@ enum {
 	PR_SET_DUMPABLE = 4,
 	PR_SET_NAME = 15,
 	PR_GET_NAME = 16,
+	PR_GET_SECCOMP = 21,
+	PR_SET_SECCOMP = 22,
 	PR_GET_TIMERSLACK = 30,
 	PR_SET_TIMERSLACK = 29,
 	PR_SET_CHILD_SUBREAPER = 36,
@@ -140,6 +143,8 @@ sys_prctl(int option, uint64_t arg2, uint64_t arg3, uint64_t arg4, uint64_t arg5
 		if (arg2 != 1 || arg3 || arg4 || arg5)
 			return ERR_INVAL;
 		return prctl_flag(&p->no_new_privs, 1);
+	case PR_GET_SECCOMP: return seccomp_mode_of(t);
+	case PR_SET_SECCOMP: return seccomp_set_mode(arg2, (const void USER *)arg3);
 	case PR_GET_NO_NEW_PRIVS: return p->no_new_privs;
 	case PR_SET_TIMERSLACK:
 		return 0; /* timers are exact: there is no slack to choose */

@@ -9,6 +9,7 @@
 #include "kernel/cmdline.h"
 #include "kernel/log.h"
 #include "kernel/proc/ptrace.h"
+#include "kernel/proc/seccomp.h"
 #include "kernel/sched/thread.h"
 #include "lib/err.h"
 
@@ -77,7 +78,9 @@ syscall_dispatch(struct trap_frame *frame)
 	if (!(t->flags & THREAD_WORK & ~(uint32_t)THREAD_CALL_LOGGED))
 		return syscall_do(frame);
 	/* A tracer that wants no call done sets its number to -1, and the result. */
-	if (ptrace_call_enter(frame) && (int32_t)frame->error != -1)
+	if (ptrace_call_enter(frame) &&
+	    (!(t->flags & THREAD_CALL_FILTERED) || seccomp_check(frame)) &&
+	    (int32_t)frame->error != -1)
 		result = syscall_do(frame);
 	else
 		result = (long)frame->rax;

@@ -9,6 +9,7 @@
 #include "kernel/log.h"
 #include "kernel/panic.h"
 #include "kernel/proc/process.h"
+#include "kernel/proc/seccomp.h"
 #include "kernel/proc/syscall.h"
 #include "kernel/sched/sched_priv.h"
 #include "kernel/time/clock.h"
@@ -97,6 +98,7 @@ thread_free(struct rcu_head *head)
 
 	arch_thread_fini(t);
 	kfree(t->trace);
+	seccomp_release(t);
 	if (t->flags & THREAD_OWNS_TID)
 		tid_free(t->tid);
 	stack_free(t->stack_base, KERNEL_STACK_SIZE);

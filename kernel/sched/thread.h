@@ -16,6 +16,7 @@
 struct process;
 struct aspace;
 struct fpu_state;
+struct seccomp_filter;
 struct trace;
 struct trap_frame;
 
@@ -117,6 +118,7 @@ struct thread {
 	uint64_t fs_base, gs_base;
 	struct fpu_state *fpu; /* NULL for kernel threads */
 
+	struct seccomp_filter *seccomp; /* [process lock] read without; NULL: none */
 	struct trace *trace; /* [process lock] NULL: never traced: kernel/proc/ptrace.h */
 
 	/* Signals of this thread: owned by kernel/proc/signal.c. */
@@ -169,6 +171,7 @@ enum {
 	THREAD_CALL_TRACED = 1 << 9,    /* stops before and after each call */
 	THREAD_CALL_EMULATED = 1 << 10, /* stops before each call, which is not done */
 	THREAD_CALL_STEPPED = 1 << 11,  /* single step: a call is one instruction */
+	THREAD_CALL_FILTERED = 1 << 12, /* seccomp judges its calls */
 	THREAD_HAS_BREAKPOINTS = 1 << 13,
 	THREAD_WORK = 0xff00,
 };

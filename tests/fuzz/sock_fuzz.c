@@ -1,7 +1,7 @@
 /*
  * What programs hand to sockets as bytes: control data, socket filters, IP options. The first byte
  * says which.
- * LINK: net/cmsg.c net/filter.c net/ip_addr.c lib/string.c lib/fmt.c lib/siphash.c lib/inet_csum.c
+ * LINK: net/cmsg.c net/filter.c lib/bpf.c net/ip_addr.c lib/string.c lib/fmt.c lib/siphash.c lib/inet_csum.c
  * fs/seq.c tests/fakes/net_env.c tests/fakes/percpu.c tests/fakes/spinlock.c tests/fakes/mutex.c
  * tests/fakes/rcu.c tests/fakes/clock.c tests/fakes/kmalloc.c tests/fakes/panic.c
  * tests/fakes/no_proc.c
@@ -44,13 +44,13 @@ walk_control(const uint8_t *data, size_t n)
 static void
 run_filter(const uint8_t *data, size_t n)
 {
-	unsigned num = (unsigned)(n / 2 / sizeof(struct filter_insn));
-	size_t size = num * sizeof(struct filter_insn);
-	struct filter_insn *insns = malloc(size + 1);
+	unsigned num = (unsigned)(n / 2 / sizeof(struct bpf_insn));
+	size_t size = num * sizeof(struct bpf_insn);
+	struct bpf_insn *insns = malloc(size + 1);
 	struct pkt *p = fake_pkt(fake_netdev(1), data + size, n - size);
 
 	memcpy(insns, data, size);
-	if (filter_is_valid(insns, num))
+	if (bpf_is_valid(insns, num))
 		(void)filter_run_insns(insns, p);
 	pkt_free(p);
 	free(insns);

@@ -1,6 +1,6 @@
 /*
  * net/filter.c: what programs are refused, and what the rest do.
- * LINK: net/filter.c lib/string.c lib/fmt.c net/ip_addr.c lib/siphash.c lib/inet_csum.c fs/seq.c
+ * LINK: net/filter.c lib/bpf.c lib/string.c lib/fmt.c net/ip_addr.c lib/siphash.c lib/inet_csum.c fs/seq.c
  * tests/fakes/net_env.c tests/fakes/percpu.c tests/fakes/spinlock.c tests/fakes/mutex.c
  * tests/fakes/rcu.c tests/fakes/clock.c tests/fakes/kmalloc.c tests/fakes/panic.c
  * tests/fakes/no_proc.c
@@ -43,9 +43,9 @@ enum {
 
 #define RUN(bytes, ...) \
 	({ \
-		const struct filter_insn in_[] = {__VA_ARGS__}; \
+		const struct bpf_insn in_[] = {__VA_ARGS__}; \
 		struct pkt *p_ = fake_pkt(fake_netdev(1), bytes, sizeof(bytes)); \
-		uint32_t n_ = filter_is_valid(in_, ARRAY_SIZE(in_)) \
+		uint32_t n_ = bpf_is_valid(in_, ARRAY_SIZE(in_)) \
 		                  ? filter_run_insns(in_, p_) \
 		                  : 0xdead; \
 		pkt_free(p_); \
@@ -97,7 +97,7 @@ KTEST(filter_divided_by_zero_takes_nothing)
 
 KTEST(filter_refuses_programs_that_may_not_end_or_go_astray)
 {
-	static const struct filter_insn bad[][2] = {
+	static const struct bpf_insn bad[][2] = {
 	    {{LD_IMM, 0, 0, 0}, {LD_IMM, 0, 0, 0}}, /* no return */
 	    {{JA, 0, 0, 1}, {RET_K, 0, 0, 0}},      /* beyond the end */
 	    {{JA, 0, 0, 0xffffffff}, {RET_K, 0, 0, 0}},
@@ -108,16 +108,16 @@ KTEST(filter_refuses_programs_that_may_not_end_or_go_astray)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
-		CHECK(!filter_is_valid(bad[i], 2));
-	CHECK(!filter_is_valid(bad[0], 0));
+		CHECK(!bpf_is_valid(bad[i], 2));
+	CHECK(!bpf_is_valid(bad[0], 0));
 }
 
 KTEST(filter_replaced_is_freed_after_a_grace_period)
 {
-	static const struct filter_insn in[] = {{RET_K, 0, 0, 3}};
+	static const struct bpf_insn in[] = {{RET_K, 0, 0, 3}};
 	struct {
 		uint16_t n;
-		const struct filter_insn *insns;
+		const struct bpf_insn *insns;
 	} prog = {1, in};
 	struct sock sk = {.filter = NULL};
 	struct pkt *p = fake_pkt(fake_netdev(1), packet, sizeof(packet));
