@@ -202,3 +202,32 @@ def test_answer(peer, case):
         assert not any(is_echo_reply()(a) for a in answers), [a.summary() for a in answers]
     else:
         assert any(wanted(a) for a in answers), [a.summary() for a in answers]
+
+
+def test_rfc1191_3_path_mtu_is_learnt(peer):
+    source = "10.77.0.51"
+    peer.answers_for.add(source)
+    ping = eth(dst=peer.mac) / ip(src=source) / echo(bytes(1400))
+    peer.ask(ping)  # resolves the address
+    whole = next(f for f in peer.ask(ping) if is_echo_reply(bytes(1400))(f))
+    answers = peer.ask(eth(dst=peer.mac) / ip() / ICMP(type=3, code=4, nexthopmtu=800) / Raw(bytes(whole[IP])[:28]),
+                       ping)
+    parts = [f for f in answers if IP in f and f[IP].dst == source]
+    assert len(parts) == 2 and all(f[IP].len <= 800 for f in parts)
+
+
+def test_rfc6864_4_3_identifications_are_no_counter_of_all(peer):
+    """Of two hosts that are answered in turn: neither sees how much the other gets."""
+    hosts = ("10.77.0.52", "10.77.0.53")
+    peer.answers_for.update(hosts)
+    seen = {h: [] for h in hosts}
+    for _ in range(6):
+        for h in hosts:
+            answers = []
+            while not answers:
+                got = peer.ask(*[peer.to_machine(eth() / p) for p in fragment(ip(src=h) / echo(bytes(2000)), 1400)])
+                answers = [f for f in got if IP in f and f[IP].dst == h and f[IP].frag == 0]
+            seen[h].append(answers[0][IP].id)
+    a, b = seen.values()
+    assert len(set(a)) == len(set(b)) == 6
+    assert len({(y - x) & 0xffff for x, y in zip(a, b)}) > 1 or abs(a[0] - b[0]) > 16

@@ -3,7 +3,7 @@ from scapy.all import (ICMPv6DestUnreach, ICMPv6EchoReply, ICMPv6EchoRequest, IC
                        ICMPv6ND_NA, ICMPv6ND_NS, ICMPv6ND_RA, ICMPv6NDOptDstLLAddr, ICMPv6NDOptSrcLLAddr,
                        ICMPv6PacketTooBig, ICMPv6ParamProblem, ICMPv6Unknown, IPv6, UDP, Ether,
                        IPv6ExtHdrDestOpt, IPv6ExtHdrFragment, IPv6ExtHdrHopByHop, IPv6ExtHdrRouting, Pad1, PadN,
-                       HBHOptUnknown, Raw, RouterAlert, raw)
+                       HBHOptUnknown, Raw, RouterAlert, TCP, raw)
 
 from peer import KEEL6, LL6, MAC, MAC2, V6
 
@@ -228,3 +228,35 @@ def test_rfc3810_6_2_query_is_reported(peer):
               IPv6ExtHdrHopByHop(options=[RouterAlert()]) / ICMPv6MLQuery(type=130, mrd=500) / Raw(b"\x02\x7d\0\0"))
     found = peer.wait(lambda f: ICMPv6MLReport2 in f, 10)
     assert found and found[0][IPv6].dst == "ff02::16" and found[0][IPv6].hlim == 1
+
+
+def answer_after_too_big(peer, source, mtu):
+    """The frames of an answer of 1448 bytes, after somebody on the way said that it is too long."""
+    peer.answers_for.add(source)
+    ping = eth(dst=peer.mac) / ip(src=source) / echo(bytes(1400))
+    peer.ask(ping)  # resolves the address
+    whole = next(f for f in peer.ask(ping) if is_echo_reply(bytes(1400))(f))
+    assert IPv6ExtHdrFragment not in whole
+    return peer.ask(eth(dst=peer.mac) / ip() / ICMPv6PacketTooBig(mtu=mtu) / Raw(raw(whole[IPv6])[:1200]), ping)
+
+
+def test_rfc8201_4_path_mtu_is_learnt(peer):
+    parts = [f for f in answer_after_too_big(peer, "fd77::51", 1300) if IPv6ExtHdrFragment in f]
+    assert len(parts) == 2 and all(f[IPv6].plen + 40 <= 1300 for f in parts)
+
+
+def test_rfc8201_4_less_than_1280_is_not_believed_rfc8021_3_no_atomic_fragments(peer):
+    answers = answer_after_too_big(peer, "fd77::52", 600)
+    assert any(is_echo_reply(bytes(1400))(f) for f in answers)
+    assert not any(IPv6ExtHdrFragment in f for f in answers)
+
+
+def test_rfc6437_3_flow_labels_are_of_the_flow(peer):
+    """Each flow has its own, the same for all its packets, and no rule from one to the next."""
+    def label(port):
+        answers = peer.ask(eth(dst=peer.mac) / ip() / TCP(sport=port, dport=CLOSED, flags="S", seq=1))
+        return next(f[IPv6].fl for f in answers if TCP in f)
+    labels = [label(p) for p in range(30001, 30009)]
+    assert len(set(labels)) == 8 and 0 not in labels
+    assert len({b - a for a, b in zip(labels, labels[1:])}) > 1
+    assert label(30003) == labels[2]
