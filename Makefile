@@ -207,6 +207,7 @@ SRCS_acpi := \
 	acpi/tables.c
 
 SRCS_fs := \
+	fs/anon.c \
 	fs/attr.c \
 	fs/change.c \
 	fs/context.c \
@@ -682,7 +683,7 @@ compare: setup
 	@$(MAKE) --no-print-directory BUILD=debug build/debug/kernel.elf
 	@tests/oracle/compare $(if $(K),-k '$(K)')
 
-.PHONY: compare guest setup run debug test test-net-flood test-net-matrix check cover bench compile_commands.json help
+.PHONY: compare guest setup run debug test test-debian test-net-flood test-net-matrix check cover bench compile_commands.json help
 guest: $(GUEST_BINS)
 
 setup:
@@ -719,6 +720,12 @@ test-net-matrix: setup
 	@$(MAKE) --no-print-directory all guest build/link
 	@KEEL_MATRIX='$(MATRIX)' $(if $(MS),KEEL_MATRIX_MS=$(MS)) \
 		/usr/bin/python3 -m pytest -q -p no:cacheprovider $(PYTEST_ARGS) tests/boot/test_net_matrix.py
+
+# Debian's own programs beside Linux, all of them, and its servers (tests/boot/test_debian.py).
+test-debian: setup
+	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory BUILD=debug build/debug/kernel.elf
+	@KEEL_DEBIAN=whole /usr/bin/python3 -m pytest -q -p no:cacheprovider $(PYTEST_ARGS) tests/boot/test_debian.py
 
 check: setup
 	@$(MAKE) --no-print-directory all compile_commands.json
@@ -779,6 +786,7 @@ help:
 	@echo 'make          kernel, loader, build/esp (copy it to an ESP), build/keel.img (a disk image)'
 	@echo 'make run      the same in QEMU: SMP= MEM= NIC= INITRD= ROOTFS= APPEND= BOOT= MACHINE= ARGS='
 	@echo 'make test     all tests          make check   format, layers, style, static analysis'
+	@echo 'make test-debian        all programs of tests/boot/debian.commands on Debian packages, and servers'
 	@echo 'make test-net-matrix    TCP over good and bad links beside Linux: MATRIX=regex MS=time'
 	@echo 'make debug    under gdb          make iso     a GRUB image, build/keel.iso'
 	@echo 'make fuzz     parsers and the TCP core under libFuzzer, FUZZ=30 seconds each'

@@ -1,6 +1,7 @@
 /* Bring-up of the file name space, and the mounts every program expects. */
 #define LOG_PREFIX "fs: "
 
+#include "fs/anon.h"
 #include "fs/device.h"
 #include "fs/procfs.h"
 #include "kernel/log.h"
@@ -17,6 +18,7 @@ fs_init(void)
 	fs_init_context = fs_context_create_first();
 	if (!fs_init_context)
 		panic("no memory for the root file system");
+	anon_init();
 	device_init();
 	dev_mem_init();
 	procfs_init();

@@ -267,6 +267,13 @@ fs_mount(const char *type_name, const char *source, const struct path *at, uint3
 	return err;
 }
 
+struct mount *
+fs_mount_nowhere(struct super *super)
+{
+	return mount_create(
+	    super_get(super), dentry_get(super->root_dentry), 0, super->type->name);
+}
+
 static enum err
 bind_one(const struct mount *from, struct dentry *root, const struct path *at)
 {

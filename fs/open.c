@@ -1,4 +1,5 @@
 /* Opening: from a path or an inode to a struct file, with every check open(2) has. */
+#include "fs/anon.h"
 #include "fs/device.h"
 #include "fs/namei.h"
 #include "kernel/ipc/pipe.h"
@@ -82,7 +83,10 @@ attach_ops(struct file *f)
 		if (f->mount->flags & MS_NODEV)
 			return ERR_ACCES;
 		return device_open(f, inode->rdev);
-	case S_IFIFO: return fifo_open(f, &inode->pipe, &inode->aux_lock);
+	case S_IFIFO:
+		if (anon_is(inode))
+			return anon_open(f);
+		return fifo_open(f, &inode->pipe, &inode->aux_lock);
 	default: return ERR_NXIO;
 	}
 	if (f->ops->seek)

@@ -1,6 +1,7 @@
 /* The descriptors of a process: /proc/PID/fd/N, links to what is open, and fdinfo/N. */
 #include "fs/procfs.h"
 
+#include "fs/anon.h"
 #include "kernel/proc/process.h"
 #include "lib/fmt.h"
 #include "lib/string.h"
@@ -34,14 +35,15 @@ fd_follow(struct inode *inode, struct path *out)
 {
 	const struct proc_id *id = &proc_inode_of(inode)->id;
 	struct file *f = file_of(id, id->fd);
-	enum err err = ERR_NXIO; /* a pipe or the like: there is no name to open it by */
+	enum err err = OK;
 
 	if (!f)
 		return ERR_NOENT;
 	if (f->dentry) {
 		*out = (struct path){f->mount, f->dentry};
 		path_get(out);
-		err = OK;
+	} else {
+		err = anon_path(f, out);
 	}
 	file_put(f);
 	return err;

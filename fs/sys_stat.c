@@ -1,6 +1,6 @@
 /* System calls that tell about files: the stat family, statfs, access, readlink,
  * getdents. */
-#include "fs/vfs.h"
+#include "fs/anon.h"
 #include "kernel/proc/process.h"
 #include "lib/string.h"
 #include "mm/slab.h"
@@ -26,22 +26,6 @@ lookup_user(
 	return err;
 }
 
-static void
-stat_file(struct file *f, struct stat *st)
-{
-	if (f->inode) {
-		inode_stat(f->inode, st);
-		return;
-	}
-	memset(st, 0, sizeof(*st));
-	st->st_mode = f->ops->anon_mode ? f->ops->anon_mode : 0600;
-	st->st_nlink = 1;
-	st->st_ino = (uintptr_t)f->private >> 4 & 0xffffffff;
-	st->st_blksize = 4096;
-	if (f->ops->anon_stat)
-		f->ops->anon_stat(f, st);
-}
-
 static enum err
 stat_fd(int fd, struct stat *st)
 {
@@ -49,7 +33,7 @@ stat_fd(int fd, struct stat *st)
 
 	if (!f)
 		return ERR_BADF;
-	stat_file(f, st);
+	file_stat(f, st);
 	file_put(f);
 	return OK;
 }

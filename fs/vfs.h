@@ -318,6 +318,8 @@ extern struct path fs_root; /* of the first mount: what fs_init made */
 /* Mounts a new instance of file system `type` on `at` (NULL: as the first root). */
 enum err fs_mount(const char *type, const char *source, const struct path *at,
     uint32_t flags, const char *data);
+/* A mount of the super's root in no place: for paths that no walk leads to. NULL: no memory. */
+struct mount *fs_mount_nowhere(struct super *);
 enum err fs_bind(const struct path *from, const struct path *at, bool is_recursive);
 enum err fs_move_mount(const struct path *from, const struct path *at);
 enum err fs_remount(const struct path *, uint32_t flags);

@@ -582,6 +582,25 @@ fifo_wait_peer(struct pipe *p, uint32_t flags, uint32_t opens)
 }
 
 enum err
+pipe_open_again(struct file *f, const struct file *from)
+{
+	struct pipe *p = from->private;
+
+	if (from->ops != &pipe_ops)
+		return ERR_NXIO;
+	__atomic_fetch_add(&p->refs, 1, __ATOMIC_RELAXED);
+	f->private = p;
+	f->ops = &pipe_ops;
+	mutex_lock(&p->lock);
+	if (f->mode & FILE_READ)
+		p->readers++;
+	if (f->mode & FILE_WRITE)
+		p->writers++;
+	mutex_unlock(&p->lock);
+	return OK;
+}
+
+enum err
 fifo_open(struct file *f, struct pipe **slot, struct spinlock *lock)
 {
 	struct pipe *p = fifo_get(slot, lock);

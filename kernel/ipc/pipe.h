@@ -21,5 +21,11 @@ struct pipe;
  */
 enum err fifo_open(struct file *file, struct pipe **slot, struct spinlock *lock);
 
+/*
+ * Opens an anonymous pipe once more into `file`, whose mode tells the ends; `from` is a file on it. Never
+ * waits. ERR_NXIO: `from` is no pipe.
+ */
+enum err pipe_open_again(struct file *file, const struct file *from);
+
 /* F_SETPIPE_SZ and F_GETPIPE_SZ; ERR_BADF when `file` is no pipe. */
 long pipe_fcntl(struct file *file, unsigned cmd, uintptr_t arg);

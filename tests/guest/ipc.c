@@ -540,6 +540,43 @@ stop_stops_all_threads(void)
 	CHECK_EQ(waitpid(pid, &status, 0), pid);
 }
 
+static void
+a_pipe_is_opened_again_by_its_descriptor(void)
+{
+	char path[64], link[64], buf[8];
+	struct stat a, b;
+	int p[2], r, w;
+
+	CHECK_EQ(pipe(p), 0);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", p[0]);
+	CHECK_EQ(stat(path, &a), 0);
+	CHECK_EQ(fstat(p[0], &b), 0);
+	CHECK(S_ISFIFO(a.st_mode));
+	CHECK_EQ(a.st_ino, b.st_ino);
+	CHECK_EQ(access(path, R_OK), 0);
+	r = open(path, O_RDONLY);
+	w = open(path, O_WRONLY);
+	CHECK(r >= 0 && w >= 0);
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", r);
+	memset(buf, 0, sizeof(buf));
+	CHECK(readlink(link, buf, 5) == 5 && !memcmp(buf, "pipe:", 5));
+	CHECK_EQ(fstat(r, &b), 0);
+	CHECK_EQ(a.st_ino, b.st_ino);
+	close(p[0]);
+	close(p[1]);
+	CHECK_EQ(write(w, "again", 5), 5);
+	CHECK_EQ(read(r, buf, 5), 5);
+	close(w);
+	CHECK_EQ(read(r, buf, 5), 0); /* the last writer is gone */
+	close(r);
+	/* What is no pipe can be looked at, not opened. */
+	r = eventfd(0, 0);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", r);
+	CHECK_EQ(stat(path, &a), 0);
+	CHECK_EQ(a.st_mode & 07777, 0600);
+	CHECK_ERR(open(path, O_RDONLY), ENXIO);
+}
+
 static const struct test tests[] = {
     TEST(pipe_carries_bytes_in_order),
     TEST(pipe_limits_and_errors),
@@ -561,6 +598,7 @@ static const struct test tests[] = {
     TEST(exec_from_a_thread_keeps_the_pid),
     TEST(leader_may_exit_first),
     TEST(stop_stops_all_threads),
+    TEST(a_pipe_is_opened_again_by_its_descriptor),
 };
 
 int

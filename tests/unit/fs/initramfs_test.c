@@ -1,5 +1,5 @@
 /*
- * Unpacking of initial file systems, whole and damaged. LINK: fs/attr.c fs/change.c
+ * Unpacking of initial file systems, whole and damaged. LINK: fs/anon.c fs/attr.c fs/change.c
  * fs/context.c fs/data.c fs/dcache.c fs/device.c fs/inode.c fs/initramfs.c fs/locks.c
  * fs/mount.c fs/namei.c fs/open.c fs/permission.c fs/seq.c fs/tmpfs.c kernel/file.c
  * kernel/proc/cred.c lib/cpio.c lib/crc32.c lib/fmt.c lib/inflate.c lib/rbtree.c

@@ -1,5 +1,5 @@
 /*
- * Path walk, dentry cache, tmpfs and permissions. LINK: fs/attr.c fs/change.c
+ * Path walk, dentry cache, tmpfs and permissions. LINK: fs/anon.c fs/attr.c fs/change.c
  * fs/context.c fs/data.c fs/dcache.c fs/device.c fs/inode.c fs/locks.c fs/mount.c
  * fs/namei.c fs/open.c fs/permission.c fs/seq.c fs/tmpfs.c kernel/file.c
  * kernel/proc/cred.c lib/fmt.c lib/rbtree.c lib/string.c mm/pagecache.c mm/uio.c
