@@ -703,3 +703,106 @@ KTEST(groups_of_an_interface_have_a_limit)
 	}
 	fake_net_timers_run(fake_now_ns + 5 * SEC);
 }
+
+KTEST(groups_survive_no_memory_at_any_place)
+{
+	struct ip_addr group = ip4_addr("239.9.9.5");
+	struct ip_addr s[2] = {ip4_addr("10.0.0.21"), ip4_addr("10.0.0.22")};
+	struct mc_filter one = {true, 1, s}, both = {false, 2, s};
+	bool has_failed = true;
+	long before;
+
+	ip4_env_setup();
+	fake_net_timers_run(
+	    fake_now_ns + 100 * SEC); /* routes of the past are forgotten */
+	fake_rcu_run();
+	before = fake_kmalloc_live;
+	for (unsigned nth = 1; has_failed && nth < 50; nth++) {
+		const struct mc_filter *now = NULL;
+
+		fake_kmalloc_fail_nth(nth);
+		has_failed = false;
+		if (ip_mc_change(ip4_env_dev, &group, NULL, &one) == OK)
+			now = &one;
+		else
+			has_failed = true;
+		if (now && ip_mc_change(ip4_env_dev, &group, now, &both) == OK)
+			now = &both;
+		else
+			has_failed = true;
+		CHECK_EQ(ip_mc_allows(ip4_env_dev, &group, NULL), now != NULL);
+		fake_net_timers_run(fake_now_ns + 5 * SEC);
+		if (now)
+			CHECK_EQ(ip_mc_change(ip4_env_dev, &group, now, NULL), OK);
+		fake_net_timers_run(fake_now_ns + 100 * SEC);
+		CHECK(!ip_mc_allows(ip4_env_dev, &group, NULL));
+		fake_kmalloc_fail_nth(0);
+		fake_wire_clear();
+		fake_rcu_run();
+		CHECK_EQ(fake_kmalloc_live, before);
+	}
+	CHECK(!has_failed);
+}
+
+/* Sound messages of every kind, with wild contents, while members come and go. */
+KTEST(igmp_takes_any_sequence_of_messages)
+{
+	static const uint8_t types[] = {0x11, 0x11, 0x11, 0x12, 0x16, 0x17, 0x22};
+	struct ip_addr s[3] = {
+	    ip4_addr("10.0.0.1"), ip4_addr("10.0.0.2"), ip4_addr("10.0.0.3")};
+	struct mc_filter wishes[4] = {
+	    {.num = 0}, {true, 3, s}, {false, 2, s}, {true, 1, s}};
+	int wish_of[4] = {-1, -1, -1, -1}; /* of the groups 239.9.7.0 to 3 */
+	long before;
+
+	ip4_env_setup();
+	fake_net_timers_run(fake_now_ns + 100 * SEC);
+	fake_rcu_run();
+	before = fake_kmalloc_live;
+	srand(3376);
+	for (unsigned step = 0; step < 20000; step++) {
+		unsigned g = (unsigned)rand() % 4;
+		struct ip_addr group = ip_from_v4(be32_of(0xef090700 + g));
+		uint8_t m[64] = {types[rand() % 7], (uint8_t)rand()};
+		size_t n = rand() % 2 ? 8 : 12 + (size_t)(rand() % 12) * 4;
+		int to = rand() % 5 - 1;
+		be16 csum;
+
+		for (size_t i = 4; i < n; i++)
+			m[i] = (uint8_t)(rand() % 4);
+		if (rand() % 4)
+			memcpy(m + 4, &group.v4, 4);
+		csum = be16_of(csum_finish(csum_add(0, m, n)));
+		memcpy(m + 2, &csum, 2);
+		ip4_env_input(&(struct ip4_in){.dst = "224.0.0.1",
+		    .proto = IP_PROTO_IGMP,
+		    .ttl = 1,
+		    .data = m,
+		    .len = n});
+		if (rand() % 3 == 0 && (to >= 0 || wish_of[g] >= 0)) {
+			CHECK_EQ(ip_mc_change(ip4_env_dev, &group,
+			             wish_of[g] < 0 ? NULL : &wishes[wish_of[g]],
+			             to < 0 ? NULL : &wishes[to]),
+			    OK);
+			wish_of[g] = to;
+		}
+		fake_net_timers_run(fake_now_ns + (nsec_t)(rand() % 400) * NSEC_PER_MSEC);
+		CHECK_EQ(ip_mc_allows(ip4_env_dev, &group, NULL), wish_of[g] >= 0);
+		if (step % 64 == 0) {
+			fake_wire_clear();
+			fake_rcu_run();
+		}
+	}
+	for (unsigned g = 0; g < 4; g++) {
+		struct ip_addr group = ip_from_v4(be32_of(0xef090700 + g));
+
+		if (wish_of[g] >= 0)
+			CHECK_EQ(
+			    ip_mc_change(ip4_env_dev, &group, &wishes[wish_of[g]], NULL),
+			    OK);
+	}
+	fake_net_timers_run(fake_now_ns + 3000 * SEC);
+	fake_wire_clear();
+	fake_rcu_run();
+	CHECK_EQ(fake_kmalloc_live, before);
+}
