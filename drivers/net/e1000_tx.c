@@ -4,8 +4,9 @@
  * memory; the last asks for a report. Pieces lie in the direct map, so that a piece is an
  * address and a length.
  *
- * Reports are looked for when the queue is polled and when the ring fills up. Interrupts for
- * them are put off (TIDV) as long as more than half the ring is free.
+ * Reports are looked for when the queue is polled and with each packet that is sent, for their
+ * senders wait for the memory. Interrupts for them are put off (TIDV) as long as more than half
+ * the ring is free.
  *
  * Known defects that shape the descriptors (specification updates of each part):
  *	82544, PCI-X: a buffer whose last byte lies in the lower half of an aligned 8 bytes
@@ -398,20 +399,22 @@ send_open(struct e1000_queue *q, struct pkt *p)
 {
 	struct build b = {.q = q, .p = p};
 	struct pkt_queue done = {0};
+	enum err err = ERR_BUSY;
 	unsigned n;
 
 	if (!plan(&b) || (n = needed(&b)) >= E1000_RING) {
 		pkt_drop(p, DROP_TX_FAILED);
 		return ERR_IO;
 	}
-	if (room(&q->tx) < MAX(n, E1000_RING / 2u)) {
-		(void)reclaim(q, &done);
-		pkt_queue_free(&done);
-	}
 	if (room(&q->tx) < n)
-		return ERR_BUSY;
-	put_packet(&b);
-	return OK;
+		(void)reclaim(q, &done);
+	if (room(&q->tx) >= n) {
+		put_packet(&b);
+		(void)reclaim(q, &done); /* an emulated device has sent it by now */
+		err = OK;
+	}
+	pkt_queue_free(&done);
+	return err;
 }
 
 enum err

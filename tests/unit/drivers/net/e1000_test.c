@@ -534,6 +534,33 @@ KTEST(e1000_sends_what_it_is_given)
 	}
 }
 
+static void
+count_release(void *arg, uint32_t charge)
+{
+	++*(unsigned *)arg;
+}
+
+/* A sender waits for its memory: it must not lie in the ring until the next interrupt. */
+KTEST(e1000_gives_back_what_was_sent_with_the_next_packet)
+{
+	for (enum model_chip chip = 0; chip < NUM_CHIPS; chip++) {
+		unsigned num_released = 0;
+		struct pkt *p;
+
+		CHECK(env_start(chip));
+		p = env_packet(TYPE, 100, 1);
+		p->release = count_release;
+		p->release_arg = &num_released;
+		CHECK_EQ(env_send(p, 0), OK);
+		CHECK_EQ(num_released, 0);
+		e1000_model_run(&env.chip); /* sent; nobody takes its interrupt */
+		CHECK_EQ(env_send(env_packet(TYPE, 100, 2), 0), OK);
+		CHECK_EQ(num_released, 1);
+		env_settle();
+		CHECK(env_end());
+	}
+}
+
 KTEST(e1000_full_transmit_ring_refuses_and_wakes)
 {
 	for (enum model_chip chip = 0; chip < NUM_CHIPS; chip++) {
