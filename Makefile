@@ -136,6 +136,7 @@ SRCS_kernel_proc := \
 	kernel/proc/fdtable.c \
 	kernel/proc/fork.c \
 	kernel/proc/itimer.c \
+	kernel/proc/pidfd.c \
 	kernel/proc/posix_timer.c \
 	kernel/proc/prctl_caps.c \
 	kernel/proc/process.c \

@@ -7,6 +7,7 @@
 #include "kernel/ipc/futex.h"
 #include "kernel/ipc/sysv_sem.h"
 #include "kernel/panic.h"
+#include "kernel/poll.h"
 #include "kernel/proc/proc_priv.h"
 #include "kernel/proc/ptrace.h"
 #include "kernel/proc/signal_priv.h"
@@ -176,7 +177,8 @@ process_become_zombie(struct process *p)
 	spin_lock(&proc_tree_lock);
 	pgroup_check_orphans_locked(p);
 	children_reparent_locked(p);
-	p->is_zombie = true;
+	__atomic_store_n(&p->is_zombie, true, __ATOMIC_RELEASE);
+	wait_queue_wake(&p->exit_wait, ~0u, POLLIN);
 	if (ptrace_is_foreign_locked(p)) /* the parent hears of it when the tracer has */
 		ptrace_tell_end_locked(p->leader, p->exit_status);
 	else

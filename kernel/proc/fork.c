@@ -3,6 +3,7 @@
  * may fail and changes nothing; then it is entered into the tables and started.
  */
 #include "kernel/file.h"
+#include "kernel/proc/pidfd.h"
 #include "kernel/proc/proc_priv.h"
 #include "kernel/proc/ptrace.h"
 #include "kernel/x86/context.h"
@@ -39,7 +40,7 @@ enum {
 	((uint64_t)(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_VFORK | \
 	            CLONE_PARENT | CLONE_THREAD | CLONE_SYSVSEM | CLONE_SETTLS | \
 	            CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID | CLONE_DETACHED | \
-	            CLONE_UNTRACED | CLONE_CHILD_SETTID | CLONE_PTRACE) | \
+	            CLONE_UNTRACED | CLONE_CHILD_SETTID | CLONE_PTRACE | CLONE_PIDFD) | \
 	    CLONE_IO | CLONE_CLEAR_SIGHAND)
 
 /* What is asked for, in one form for all the calls. */
@@ -49,6 +50,7 @@ struct clone_spec {
 	vaddr_t stack; /* its top; 0: where the parent's is */
 	vaddr_t tls;
 	uint32_t USER *parent_tid, *child_tid;
+	int USER *pidfd; /* CLONE_PIDFD */
 };
 
 static enum err
@@ -71,6 +73,8 @@ clone_check(const struct clone_spec *c)
 	if ((flags & CLONE_PARENT) && current_process() == init_process)
 		return ERR_INVAL;
 	if (c->exit_signal < 0 || c->exit_signal > NSIG)
+		return ERR_INVAL;
+	if ((flags & CLONE_PIDFD) && (flags & (CLONE_THREAD | CLONE_DETACHED)))
 		return ERR_INVAL;
 	return OK;
 }
@@ -211,12 +215,52 @@ vfork_wait(struct process *child)
 	    NO_TIMEOUT); /* killed: the caller dies on its way out */
 }
 
+/* CLONE_PIDFD: the descriptor, which the child's copy of the table does not have; -1 if none
+ * is wanted, or an err. */
+static long
+clone_pidfd(struct process *p, const struct clone_spec *c)
+{
+	long fd;
+	int number;
+
+	if (!(c->flags & CLONE_PIDFD))
+		return -1;
+	fd = pidfd_install(p, 0);
+	if (fd < 0)
+		return fd;
+	number = (int)fd;
+	if (put_user(number, c->pidfd) == OK)
+		return fd;
+	(void)fd_close(number); /* it is there: or another thread has closed it */
+	return ERR_FAULT;
+}
+
+/* What is shared or copied, and the thread; *fd: clone_pidfd. */
+static enum err
+clone_parts(struct process *p, const struct clone_spec *c, struct thread **t, long *fd)
+{
+	enum err err = process_copy_parts(p, current_process(), c->flags);
+
+	if (err != OK)
+		return err;
+	*fd = clone_pidfd(p, c);
+	if (*fd < -1)
+		return (enum err) * fd;
+	*t = clone_thread(p, c);
+	if (*t)
+		return OK;
+	if (*fd >= 0)
+		(void)fd_close((int)*fd); /* or another thread has closed it */
+	return ERR_AGAIN;
+}
+
 static long
 clone_new_process(const struct clone_spec *c)
 {
 	struct process *parent = current_process(), *p;
 	struct thread *t = NULL;
 	enum err err = nproc_check(parent);
+	long fd;
 	int event = ptrace_fork_kind(c->flags, c->exit_signal);
 	uint32_t pid;
 
@@ -231,11 +275,7 @@ clone_new_process(const struct clone_spec *c)
 		return ERR_AGAIN;
 	}
 	process_copy_attributes(p, parent, c);
-	err = process_copy_parts(p, parent, c->flags);
-	if (err == OK) {
-		t = clone_thread(p, c);
-		err = t ? OK : ERR_AGAIN;
-	}
+	err = clone_parts(p, c, &t, &fd);
 	if (err != OK) {
 		tid_free(p->pid);
 		process_put(p);
@@ -303,8 +343,11 @@ sys_clone(uint64_t flags, vaddr_t stack, uint32_t USER *parent_tid,
 	    .tls = tls,
 	    .parent_tid = parent_tid,
 	    .child_tid = child_tid,
+	    .pidfd = (int USER *)parent_tid, /* so the two exclude each other */
 	};
 
+	if ((flags & CLONE_PIDFD) && (flags & CLONE_PARENT_SETTID))
+		return ERR_INVAL;
 	return clone_do(&c);
 }
 
@@ -340,6 +383,7 @@ sys_clone3(const struct clone_args USER *uargs, size_t size)
 	    .tls = a.tls,
 	    .parent_tid = (uint32_t USER *)a.parent_tid,
 	    .child_tid = (uint32_t USER *)a.child_tid,
+	    .pidfd = (int USER *)a.pidfd,
 	};
 	return clone_do(&c);
 }

@@ -116,6 +116,7 @@ struct process {
 	int exit_status;              /* [lock] as wait4 gives it */
 	struct wait_queue stop_wait;  /* stopped threads, until SIGCONT */
 	struct wait_queue exec_wait;  /* an exec waits for the other threads */
+	struct wait_queue exit_wait;  /* polls of a pidfd, until it is a zombie */
 	struct wait_queue child_wait; /* [tree conditions] wait4 sleeps here */
 
 	struct aspace *aspace; /* [lock] NULL once it exits; a reference for others:

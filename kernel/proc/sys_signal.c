@@ -1,6 +1,7 @@
 /* System calls about signals: actions, masks, sending, waiting for them. */
 #include "syscalls.h"
 
+#include "kernel/proc/pidfd.h"
 #include "kernel/proc/proc_priv.h"
 #include "kernel/proc/sigframe.h"
 #include "kernel/proc/signal_priv.h"
@@ -300,6 +301,47 @@ sys_kill(int pid, int sig)
 	return all.result;
 }
 
+/* Only the kernel and kill() may say what they say: codes >= 0 and SI_TKILL, except to
+ * oneself. */
+static enum err
+siginfo_check_queue(const struct siginfo *info, uint32_t pid)
+{
+	if ((info->code >= 0 || info->code == SI_TKILL) && pid != current_process()->pid)
+		return ERR_PERM;
+	return OK;
+}
+
+long
+sys_pidfd_send_signal(
+    int pidfd, int sig, const struct user_siginfo USER *uinfo, unsigned flags)
+{
+	struct siginfo info = siginfo_from_caller(sig, SI_USER);
+	bool is_nonblock;
+	struct process *p;
+	enum err err = OK;
+
+	if (flags)
+		return ERR_INVAL;
+	p = pidfd_process(pidfd, &is_nonblock);
+	if (!p)
+		return ERR_BADF;
+	if (uinfo) {
+		err = siginfo_from_user(&info, uinfo);
+		if (err == OK && info.signo != sig)
+			err = ERR_INVAL;
+		if (err == OK)
+			err = siginfo_check_queue(&info, p->pid);
+	}
+	if (err == OK && (sig < 0 || sig > NSIG))
+		err = ERR_INVAL;
+	if (err == OK && process_is_reaped(p))
+		err = ERR_SRCH;
+	if (err == OK)
+		err = signal_send_checked(p, sig, &info);
+	process_put(p);
+	return err;
+}
+
 /* tgkill and its like: tgid 0 means whichever process the thread is of. */
 static long
 kill_thread(int tgid, int tid, int sig, const struct siginfo *info)
@@ -340,17 +382,6 @@ sys_tgkill(int pid, int tid, int sig)
 	return kill_thread(pid, tid, sig, &info);
 }
 
-/* Only the kernel and kill() may say what they say: codes >= 0 and SI_TKILL, except to
- * oneself. */
-static enum err
-siginfo_check_queue(const struct siginfo *info, int pid)
-{
-	if ((info->code >= 0 || info->code == SI_TKILL) &&
-	    (uint32_t)pid != current_process()->pid)
-		return ERR_PERM;
-	return OK;
-}
-
 long
 sys_rt_sigqueueinfo(int pid, int sig, const struct user_siginfo USER *uinfo)
 {
@@ -358,7 +389,7 @@ sys_rt_sigqueueinfo(int pid, int sig, const struct user_siginfo USER *uinfo)
 	enum err err = siginfo_from_user(&info, uinfo);
 
 	if (err == OK)
-		err = siginfo_check_queue(&info, pid);
+		err = siginfo_check_queue(&info, (uint32_t)pid);
 	if (err != OK)
 		return err;
 	if (sig < 0 || sig > NSIG)
@@ -374,7 +405,7 @@ sys_rt_tgsigqueueinfo(int pid, int tid, int sig, const struct user_siginfo USER 
 	enum err err = siginfo_from_user(&info, uinfo);
 
 	if (err == OK)
-		err = siginfo_check_queue(&info, pid);
+		err = siginfo_check_queue(&info, (uint32_t)pid);
 	if (err != OK)
 		return err;
 	if (pid <= 0)

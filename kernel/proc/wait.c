@@ -5,6 +5,7 @@
  */
 #include "kernel/proc/wait.h"
 
+#include "kernel/proc/pidfd.h"
 #include "kernel/proc/proc_priv.h"
 #include "kernel/proc/ptrace.h"
 #include "kernel/proc/signal_priv.h"
@@ -368,39 +369,71 @@ sys_wait4(int pid, int USER *status, int options, struct rusage USER *ru)
 	return (long)w.pid;
 }
 
+/* The end of waitid: what was found goes to user memory. */
+static long
+waitid_finish(struct waiting *w, enum err err, struct user_siginfo USER *info,
+    struct rusage USER *ru)
+{
+	struct siginfo si = {0};
+
+	if (err != OK && err != ERR_AGAIN)
+		return err;
+	if (err == OK)
+		si = (struct siginfo){.signo = SIGCHLD,
+		    .code = w->code,
+		    .pid = w->pid,
+		    .uid = w->uid,
+		    .status = status_for_siginfo(w->code, w->status)};
+	if (info && siginfo_to_user(info, &si) != OK)
+		return ERR_FAULT;
+	if (ru && err == OK && put_user(w->ru, ru) != OK)
+		return ERR_FAULT;
+	return 0;
+}
+
+/* P_PIDFD; a descriptor with O_NONBLOCK gives EAGAIN where others would wait. */
+static long
+wait_by_pidfd(struct waiting *w, struct user_siginfo USER *info, struct rusage USER *ru)
+{
+	bool is_nonblock = false, was_nohang = w->options & WNOHANG;
+	struct process *p = w->id >= 0 ? pidfd_process(w->id, &is_nonblock) : NULL;
+	enum err err;
+
+	if (w->id < 0)
+		return ERR_INVAL;
+	if (!p)
+		return ERR_BADF;
+	w->which = P_PID;
+	w->id = (int)p->pid;
+	if (is_nonblock)
+		w->options |= WNOHANG;
+	err = process_is_reaped(p) ? ERR_CHILD : wait_for_child(w);
+	process_put(p);
+	if (err == ERR_AGAIN && !was_nohang)
+		return ERR_AGAIN;
+	return waitid_finish(w, err, info, ru);
+}
+
 long
 sys_waitid(int which, int id, struct user_siginfo USER *info, int options,
     struct rusage USER *ru)
 {
 	struct waiting w = {.which = which, .id = id, .options = (uint32_t)options};
-	struct siginfo si = {0};
-	enum err err;
 
 	if ((uint32_t)options & ~(uint32_t)(WNOHANG | WSTOPPED | WEXITED | WCONTINUED |
 	                                    WNOWAIT | WNOTHREAD | WALL | WCLONE))
 		return ERR_INVAL;
 	if (!(options & (WEXITED | WSTOPPED | WCONTINUED)))
 		return ERR_INVAL;
+	if (which == P_PIDFD)
+		return wait_by_pidfd(&w, info, ru);
 	if (which < P_ALL || which > P_PGID || (which == P_PID && id <= 0) ||
 	    (which == P_PGID && id < 0))
 		return ERR_INVAL;
 	if (which == P_PGID && id == 0)
 		w.id = (int)process_pgid(current_process());
 
-	err = wait_for_child(&w);
-	if (err != OK && err != ERR_AGAIN)
-		return err;
-	if (err == OK)
-		si = (struct siginfo){.signo = SIGCHLD,
-		    .code = w.code,
-		    .pid = w.pid,
-		    .uid = w.uid,
-		    .status = status_for_siginfo(w.code, w.status)};
-	if (info && siginfo_to_user(info, &si) != OK)
-		return ERR_FAULT;
-	if (ru && err == OK && put_user(w.ru, ru) != OK)
-		return ERR_FAULT;
-	return 0;
+	return waitid_finish(&w, wait_for_child(&w), info, ru);
 }
 
 enum { RUSAGE_CHILDREN = -1, RUSAGE_SELF = 0, RUSAGE_THREAD = 1 };

@@ -1,0 +1,17 @@
+/* Descriptors that name a process: pidfd_open, CLONE_PIDFD. The number cannot be used again
+ * behind one's back; poll tells the end. */
+#pragma once
+
+#include "lib/types.h"
+
+struct process;
+
+/* A descriptor for the process in the current one's table, closed by exec, or an err; flags
+ * O_NONBLOCK. */
+long pidfd_install(struct process *p, int flags);
+
+/* The process of a descriptor with a reference, or NULL: it is none. */
+struct process *pidfd_process(int fd, bool *is_nonblock);
+
+/* It was waited for: there is nobody left to send to. */
+bool process_is_reaped(struct process *p);
