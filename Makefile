@@ -195,6 +195,7 @@ SRCS_mm := \
 	mm/slab_debug.c \
 	mm/tlb.c \
 	mm/uio.c \
+	mm/usage.c \
 	mm/usercopy.c \
 	mm/userpt.c
 
@@ -228,6 +229,7 @@ SRCS_fs := \
 	fs/proc_global.c \
 	fs/proc_mem.c \
 	fs/proc_pid.c \
+	fs/proc_smaps.c \
 	fs/proc_stat.c \
 	fs/procfs.c \
 	fs/seq.c \

@@ -202,6 +202,8 @@ static const struct member members[] = {
     {"oom_score_adj", S_IFREG | 0444, &proc_plain_ops, show_zero},
     {"personality", S_IFREG | 0400, &proc_plain_ops, show_personality},
     {"root", S_IFLNK | 0777, &root_ops, NULL},
+    {"smaps", S_IFREG | 0444, &proc_plain_ops, proc_show_smaps},
+    {"smaps_rollup", S_IFREG | 0444, &proc_plain_ops, proc_show_smaps_rollup},
     {"stat", S_IFREG | 0444, &proc_plain_ops, proc_show_stat},
     {"statm", S_IFREG | 0444, &proc_plain_ops, proc_show_statm},
     {"status", S_IFREG | 0444, &proc_plain_ops, proc_show_status},

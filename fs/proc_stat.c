@@ -11,6 +11,7 @@
 #include "lib/string.h"
 #include "mm/aspace.h"
 #include "mm/slab.h"
+#include "mm/usage.h"
 
 enum { TICK_NS = 10000000 };
 
@@ -161,40 +162,86 @@ static void
 show_ids(struct seq *s, struct process *p)
 {
 	struct cred *c = process_cred(p);
+	struct fd_table *fds = c ? process_fds(p) : NULL;
 
 	if (!c)
 		return;
 	seq_printf(s,
-	    "Uid:\t%u\t%u\t%u\t%u\nGid:\t%u\t%u\t%u\t%u\nFDSize:\t64\nGroups:\t", c->uid,
-	    c->euid, c->suid, c->fsuid, c->gid, c->egid, c->sgid, c->fsgid);
+	    "Uid:\t%u\t%u\t%u\t%u\nGid:\t%u\t%u\t%u\t%u\nFDSize:\t%u\nGroups:\t", c->uid,
+	    c->euid, c->suid, c->fsuid, c->gid, c->egid, c->sgid, c->fsgid,
+	    fds ? fd_table_size(fds) : 0);
 	for (uint32_t i = 0; i < c->num_groups; i++)
-		seq_printf(s, "%u ", c->groups[i]);
-	seq_putc(s, '\n');
+		seq_printf(s, "%s%u", i ? " " : "", c->groups[i]);
+	seq_puts(s, " \n");
 	cred_put(c);
+	if (fds)
+		fd_table_put(fds);
+}
+
+/* There is one name space of numbers. */
+static void
+show_numbers(struct seq *s, struct process *p, uint32_t tid)
+{
+	seq_printf(s, "NStgid:\t%u\nNSpid:\t%u\nNSpgid:\t%u\nNSsid:\t%u\n", p->pid, tid,
+	    process_pgid(p), process_sid(p));
+}
+
+/* What only a walk over the areas tells. */
+struct area_sums {
+	uint64_t stack, library, locked; /* pages */
+	uint64_t tables;
+};
+
+static struct area_sums
+sum_areas(struct aspace *as)
+{
+	struct area_sums sums = {.stack = 0};
+	uint64_t last_table = 0;
+
+	rwsem_lock_shared(&as->lock);
+	for (struct area *a = area_find_from(as, 0); a; a = area_next(a)) {
+		uint64_t pages = pages_of(a->start, a->end);
+
+		sums.stack += a->flags & AREA_STACK ? pages : 0;
+		sums.locked += a->flags & AREA_LOCKED ? pages : 0;
+		if (a->file && a->flags & AREA_EXEC && a->file != as->exe)
+			sums.library += pages;
+		sums.tables += area_count_tables(a, &last_table);
+	}
+	rwsem_unlock_shared(&as->lock);
+	return sums;
 }
 
 static void
-show_memory(struct seq *s, const struct aspace *as)
+show_memory(struct seq *s, struct aspace *as)
 {
+	const struct area_sums sums = sum_areas(as);
 	const struct {
 		const char *name;
 		uint64_t pages;
 	} lines[] = {
 	    {"VmPeak", as->num_pages},
 	    {"VmSize", as->num_pages},
+	    {"VmLck", sums.locked},
+	    {"VmPin", 0},
 	    {"VmHWM", MAX(as->peak_resident, as->resident)},
 	    {"VmRSS", as->resident},
 	    {"RssAnon", as->resident_anon},
 	    {"RssFile", as->resident - MIN(as->resident, as->resident_anon)},
+	    {"RssShmem", 0}, /* among RssFile */
 	    {"VmData", as->data_pages},
-	    {"VmStk", 33},
+	    {"VmStk", sums.stack},
 	    {"VmExe", pages_of(as->code_start, as->code_end)},
-	    {"VmLib", 0},
+	    {"VmLib", sums.library},
+	    {"VmPTE", sums.tables},
+	    {"VmSwap", 0},
+	    {"HugetlbPages", 0},
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(lines); i++)
 		seq_printf(s, "%s:\t%8lu kB\n", lines[i].name,
 		    lines[i].pages * (PAGE_SIZE / 1024));
+	seq_puts(s, "CoreDumping:\t0\nTHP_enabled:\t0\n");
 }
 
 static void
@@ -220,8 +267,22 @@ is_allowed(unsigned cpu, const void *thread)
 static void
 show_cpus_allowed(struct seq *s, const struct thread *t)
 {
+	seq_puts(s, "Cpus_allowed:\t");
+	proc_show_mask(s, is_allowed, t);
 	seq_puts(s, "Cpus_allowed_list:\t");
 	proc_show_ranges(s, is_allowed, t);
+	seq_puts(s, "Mems_allowed:\t1\nMems_allowed_list:\t0\n");
+}
+
+static uint32_t
+umask_of(struct process *p)
+{
+	struct fs_context *fs = process_fs(p);
+	uint32_t umask = fs ? __atomic_load_n(&fs->umask, __ATOMIC_RELAXED) : 0;
+
+	if (fs)
+		fs_context_put(fs);
+	return umask;
 }
 
 void
@@ -236,10 +297,12 @@ proc_show_status(struct seq *s, const struct proc_id *id)
 	seq_puts(s, "Name:\t");
 	seq_escape(s, f.name, "\n\\");
 	seq_printf(s, "\nUmask:\t%04o\nState:\t%c (%s)\nTgid:\t%u\nNgid:\t0\nPid:\t%u\n",
-	    022u, f.state, state_name(f.state), p->pid, id->tid ? id->tid : p->pid);
+	    umask_of(p), f.state, state_name(f.state), p->pid,
+	    id->tid ? id->tid : p->pid);
 	seq_printf(s, "PPid:\t%u\nTracerPid:\t%u\n", process_parent_pid(p),
 	    f.thread ? ptrace_tracer_tid(f.thread) : 0);
 	show_ids(s, p);
+	show_numbers(s, p, id->tid ? id->tid : p->pid);
 	if (f.as)
 		show_memory(s, f.as);
 	seq_printf(s, "Threads:\t%u\nSigQ:\t%u/%lu\n", p->num_threads,
@@ -333,8 +396,8 @@ show_area_name(struct seq *s, const struct area *a, const struct path *root, cha
 	seq_putc(s, '\n');
 }
 
-static void
-show_area(struct seq *s, const struct area *a, const struct path *root, char *buf)
+void
+proc_show_area(struct seq *s, const struct area *a, const struct path *root, char *buf)
 {
 	const struct inode *inode = a->file ? a->file->inode : NULL;
 	uint64_t dev = inode ? inode->super->dev : 0;
@@ -362,7 +425,7 @@ proc_show_maps(struct seq *s, const struct proc_id *id)
 		fs_context_root(current_fs(), &root);
 		rwsem_lock_shared(&as->lock);
 		for (struct area *a = area_find_from(as, 0); a; a = area_next(a))
-			show_area(s, a, &root, buf);
+			proc_show_area(s, a, &root, buf);
 		rwsem_unlock_shared(&as->lock);
 		path_put(&root);
 	}

@@ -9,6 +9,7 @@
 #include "fs/vfs.h"
 #include "kernel/procfs.h"
 
+struct area;
 struct process;
 struct thread;
 
@@ -72,6 +73,12 @@ void proc_show_statm(struct seq *, const struct proc_id *);
 void proc_show_status(struct seq *, const struct proc_id *);
 void proc_show_limits(struct seq *, const struct proc_id *);
 void proc_show_maps(struct seq *, const struct proc_id *);
+/* One line of maps. `buf` has PATH_MAX bytes; the space's lock is held. */
+void proc_show_area(
+    struct seq *, const struct area *, const struct path *root, char *buf);
+/* fs/proc_smaps.c */
+void proc_show_smaps(struct seq *, const struct proc_id *);
+void proc_show_smaps_rollup(struct seq *, const struct proc_id *);
 
 /* Of debuggers; fs/proc_mem.c */
 extern const struct inode_ops proc_mem_ops;
@@ -88,6 +95,9 @@ enum err sysfs_register(const char *name, void (*show)(struct seq *));
 /* The CPUs of which `has` is true, as a list of ranges ("0-3,5") and a newline.
  * fs/sysfs.c */
 void proc_show_ranges(
+    struct seq *, bool (*has)(unsigned cpu, const void *arg), const void *arg);
+/* The same as hexadecimal words of 32, the last CPUs first. fs/sysfs.c */
+void proc_show_mask(
     struct seq *, bool (*has)(unsigned cpu, const void *arg), const void *arg);
 void sysfs_init(void);
 void proc_global_init(void); /* registers the files about the system */

@@ -75,9 +75,8 @@ in_package(unsigned id, const void *cpu)
 	return cpus[id] && cpu_shares_package(cpus[id], cpu);
 }
 
-/* The CPUs of which `has` is true as hexadecimal words of 32, the last CPUs first. */
-static void
-show_mask(struct seq *s, bool (*has)(unsigned cpu, const void *arg), const void *arg)
+void
+proc_show_mask(struct seq *s, bool (*has)(unsigned cpu, const void *arg), const void *arg)
 {
 	for (int word = (int)(num_cpus - 1) / 32; word >= 0; word--) {
 		unsigned first = (unsigned)word * 32, width = MIN(num_cpus - first, 32u);
@@ -111,7 +110,7 @@ show_zero(struct seq *s)
 static void
 show_core_mask(struct seq *s)
 {
-	show_mask(s, in_core, s->private);
+	proc_show_mask(s, in_core, s->private);
 }
 
 static void
@@ -123,7 +122,7 @@ show_core_list(struct seq *s)
 static void
 show_package_mask(struct seq *s)
 {
-	show_mask(s, in_package, s->private);
+	proc_show_mask(s, in_package, s->private);
 }
 
 static void
@@ -135,7 +134,7 @@ show_package_list(struct seq *s)
 static void
 show_this_mask(struct seq *s)
 {
-	show_mask(s, is_this, s->private);
+	proc_show_mask(s, is_this, s->private);
 }
 
 static void
@@ -197,7 +196,7 @@ is_on_node(unsigned id, const void *node)
 static void
 show_node_mask(struct seq *s)
 {
-	show_mask(s, is_on_node, s->private);
+	proc_show_mask(s, is_on_node, s->private);
 }
 
 static void

@@ -120,6 +120,7 @@ struct fd_table *fd_table_copy(struct fd_table *); /* fork */
 struct fd_table *fd_table_get(struct fd_table *);
 void fd_table_put(struct fd_table *);
 void fd_table_close_on_exec(struct fd_table *);
+unsigned fd_table_size(struct fd_table *); /* descriptors there is room for now */
 
 /* In the current process. fd_get: a reference, or NULL (EBADF). */
 struct file *fd_get(int fd);

@@ -278,6 +278,17 @@ fd_table_close_range(struct fd_table *t, unsigned first, unsigned last, bool onl
 	}
 }
 
+unsigned
+fd_table_size(struct fd_table *t)
+{
+	unsigned size;
+
+	rcu_read_lock();
+	size = rcu_dereference(t->array)->capacity;
+	rcu_read_unlock();
+	return size;
+}
+
 void
 fd_table_close_on_exec(struct fd_table *t)
 {
