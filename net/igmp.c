@@ -179,7 +179,8 @@ take(struct mc_dev *d, struct pkt *p)
 	if (h->type == IGMP_QUERY) {
 		if (!decode_query(p, &q))
 			return false;
-		if (ip_is_unspecified(&q.group) && memcmp(p->ip.dst.v4.b, all_hosts, 4))
+		if (ip_is_unspecified(&q.group) &&
+		    memcmp(p->ip.dst.v4.b, all_hosts, 4) != 0)
 			return false;
 		mc_query(d, &q);
 	} else if (h->type == IGMP_V1_REPORT || h->type == IGMP_V2_REPORT) {
