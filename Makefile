@@ -377,6 +377,7 @@ SRCS_net := \
 	net/tcp_isn.c \
 	net/tcp_listen.c \
 	net/tcp_mem.c \
+	net/tcp_mtu.c \
 	net/tcp_opt.c \
 	net/tcp_options.c \
 	net/tcp_out.c \

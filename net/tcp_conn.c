@@ -85,6 +85,11 @@ tcp_config_fill(
 	    .synack_retries = (uint8_t)tcp_set.synack_retries,
 	    .retries = (uint8_t)tcp_set.retries2,
 	    .orphan_retries = (uint8_t)tcp_set.orphan_retries,
+	    .mtu = {.mode = (uint8_t)tcp_set.mtu_probing,
+	        .base_mss = (uint16_t)tcp_set.base_mss,
+	        .floor_mss = (uint16_t)tcp_set.mtu_probe_floor,
+	        .threshold = (uint16_t)tcp_set.probe_threshold,
+	        .interval_s = (uint16_t)tcp_set.probe_interval_s},
 	};
 	if (c->rcvbuf_max < c->rcvbuf)
 		c->rcvbuf_max = c->rcvbuf;

@@ -354,7 +354,8 @@ struct tcp_settings { /* /proc/sys/net/ipv4/tcp_*, as Linux's */
 	uint32_t syncookies, max_syn_backlog, somaxconn, fin_timeout_s, max_tw,
 	    max_orphans, tw_reuse, timestamps, sack, window_scaling, ecn, keep_idle_s,
 	    keep_intvl_s, keep_cnt, syn_retries, synack_retries, retries2, orphan_retries,
-	    notsent_lowat;
+	    notsent_lowat, mtu_probing, base_mss, mtu_probe_floor, probe_threshold,
+	    probe_interval_s;
 	const struct tcp_cc_ops *cc;
 };
 extern struct tcp_settings tcp_set;

@@ -80,6 +80,7 @@ tcp_established(struct tcb *t, nsec_t now, struct tcp_result *r)
 	t->rtx_start = 0;
 	if (t->syn_retried && !t->use_ts)
 		t->rto_us = RTO_AFTER_SYN_LOSS_US;
+	tcp_mtu_begin(t);
 	/* One lost SYN says little of the path (RFC 6928 2), more of them do (RFC 5681 3.1). */
 	t->cwnd = t->total_retrans > 1 ? t->mss : tcp_cc_initial(t);
 	t->quick = QUICK_ACKS;
@@ -152,6 +153,7 @@ init(struct tcb *t, const struct tcp_config *c)
 		t->rcv_wscale++;
 	t->tso_max = c->tso_max;
 	t->cc = c->cc ? c->cc : &tcp_cc_cubic;
+	t->mtu = c->mtu;
 	t->ssthresh = UINT32_MAX;
 	t->reo_mult = 1;
 	t->no_pacing = c->no_pacing;
@@ -415,9 +417,13 @@ tcp_core_path_mss(struct tcb *t, uint32_t seq, uint16_t mss, nsec_t now)
 	struct tcp_tx *x;
 
 	(void)now;
-	if (!tcp_core_is_in_flight(t, seq) || mss >= t->mss || t->state == TCP_CLOSE)
+	if (!tcp_core_is_in_flight(t, seq) || t->state == TCP_CLOSE)
+		return;
+	tcp_mtu_told(t, mss);
+	if (mss >= t->mss)
 		return;
 	t->path_mss = mss;
+	t->mtu_high = MIN(t->mtu_high, mss);
 	tcp_update_mss(t);
 	/* RFC 1191 6.5: what was too big goes out again at once; no congestion is meant. */
 	while ((x = tcp_tx_first_flight(t)) && x->len > t->mss)

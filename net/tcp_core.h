@@ -30,7 +30,7 @@
  * Files in reading order: tcp_options.c (the options on the wire), tcp_core.c (creation
  * and user calls), tcp_input.c, tcp_input_ack.c, tcp_input_data.c (RFC 9293 3.10.7),
  * tcp_output.c, tcp_timer.c, tcp_rtt.c (RFC 6298), tcp_tx.c (records of what is in
- * flight), tcp_recover.c and tcp_rack.c (loss), tcp_cc*.c (congestion control),
+ * flight), tcp_recover.c and tcp_rack.c (loss), tcp_mtu.c (RFC 4821), tcp_cc*.c (congestion),
  * tcp_timewait.c, tcp_isn.c.
  */
 #pragma once
@@ -248,6 +248,15 @@ enum tcp_timer_id {
 
 enum tcp_ecn_mode { TCP_ECN_OFF, TCP_ECN_ASK, TCP_ECN_ACCEPT }; /* as net.ipv4.tcp_ecn */
 
+/* How sizes of segments are searched for (RFC 4821): net.ipv4.tcp_mtu_probing and its like. */
+struct tcp_mtu_set {
+	uint16_t interval_s; /* until all is tried again */
+	uint16_t base_mss;   /* with what a search begins */
+	uint16_t floor_mss;  /* never below */
+	uint16_t threshold;  /* bytes that are not worth a probe */
+	uint8_t mode;        /* 0: not; 1: after a suspected black hole; 2: always */
+};
+
 /* What a connection starts with. All fields are copied. */
 struct tcp_config {
 	uint32_t iss;    /* initial sequence number: tcp_isn() */
@@ -263,11 +272,12 @@ struct tcp_config {
 	uint32_t rcvbuf_max; /* up to here auto-tuning goes; == rcvbuf: off (SO_RCVBUF) */
 	uint32_t tso_max;    /* longest payload of one output; 0: one MSS */
 	const struct tcp_cc_ops *cc; /* tcp_cc_find() */
-	nsec_t rto_min_ns;           /* 0: 200 ms */
-	uint8_t syn_retries;         /* 0: 6 */
-	uint8_t synack_retries;      /* 0: 5 */
-	uint8_t retries;             /* 0: 15 */
-	uint8_t orphan_retries;      /* 0: 8 */
+	struct tcp_mtu_set mtu;
+	nsec_t rto_min_ns;      /* 0: 200 ms */
+	uint8_t syn_retries;    /* 0: 6 */
+	uint8_t synack_retries; /* 0: 5 */
+	uint8_t retries;        /* 0: 15 */
+	uint8_t orphan_retries; /* 0: 8 */
 	bool no_pacing;
 	bool no_delack; /* every segment is acknowledged at once */
 };
@@ -299,6 +309,7 @@ struct tcb {
 	bool is_cwnd_limited : 1, rtt_valid : 1, can_undo : 1, saw_reorder : 1;
 	bool frto : 1, frto_new_sent : 1, tlp_out : 1, tlp_is_retrans : 1, in_css : 1;
 	bool wants_tx : 1, wants_ranges : 1, syn_retried : 1, has_fin_seq : 1;
+	bool mtu_search : 1, mtu_failed : 1, is_disordered : 1;
 
 	/* Sending: RFC 9293 3.3.1. */
 	uint32_t iss, snd_wnd, snd_wl1, snd_wl2, snd_up, max_wnd;
@@ -344,10 +355,11 @@ struct tcb {
 	uint32_t
 	    challenge_s; /* the second in which `challenges` were sent (RFC 5961 7) */
 	uint8_t challenges;
-	uint8_t mtu_doubts;    /* how often a black hole was suspected (RFC 4821) */
-	uint16_t mtu_saved;    /* path_mss before; 0: not lowered */
-	uint32_t mtu_retry_ms; /* when to try it again */
 	int16_t soft_error;
+	/* RFC 4821 (tcp_mtu.c). */
+	uint16_t mtu_high, mtu_probe; /* what may pass; the probe in flight, 0: none */
+	uint32_t mtu_probe_seq, mtu_again_s;
+	struct tcp_mtu_set mtu;
 
 	/* In flight (tcp_tx.c): a ring of records, oldest at tx_head. */
 	struct tcp_tx *tx;
@@ -357,8 +369,8 @@ struct tcb {
 	    flight_last;                  /* records in flight, by time of transmission */
 	uint32_t lost_first, lost_last;   /* lost ones that wait for retransmission */
 	uint32_t in_flight, sacked, lost; /* bytes */
-	uint32_t disorder_end;            /* while is_disordered: it ends here */
-	bool is_disordered;               /* lost, SACKed or sent twice: some may be */
+	uint32_t
+	    disorder_end; /* while is_disordered: some was lost, SACKed or sent twice before it */
 	struct tcp_tx inline_tx[TCP_INLINE_TX];
 
 	/* Recovery (tcp_recover.c, tcp_rack.c). */

@@ -58,7 +58,7 @@ take_rtt(struct tcb *t, const struct tcp_acked *a, nsec_t now)
 }
 
 static void
-progress(struct tcb *t, const struct tcp_acked *a, nsec_t now, struct tcp_result *r)
+progress(struct tcb *t, const struct tcp_acked *a, struct tcp_result *r)
 {
 	r->acked = payload_acked(t, a->prior_una);
 	if (r->acked)
@@ -66,11 +66,7 @@ progress(struct tcb *t, const struct tcp_acked *a, nsec_t now, struct tcp_result
 	t->bytes_acked += r->acked;
 	t->retries = 0;
 	t->rtx_start = 0;
-	if (t->mtu_saved && (int32_t)(tcp_ms(now) - t->mtu_retry_ms) > 0) {
-		t->path_mss = t->mtu_saved;
-		t->mtu_saved = 0;
-		tcp_update_mss(t);
-	}
+	tcp_mtu_acked(t);
 	t->soft_error = 0;
 	if (seq_lt(t->snd_up, t->snd_una))
 		t->has_snd_up = false;
@@ -121,7 +117,7 @@ tcp_input_ack(struct tcb *t, const struct tcp_seg *seg, nsec_t now, struct tcp_r
 		if (a.saw_retrans)
 			a.rtt_us = a.last_rtt_us =
 			    0; /* what lay behind a hole has waited for it */
-		progress(t, &a, now, r);
+		progress(t, &a, r);
 	}
 	is_window_update = seq_le(t->snd_una, seg->ack) && update_window(t, seg);
 	if (t->use_sack && seg->opts.nsack)

@@ -29,6 +29,11 @@ struct tcp_settings tcp_set = {
     .synack_retries = 5,
     .retries2 = 15,
     .notsent_lowat = UINT32_MAX,
+    .mtu_probing = 1, /* Linux: 0; RFC 4821 7.7 wants black holes found */
+    .base_mss = 1024,
+    .mtu_probe_floor = 48,
+    .probe_threshold = 8,
+    .probe_interval_s = 600,
 };
 
 static int64_t mem_total;          /* [a] bytes */

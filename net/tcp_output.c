@@ -88,8 +88,10 @@ pace(struct tcb *t, nsec_t now, uint32_t len)
 
 	if (!t->pace_rate || (!t->pace_max && t->bytes_sent <= tcp_cc_initial(t)))
 		return;
-	if (!t->pace_max) /* a quarter of a round trip */
-		credit = MAX(credit, t->srtt8_us * NSEC_PER_USEC / 32);
+	/* A quarter of a round trip; in slow start a half, for ACKs are its clock. */
+	if (!t->pace_max)
+		credit = MAX(credit,
+		    t->srtt8_us * NSEC_PER_USEC / (t->cwnd < t->ssthresh ? 16 : 32));
 	t->pace_next = MAX(t->pace_next, now > credit ? now - credit : 0) +
 	               len * NSEC_PER_SEC / t->pace_rate;
 }
@@ -208,6 +210,7 @@ output_record(struct tcb *t, nsec_t now, struct tcp_tx *x, struct tcp_out *out)
 	fill(t, now, out);
 	commit(t, out);
 	tcp_tx_resent(t, x, tcp_us(now));
+	tcp_mtu_resent(t, x);
 	t->total_retrans++;
 	t->undo_retrans++;
 	t->bytes_retrans += out->len;
@@ -362,7 +365,7 @@ new_data(struct tcb *t, nsec_t now, uint32_t payload)
 static bool
 output_new(struct tcb *t, nsec_t now, struct tcp_out *out)
 {
-	uint32_t room = t->tx_cap - (t->tx_tail - t->tx_head), n;
+	uint32_t room = t->tx_cap - (t->tx_tail - t->tx_head), n, probe;
 	bool fin, is_idle = tcp_tx_is_empty(t) && t->data_segs_out && t->rtt_valid;
 	bool had_timer = t->rtx_mode != RTX_NONE;
 
@@ -376,7 +379,11 @@ output_new(struct tcb *t, nsec_t now, struct tcp_out *out)
 		tcp_cc_idle(t, tcp_us(now) - t->last_snd_us);
 	out->seq = t->snd_nxt;
 	fill(t, now, out);
-	n = new_data(t, now, out->mss);
+	probe = tcp_mtu_probe(t, now);
+	if (probe && !must_pace(t, now))
+		n = out->mss = (uint16_t)(probe - (uint32_t)(t->mss - out->mss));
+	else
+		n = new_data(t, now, out->mss);
 	if (n > room * out->mss) {
 		n = room * out->mss;
 		t->wants_tx = true;
@@ -397,6 +404,8 @@ output_new(struct tcb *t, nsec_t now, struct tcp_out *out)
 		t->cwr_pending = false;
 	}
 	tcp_tx_append(t, out, fin, tcp_us(now));
+	if (probe && n)
+		tcp_mtu_sent(t, probe, out->seq);
 	t->snd_nxt += n + fin;
 	t->fin_sent = fin;
 	if (n % out->mss)

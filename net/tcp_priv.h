@@ -42,7 +42,6 @@ enum {
 	CORK_US = 200000,
 	QUICK_ACKS = 16,
 	DUP_THRESH = 3,
-	MIN_PATH_MSS = 512,
 	MAX_WSCALE = 14,
 	CHALLENGES_PER_S = 10,
 	FIN_WAIT2_MS = 60000,
@@ -214,6 +213,24 @@ void tcp_rack_dsack(struct tcb *);
 bool tcp_tlp_arm(struct tcb *, nsec_t now);
 void tcp_tlp_fire(struct tcb *, nsec_t now);
 void tcp_tlp_acked(struct tcb *, const struct tcp_acked *, nsec_t now);
+
+/* ---- tcp_mtu.c ----------------------------------------------------------------- */
+
+/* The MSS of the handshake is known: where the search begins. */
+void tcp_mtu_begin(struct tcb *);
+/* The oldest segment timed out; true: a black hole is suspected and mss lowered. */
+bool tcp_mtu_timed_out(struct tcb *);
+/* The size the next new segment should have to try the path, 0: none. */
+uint32_t tcp_mtu_probe(struct tcb *, nsec_t now);
+void tcp_mtu_sent(struct tcb *, uint32_t size, uint32_t seq);
+/* snd_una moved. */
+void tcp_mtu_acked(struct tcb *);
+/* Something is lost; true: the probe alone, which is no congestion. */
+bool tcp_mtu_lost(struct tcb *);
+/* ICMP says what the path takes: was the probe too long? */
+void tcp_mtu_told(struct tcb *, uint16_t mss);
+/* This one goes out again: its arrival says nothing more of its size. */
+void tcp_mtu_resent(struct tcb *, const struct tcp_tx *);
 
 /* ---- tcp_recover.c ------------------------------------------------------------- */
 

@@ -247,7 +247,7 @@ tcp_recover_ack(struct tcb *t, struct tcp_acked *a, nsec_t now)
 		in_recovery(t);
 	else if (t->ca_state == CA_CWR && seq_le(t->recover, t->snd_una))
 		leave(t);
-	if (t->lost && t->ca_state < CA_RECOVERY)
+	if (t->lost && t->ca_state < CA_RECOVERY && !tcp_mtu_lost(t))
 		enter_recovery(t);
 	else if (t->ca_state < CA_CWR)
 		t->ca_state = t->sacked || t->dupacks ? CA_DISORDER : CA_OPEN;

@@ -6,13 +6,6 @@
 #include "lib/string.h"
 #include "net/tcp_priv.h"
 
-enum {
-	/* of full segments, then the path's MTU is in doubt (RFC 4821 7.7) */
-	BLACKHOLE_TIMEOUTS = 3,
-	BLACKHOLE_MSS = 1024, /* 4821's suggestion to begin with */
-	MTU_RETRY_MS = 15000,
-};
-
 nsec_t
 tcp_core_deadline(const struct tcb *t)
 {
@@ -111,32 +104,6 @@ is_hopeless(struct tcb *t, unsigned count, nsec_t now)
 /* ---- Going off ----------------------------------------------------------------- */
 
 /*
- * RFC 4821 7.7: when a full segment vanishes again and again, the path may have a smaller
- * MTU and not say so. If small ones vanish as well, it was not that. After a while the
- * old size is tried again, ever more seldom, for a row of losses looks the same.
- */
-static void
-suspect_black_hole(struct tcb *t, nsec_t now, struct tcp_result *r)
-{
-	bool is_full = tcp_tx_at(t, t->tx_head)->len >= tcp_seg_payload(t);
-
-	if (t->mtu_saved && t->retries > BLACKHOLE_TIMEOUTS + 1) {
-		t->path_mss = t->mtu_saved;
-		t->mtu_saved = 0;
-	} else if (!t->mtu_saved && is_full && t->retries == BLACKHOLE_TIMEOUTS &&
-	           t->mss > MIN_PATH_MSS) {
-		t->mtu_saved = t->path_mss;
-		t->path_mss = t->mss > BLACKHOLE_MSS ? BLACKHOLE_MSS : MIN_PATH_MSS;
-		t->mtu_doubts = (uint8_t)MIN(t->mtu_doubts + 1, 5);
-		t->mtu_retry_ms = tcp_ms(now) + (MTU_RETRY_MS << t->mtu_doubts);
-		r->events |= TCP_EV_MTU_PROBE;
-	} else {
-		return;
-	}
-	tcp_update_mss(t);
-}
-
-/*
  * The peer has closed its window on what is in flight, and still answers: that may last
  * (RFC 9293 3.8.6.1), but not for an orphan.
  */
@@ -160,7 +127,8 @@ rto_fired(struct tcb *t, nsec_t now, struct tcp_result *r)
 		t->syn_retried = true;
 		tcp_tx_mark_lost(t, tcp_tx_at(t, t->tx_head));
 	} else {
-		suspect_black_hole(t, now, r);
+		if (tcp_mtu_timed_out(t))
+			r->events |= TCP_EV_MTU_PROBE;
 		tcp_recover_rto(t, now);
 	}
 	if (t->retries < UINT8_MAX)

@@ -562,6 +562,10 @@ set_config(char **w)
 			s.cfg.path_mss = (uint16_t)v;
 		else if (is_word(w, "user"))
 			s.cfg.user_mss = (uint16_t)v;
+		else if (is_word(w, "probing"))
+			s.cfg.mtu.mode = (uint8_t)v;
+		else if (is_word(w, "interval"))
+			s.cfg.mtu.interval_s = (uint16_t)v;
 		else if (is_word(w, "rcvbuf"))
 			s.cfg.rcvbuf = s.cfg.rcvbuf_max = v;
 		else if (is_word(w, "rcvmax"))
@@ -731,6 +735,11 @@ script_run(const struct script_case *c)
 	    .rcvbuf = 65535,
 	    .rcvbuf_max = 65535,
 	    .no_pacing = true,
+	    .mtu = {.mode = 1,
+	        .base_mss = 1024,
+	        .floor_mss = 48,
+	        .threshold = 8,
+	        .interval_s = 600},
 	    .cc = tcp_cc_find("reno")};
 	ok = run_case(c);
 	if (!ok)

@@ -465,6 +465,11 @@ sim_init(struct sim *s, uint64_t seed)
 		    .rcvbuf = 131072,
 		    .rcvbuf_max = 6 << 20,
 		    .cc = tcp_cc_find("cubic"),
+		    .mtu = {.mode = 1,
+		        .base_mss = 1024,
+		        .floor_mss = 48,
+		        .threshold = 8,
+		        .interval_s = 600},
 		};
 		s->host[i].link = (struct sim_link){.delay = NSEC_PER_MSEC};
 		s->host[i].timer_at = UINT64_MAX;

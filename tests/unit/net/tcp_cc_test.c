@@ -3,7 +3,7 @@
  * early end.
  * LINK: net/tcp_cc.c net/tcp_cc_cubic.c net/tcp_cc_reno.c net/tcp_core.c net/tcp_input.c
  * net/tcp_input_ack.c net/tcp_input_data.c
- * net/tcp_output.c net/tcp_timer.c net/tcp_rtt.c net/tcp_tx.c net/tcp_sack.c net/tcp_rack.c
+ * net/tcp_output.c net/tcp_mtu.c net/tcp_timer.c net/tcp_rtt.c net/tcp_tx.c net/tcp_sack.c net/tcp_rack.c
  * net/tcp_recover.c net/tcp_options.c lib/string.c
  */
 #include "net/tcp_cc.h"

@@ -2,7 +2,7 @@
  * Runs the scripts in tests/sim/scripts/ against the TCP core, each case a test of its
  * own, named by the RFC section it proves. tests/sim/script.h tells the language.
  * LINK: tests/sim/script.c net/tcp_core.c net/tcp_input.c net/tcp_input_ack.c net/tcp_input_data.c
- * net/tcp_output.c net/tcp_timer.c net/tcp_rtt.c net/tcp_tx.c net/tcp_sack.c net/tcp_rack.c
+ * net/tcp_output.c net/tcp_mtu.c net/tcp_timer.c net/tcp_rtt.c net/tcp_tx.c net/tcp_sack.c net/tcp_rack.c
  * net/tcp_recover.c net/tcp_cc.c net/tcp_cc_cubic.c net/tcp_cc_reno.c
  * net/tcp_options.c lib/fmt.c lib/string.c
  */
