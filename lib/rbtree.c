@@ -60,6 +60,16 @@ change_child(struct rb_root *root, const struct rb_node *old, struct rb_node *ne
 		parent->right = new_node;
 }
 
+/* After a rotation: `n` is below `up`. */
+static void
+update_pair(const struct rb_root *root, struct rb_node *n, struct rb_node *up)
+{
+	if (root->update) {
+		root->update(n);
+		root->update(up);
+	}
+}
+
 /* n goes down to the left, its right child comes up. Colours stay with the nodes. */
 static void
 rotate_left(struct rb_root *root, struct rb_node *n)
@@ -73,6 +83,7 @@ rotate_left(struct rb_root *root, struct rb_node *n)
 	set_parent(up, parent_of(n));
 	up->left = n;
 	set_parent(n, up);
+	update_pair(root, n, up);
 }
 
 static void
@@ -87,6 +98,7 @@ rotate_right(struct rb_root *root, struct rb_node *n)
 	set_parent(up, parent_of(n));
 	up->right = n;
 	set_parent(n, up);
+	update_pair(root, n, up);
 }
 
 /* `n` is red and its parent may be red too: repairs that, upwards. */
@@ -241,6 +253,8 @@ rb_erase(struct rb_root *root, struct rb_node *node)
 		if (parent == node)
 			parent = gone;
 		rb_replace(root, node, gone);
+		if (root->update)
+			root->update(gone);
 	}
 	if (!was_red)
 		erase_fixup(root, child, parent);
@@ -255,6 +269,12 @@ rb_replace(struct rb_root *root, struct rb_node *old, struct rb_node *new_node)
 		set_parent(new_node->left, new_node);
 	if (new_node->right)
 		set_parent(new_node->right, new_node);
+}
+
+struct rb_node *
+rb_parent(const struct rb_node *n)
+{
+	return parent_of(n);
 }
 
 struct rb_node *

@@ -18,6 +18,13 @@ struct rb_node {
 
 struct rb_root {
 	struct rb_node *node; /* NULL: empty */
+	/*
+	 * Of a tree whose nodes know a bound on what is below them (a maximum, say): makes
+	 * that of one node anew out of its own value and its children's bounds. Called for
+	 * nodes that get other children; NULL: there is none. What an insertion or a changed
+	 * value does to the bounds above is the caller's: rb_parent.
+	 */
+	void (*update)(struct rb_node *);
 };
 
 #define rb_entry(n, type, member) container_of(n, type, member)
@@ -35,6 +42,9 @@ void rb_erase(struct rb_root *, struct rb_node *node);
 
 /* Puts `new_node` in the place of `old`, which must order the same. */
 void rb_replace(struct rb_root *, struct rb_node *old, struct rb_node *new_node);
+
+/* The node above, NULL: it is the root. */
+struct rb_node *rb_parent(const struct rb_node *);
 
 /* In order; NULL at the end. */
 struct rb_node *rb_first(const struct rb_root *);

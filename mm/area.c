@@ -100,10 +100,74 @@ area_less(const struct rb_node *a, const struct rb_node *b)
 	       rb_entry(b, struct area, node)->start;
 }
 
-void
-area_insert(struct area *a)
+/* ---- Gaps ---- */
+
+/* The lowest address that `a` and the guard below it need. */
+static vaddr_t
+guarded_start(const struct area *a)
 {
-	rb_insert(&a->aspace->areas, &a->node, area_less);
+	if (!(a->flags & AREA_STACK))
+		return a->start;
+	return a->start > STACK_GUARD_GAP ? a->start - STACK_GUARD_GAP : 0;
+}
+
+void
+area_update_gap(struct rb_node *n)
+{
+	struct area *a = area_of(n);
+	uint64_t max = a->gap;
+
+	if (n->left)
+		max = MAX(max, area_of(n->left)->max_gap);
+	if (n->right)
+		max = MAX(max, area_of(n->right)->max_gap);
+	a->max_gap = max;
+}
+
+/*
+ * Measures the gap below `a`, whose lower neighbour ends at `floor`. NULL: no area. A gap
+ * that shrinks leaves the bounds above as they are; a search that goes astray by them
+ * puts them right.
+ */
+static void
+gap_set(struct area *a, vaddr_t floor)
+{
+	if (!a)
+		return;
+	a->gap = guarded_start(a) > floor ? guarded_start(a) - floor : 0;
+	for (struct area *up = a; up && up->max_gap < a->gap;
+	     up = area_of(rb_parent(&up->node)))
+		up->max_gap = a->gap;
+}
+
+static vaddr_t
+floor_of(const struct area *a)
+{
+	struct area *prev = area_prev(a);
+
+	return prev ? prev->end : 0;
+}
+
+/* ---- Changes ---- */
+
+/* Between its neighbours (or NULL). */
+static void
+insert_between(struct area *prev, struct area *a, struct area *next)
+{
+	struct rb_node *parent = NULL, **link = &a->aspace->areas.node;
+
+	/* The place is below the right end of prev, or the left of next: one is free. */
+	if (prev && !prev->node.right) {
+		parent = &prev->node;
+		link = &parent->right;
+	} else if (next) {
+		parent = &next->node;
+		link = &parent->left;
+	}
+	a->max_gap = 0;
+	rb_insert_at(&a->aspace->areas, &a->node, parent, link);
+	gap_set(a, prev ? prev->end : 0);
+	gap_set(next, a->end);
 	count_pages(a, a->start, a->end, 1);
 	lock_cache(a);
 	if (cache_of(a))
@@ -112,13 +176,36 @@ area_insert(struct area *a)
 }
 
 void
-area_remove(struct area *a)
+area_insert(struct area *a)
 {
-	rb_erase(&a->aspace->areas, &a->node);
-	count_pages(a, a->start, a->end, -1);
+	struct area *next = area_find_from(a->aspace, a->end),
+	            *prev = next ? area_prev(next) : area_of(rb_last(&a->aspace->areas));
+
+	insert_between(prev, a, next);
+}
+
+void
+area_leave_file(struct area *a)
+{
 	lock_cache(a);
 	list_remove(&a->cache_link);
 	unlock_cache(a);
+}
+
+/* Out of the tree and its file's list; `floor` is where the area below ends. */
+static void
+take_out(struct area *a, vaddr_t floor, struct area *next)
+{
+	gap_set(next, floor);
+	rb_erase(&a->aspace->areas, &a->node);
+	count_pages(a, a->start, a->end, -1);
+	area_leave_file(a);
+}
+
+void
+area_remove(struct area *a)
+{
+	take_out(a, floor_of(a), area_next(a));
 }
 
 struct area *
@@ -186,6 +273,7 @@ area_split(struct area *a, vaddr_t at)
 	*upper = *a;
 	upper->start = at;
 	upper->file_page += (at - a->start) >> PAGE_SHIFT;
+	upper->gap = upper->max_gap = 0;
 	list_init(&upper->cache_link);
 	if (upper->file)
 		file_get(upper->file);
@@ -201,6 +289,14 @@ area_split(struct area *a, vaddr_t at)
 }
 
 void
+area_set_flags(struct area *a, uint32_t flags)
+{
+	count_pages(a, a->start, a->end, -1);
+	a->flags = flags;
+	count_pages(a, a->start, a->end, 1);
+}
+
+void
 area_set_start(struct area *a, vaddr_t start)
 {
 	int64_t pages = (int64_t)(start - a->start) >> PAGE_SHIFT;
@@ -210,6 +306,7 @@ area_set_start(struct area *a, vaddr_t start)
 	a->start = start;
 	a->file_page += pages;
 	unlock_cache(a);
+	gap_set(a, floor_of(a));
 	count_pages(a, a->start, a->end, 1);
 }
 
@@ -220,6 +317,7 @@ area_set_end(struct area *a, vaddr_t end)
 	lock_cache(a);
 	a->end = end;
 	unlock_cache(a);
+	gap_set(area_next(a), end);
 	count_pages(a, a->start, a->end, 1);
 }
 
@@ -232,6 +330,24 @@ continues(const struct area *a, const struct area *b)
 		return false;
 	return !a->file ||
 	       a->file_page + ((a->end - a->start) >> PAGE_SHIFT) == b->file_page;
+}
+
+void
+area_enter(struct area *a, struct list *dead)
+{
+	struct area *next = area_find_from(a->aspace, a->end),
+	            *prev = next ? area_prev(next) : area_of(rb_last(&a->aspace->areas));
+
+	if (prev && continues(prev, a)) {
+		area_set_end(prev, a->end);
+		list_push_back(dead, &a->cache_link);
+		area_merge(prev, dead);
+	} else if (next && continues(a, next)) {
+		area_set_start(next, a->start);
+		list_push_back(dead, &a->cache_link);
+	} else {
+		insert_between(prev, a, next);
+	}
 }
 
 struct area *
@@ -257,15 +373,6 @@ area_merge(struct area *a, struct list *dead)
 	return a;
 }
 
-/* The lowest address that `a` and the gap below it need. */
-static vaddr_t
-guarded_start(const struct area *a)
-{
-	if (!(a->flags & AREA_STACK))
-		return a->start;
-	return a->start > STACK_GUARD_GAP ? a->start - STACK_GUARD_GAP : 0;
-}
-
 bool
 range_is_free(struct aspace *as, vaddr_t start, vaddr_t end)
 {
@@ -274,88 +381,142 @@ range_is_free(struct aspace *as, vaddr_t start, vaddr_t end)
 	return !a || a->start >= end;
 }
 
+/* What is wanted: `len` free bytes in [bottom, top). */
+struct hole {
+	size_t len;
+	vaddr_t bottom, top;
+};
+
+/* The part of the gap below `a` that serves, from its upper end or its lower; 0: none. */
 static vaddr_t
-find_downwards(struct aspace *as, size_t len, vaddr_t bottom, vaddr_t top)
+hole_below(const struct area *a, const struct hole *h, bool from_top)
 {
-	struct area *a = area_find_from(as, top - 1);
+	vaddr_t high, low;
 
-	if (a)
-		top = MIN(top, guarded_start(a));
-	for (a = a ? area_prev(a) : area_last_below(as, top); top >= bottom + len;
-	     a = area_prev(a)) {
-		vaddr_t low = a ? MAX(a->end, bottom) : bottom;
-
-		if (top >= low && top - low >= len)
-			return top - len;
-		if (!a)
-			break;
-		top = MIN(top, guarded_start(a));
-	}
-	return 0;
+	if (a->gap < h->len)
+		return 0;
+	low = MAX(guarded_start(a) - a->gap, h->bottom);
+	high = MIN(guarded_start(a), h->top);
+	if (high < low || high - low < h->len)
+		return 0;
+	return from_top ? high - h->len : low;
 }
 
-static vaddr_t
-find_upwards(struct aspace *as, size_t len, vaddr_t bottom, vaddr_t top)
+static bool
+may_have_hole(const struct rb_node *n, const struct hole *h)
 {
-	for (struct area *a = area_find_from(as, bottom); bottom + len <= top;
-	     a = area_next(a)) {
-		vaddr_t high = a ? MIN(guarded_start(a), top) : top;
+	return n && rb_entry(n, struct area, node)->max_gap >= h->len;
+}
 
-		if (high >= bottom && high - bottom >= len)
-			return bottom;
-		if (!a)
-			break;
-		bottom = MAX(bottom, a->end);
-	}
-	return 0;
+/*
+ * The highest hole below an area of the subtree, 0: none. Goes only where a gap may be
+ * large enough: in vain where the limits cut it, which are two ways down, or where it was
+ * once, and then that is put right. So O(log n) over all; and no deeper than that.
+ */
+static vaddr_t
+find_downwards(struct rb_node *n, const struct hole *h)
+{
+	struct area *a = area_of(n);
+	vaddr_t found = 0;
+
+	if (a->end < h->top && may_have_hole(n->right, h))
+		found = find_downwards(n->right, h);
+	if (found)
+		return found;
+	found = hole_below(a, h, true);
+	if (!found && a->start > h->bottom && may_have_hole(n->left, h))
+		found = find_downwards(n->left, h);
+	if (!found)
+		area_update_gap(n);
+	return found;
+}
+
+/* The same, the lowest. */
+static vaddr_t
+find_upwards(struct rb_node *n, const struct hole *h)
+{
+	struct area *a = area_of(n);
+	vaddr_t found = 0;
+
+	if (a->start > h->bottom && may_have_hole(n->left, h))
+		found = find_upwards(n->left, h);
+	if (!found)
+		found = hole_below(a, h, false);
+	if (!found && a->end < h->top && may_have_hole(n->right, h))
+		found = find_upwards(n->right, h);
+	if (!found)
+		area_update_gap(n);
+	return found;
 }
 
 vaddr_t
 range_find(struct aspace *as, size_t len, vaddr_t bottom, vaddr_t top)
 {
-	vaddr_t found;
+	struct hole below = {len, bottom, top}, above = {len, top, USER_SPACE_END};
+	struct rb_node *last = rb_last(&as->areas), *root = as->areas.node;
+	vaddr_t end = MAX(last ? area_of(last)->end : 0, bottom), found = 0;
 
 	if (len > USER_SPACE_END)
 		return 0;
-	found = find_downwards(as, len, bottom, top);
-	return found ? found : find_upwards(as, len, top, USER_SPACE_END);
+	if (top >= end && top - end >= len)
+		return top - len;
+	if (may_have_hole(root, &below))
+		found = find_downwards(root, &below);
+	if (!found && may_have_hole(root, &above))
+		found = find_upwards(root, &above);
+	if (found)
+		return found;
+	end = MAX(end, top);
+	return USER_SPACE_END >= end && USER_SPACE_END - end >= len ? end : 0;
+}
+
+/*
+ * Takes [start, end) out of the tree, from `a` on, the first area that ends above `start`:
+ * those that lie in it whole go to `gone`, others are cut. Returns the first area above;
+ * *floor is where the last one below ends.
+ */
+static struct area *
+cut_out(struct area *a, vaddr_t start, vaddr_t end, struct list *gone, vaddr_t *floor)
+{
+	struct area *next;
+
+	if (a->start < start) {
+		area_set_end(a, start);
+		*floor = start;
+		a = area_next(a);
+	} else {
+		*floor = floor_of(a);
+	}
+	for (; a && a->end <= end; a = next) {
+		next = area_next(a);
+		take_out(a, *floor, next);
+		list_push_back(gone, &a->cache_link);
+	}
+	if (a && a->start < end)
+		area_set_start(a, end);
+	return a;
 }
 
 enum err
 range_unmap(struct aspace *as, vaddr_t start, vaddr_t end, struct list *dead)
 {
-	struct area *a = area_find_from(as, start), *next;
+	struct area *a = area_find_from(as, start);
 	struct tlb_batch batch;
-	struct list gone;
 	vaddr_t floor, ceiling;
 
 	if (!a || a->start >= end)
 		return OK;
-	if (a->start < start) {
-		a = area_split(a, start);
-		if (!a)
-			return ERR_NOMEM;
-	}
-	next = area_last_below(as, end);
-	if (next->end > end && !area_split(next, end))
+	if (a->start < start && a->end > end && !area_split(a, end))
 		return ERR_NOMEM;
 
 	/* Nothing fails from here on. Out of the file's list first: then the tables are
 	 * ours alone. */
-	list_init(&gone);
-	floor = area_prev(a) ? area_prev(a)->end : 0;
-	for (; a && a->start < end; a = next) {
-		next = area_next(a);
-		area_remove(a);
-		list_push_back(&gone, &a->cache_link);
-	}
+	a = cut_out(a, start, end, dead, &floor);
 	ceiling = a ? a->start : USER_SPACE_END + PAGE_SIZE;
 	tlb_batch_begin(&batch, as);
-	list_for_each(a, &gone, cache_link)
-		upt_zap(as, a->start, a->end, &batch);
+	upt_zap(as, start, end, &batch);
 	upt_free_tables(as, start, end, floor, ceiling, &batch);
 	tlb_batch_end(&batch);
-	list_splice_back(dead, &gone);
 	return OK;
 }
 

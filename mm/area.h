@@ -23,13 +23,24 @@ void area_free(struct area *);
  * released. */
 void areas_free(struct list *dead);
 
+/* For rb_root.update: max_gap anew. */
+void area_update_gap(struct rb_node *);
+
 /* Into the tree and the list of those who map its file; out of both. Counts pages. */
 void area_insert(struct area *);
 void area_remove(struct area *);
+/* area_insert of a new area, unless a neighbour that it continues takes it in: then it
+ * goes to `dead`. */
+void area_enter(struct area *, struct list *dead);
+/* The second half of area_remove alone, for a tree that goes as a whole. */
+void area_leave_file(struct area *);
 
 struct area *area_prev(const struct area *);
 struct area *area_last_below(
     struct aspace *, vaddr_t va); /* the last that starts below va */
+
+/* Other rights; what the counters of the space say follows. */
+void area_set_flags(struct area *, uint32_t flags);
 
 /* Cuts in two at `at` (inside): *area keeps the lower part; the upper is returned. NULL:
  * no memory. */

@@ -64,6 +64,7 @@ alloc_space(void)
 	tlb_context_init(&as->tlb);
 	as->refs = 1;
 	as->is_dumpable = true;
+	as->areas.update = area_update_gap;
 	rwsem_init(&as->lock, "aspace", RANK_MMAP);
 	return as;
 }
@@ -95,14 +96,13 @@ static void
 destroy(struct aspace *as)
 {
 	struct tlb_batch batch;
-	struct area *a, *next;
+	struct area *a;
 	struct list dead;
 
 	tlb_unload(as);
 	list_init(&dead);
-	for (a = area_find_from(as, 0); a; a = next) {
-		next = area_next(a);
-		area_remove(a);
+	for (a = area_find_from(as, 0); a; a = area_next(a)) {
+		area_leave_file(a);
 		list_push_back(&dead, &a->cache_link);
 	}
 	tlb_batch_begin(&batch, as);

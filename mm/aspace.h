@@ -37,6 +37,8 @@ enum area_flags {
 struct area {
 	struct rb_node node;
 	vaddr_t start, end; /* page-aligned, [start, end) */
+	uint64_t gap;       /* free bytes below it, what a stack keeps free left out */
+	uint64_t max_gap;   /* no gap of it and what is below it in the tree is larger */
 	uint32_t flags;
 	const struct area_ops *ops;
 	struct file *file;  /* a reference, or NULL for anonymous memory */

@@ -125,8 +125,7 @@ map_area(struct aspace *as, struct area *a, struct list *dead)
 		a->ops = &anon_area_ops; /* nothing to close */
 		return err;
 	}
-	area_insert(a);
-	area_merge(a, dead);
+	area_enter(a, dead);
 	return OK;
 }
 
@@ -256,9 +255,7 @@ change_flags(
 	if (!is_private_writable(a->flags) && is_private_writable(flags) &&
 	    !within_limits(as, a->end - a->start, flags))
 		return ERR_NOMEM;
-	area_remove(a);
-	a->flags = flags;
-	area_insert(a);
+	area_set_flags(a, flags);
 	*ap = area_merge(a, dead);
 	return OK;
 }

@@ -69,14 +69,14 @@ is_correct(const struct rb_root *root)
 
 KTEST(rbtree_empty_has_no_ends)
 {
-	struct rb_root root = {NULL};
+	struct rb_root root = {.node = NULL};
 
 	CHECK(rb_is_empty(&root) && !rb_first(&root) && !rb_last(&root));
 }
 
 KTEST(rbtree_stays_ordered_and_balanced)
 {
-	struct rb_root root = {NULL};
+	struct rb_root root = {.node = NULL};
 
 	for (int step = 0; step < 6000; step++) {
 		struct item *it = &items[rnd() % NUM];
@@ -101,7 +101,7 @@ KTEST(rbtree_stays_ordered_and_balanced)
 
 KTEST(rbtree_equal_keys_keep_insertion_order)
 {
-	struct rb_root root = {NULL};
+	struct rb_root root = {.node = NULL};
 	unsigned i = 0;
 
 	for (unsigned n = 0; n < 50; n++) {
@@ -115,7 +115,7 @@ KTEST(rbtree_equal_keys_keep_insertion_order)
 
 KTEST(rbtree_replace_takes_the_place)
 {
-	struct rb_root root = {NULL};
+	struct rb_root root = {.node = NULL};
 	struct item other = {.key = 20};
 
 	for (unsigned n = 0; n < 50; n++) {

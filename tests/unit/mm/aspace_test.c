@@ -623,3 +623,85 @@ KTEST(aspace_survives_every_failing_allocation)
 		CHECK(nothing_is_left());
 	}
 }
+
+/* ---- Gaps ---- */
+
+/* The lowest and the highest place for `len` bytes, by looking at every page. */
+static vaddr_t
+place_by_hand(struct aspace *as, size_t len, vaddr_t bottom, vaddr_t top, bool highest)
+{
+	vaddr_t found = 0;
+
+	for (vaddr_t va = bottom; va + len <= top; va += PAGE_SIZE) {
+		struct area *above = area_find_from(as, va + len);
+		vaddr_t guard = 0;
+
+		if (above && above->flags & AREA_STACK)
+			guard = MIN(above->start, (vaddr_t)STACK_GUARD_GAP);
+		if (!range_is_free(as, va, va + len) ||
+		    (above && va + len > above->start - guard))
+			continue;
+		found = va;
+		if (!highest)
+			break;
+	}
+	return found;
+}
+
+/* Each area's gap, and the bounds above. */
+static bool
+gaps_are_right(struct aspace *as)
+{
+	vaddr_t floor = 0;
+
+	for (struct area *a = area_find_from(as, 0); a; a = area_next(a)) {
+		uint64_t guard = a->flags & AREA_STACK ? STACK_GUARD_GAP : 0,
+		         most = a->gap;
+		struct rb_node *below[2] = {a->node.left, a->node.right};
+
+		for (unsigned i = 0; i < 2; i++)
+			if (below[i])
+				most = MAX(
+				    most, rb_entry(below[i], struct area, node)->max_gap);
+		if (a->max_gap < most ||
+		    a->gap != (a->start > floor + guard ? a->start - guard - floor : 0))
+			return false;
+		floor = a->end;
+	}
+	return true;
+}
+
+KTEST(gaps_are_found_as_by_hand)
+{
+	enum { PAGES = 700 };
+	struct aspace *as;
+
+	set_up();
+	as = aspace_create();
+	for (unsigned i = 0; i < 600; i++) {
+		vaddr_t va = BASE + (vaddr_t)rnd(PAGES) * PAGE_SIZE;
+		size_t len = (1 + rnd(rnd(4) ? 4 : 40)) * PAGE_SIZE, want;
+		int flags = ANON | MAP_FIXED | (rnd(30) ? 0 : MAP_GROWSDOWN);
+		vaddr_t bottom, top, low;
+
+		if (rnd(5) < 3)
+			CHECK(aspace_map(as, va, len, rnd(2) ? RW : PROT_READ, flags,
+			          NULL, 0) == (long)va);
+		else if (rnd(2))
+			CHECK_EQ(aspace_unmap(as, va, len), OK);
+		else
+			(void)aspace_protect(as, va, len, rnd(2) ? RW : PROT_NONE);
+		CHECK(gaps_are_right(as));
+		bottom = BASE + (vaddr_t)rnd(PAGES / 2) * PAGE_SIZE;
+		top = BASE + (vaddr_t)(PAGES / 2 + rnd(PAGES)) * PAGE_SIZE;
+		want = (1 + rnd(30)) * PAGE_SIZE;
+		low = place_by_hand(as, want, bottom, top, true);
+		if (low)
+			CHECK_EQ(range_find(as, want, bottom, top), low);
+		else
+			CHECK_EQ(range_find(as, want, bottom, top),
+			    place_by_hand(as, want, top, top + (vaddr_t)MIB(16), false));
+	}
+	aspace_put(as);
+	CHECK(nothing_is_left());
+}
