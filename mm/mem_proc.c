@@ -1,4 +1,4 @@
-/* What /proc shows of memory: meminfo and slabinfo, in Linux's forms. */
+/* What /proc shows of memory: meminfo, vmstat and slabinfo, in Linux's forms. */
 #include "mm/mem_proc.h"
 
 #include "kernel/procfs.h"
@@ -42,6 +42,23 @@ show_meminfo(struct seq *s)
 	show_kib(s, "PageTables:", m.page_table_pages);
 	show_kib(s, "VmallocTotal:", KVA_SIZE / PAGE_SIZE);
 	show_kib(s, "VmallocUsed:", m.vmalloc_pages);
+}
+
+/* Pages are never swapped, and no disk is read: the lines about both are zeros. */
+static void
+show_vmstat(struct seq *s)
+{
+	struct mem_stats m;
+
+	mem_stats_get(&m);
+	seq_printf(s,
+	    "nr_free_pages %lu\nnr_slab_unreclaimable %lu\nnr_anon_pages %lu\n"
+	    "nr_file_pages %lu\nnr_shmem %lu\nnr_page_table_pages %lu\n"
+	    "nr_kernel_stack %lu\n",
+	    m.free_pages, m.slab_pages, m.anon_pages, m.page_cache_pages, m.shmem_pages,
+	    m.page_table_pages, m.kernel_stack_pages * (PAGE_SIZE / 1024));
+	seq_puts(s, "nr_dirty 0\nnr_writeback 0\npgpgin 0\npgpgout 0\npswpin 0\n"
+	            "pswpout 0\n");
 }
 
 static void
@@ -99,6 +116,7 @@ mem_proc_init(void)
 	/* A missing file is no reason not to boot: the registry says so itself. */
 	(void)proc_register("meminfo", show_meminfo);
 	(void)proc_register("slabinfo", show_slabinfo);
+	(void)proc_register("vmstat", show_vmstat);
 	if (CONFIG_DEBUG)
 		(void)proc_register_rw("slab_leaks", show_leaks, store_leaks);
 }

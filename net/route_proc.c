@@ -36,26 +36,43 @@ raw4(be32 a)
 	       a.b[0];
 }
 
+/* Lines have one width. */
+static void
+end_line(struct seq *s, size_t start)
+{
+	enum { WIDTH = 127 };
+
+	while (s->len - start < WIDTH && !s->is_full)
+		seq_putc(s, ' ');
+	seq_putc(s, '\n');
+}
+
 static bool
 show_one4(const struct route_config *c, void *arg)
 {
 	uint32_t mask = c->plen ? ~0u << (32 - c->plen) : 0;
+	struct seq *s = arg;
+	size_t start = s->len;
 
 	if (c->table != ROUTE_TABLE_MAIN)
 		return true;
-	seq_printf(arg, "%s\t%08X\t%08X\t%04X\t%d\t%u\t%u\t%08X\t%u\t%u\t%u\n",
+	seq_printf(s, "%s\t%08X\t%08X\t%04X\t%d\t%u\t%u\t%08X\t%u\t%u\t%u",
 	    c->dev ? c->dev->name : "*", raw4(c->dst.v4),
 	    c->has_gateway ? raw4(c->gateway.v4) : 0, flags_of(c), 0, 0, c->metric,
 	    raw4(be32_of(mask)), c->advmss, c->window, 0);
+	end_line(s, start);
 	return true;
 }
 
 static void
 show4(struct seq *s)
 {
+	size_t start = s->len;
+
 	seq_puts(s,
 	    "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\t"
-	    "Window\tIRTT\n");
+	    "Window\tIRTT");
+	end_line(s, start);
 	mutex_lock(&rtnl_mutex);
 	route_for_each(AF_INET, show_one4, s);
 	mutex_unlock(&rtnl_mutex);

@@ -60,6 +60,8 @@ is_rt_policy(int policy)
 	return policy == SCHED_FIFO || policy == SCHED_RR;
 }
 
+enum { SCHED_DEADLINE = 6 }; /* its range of priorities is told; it cannot be chosen */
+
 static bool
 is_policy(int policy)
 {
@@ -164,7 +166,7 @@ sys_sched_getparam(int pid, struct sched_param USER *param)
 long
 sys_sched_get_priority_max(int policy)
 {
-	if (!is_policy(policy))
+	if (!is_policy(policy) && policy != SCHED_DEADLINE)
 		return ERR_INVAL;
 	return is_rt_policy(policy) ? 99 : 0;
 }
@@ -172,7 +174,7 @@ sys_sched_get_priority_max(int policy)
 long
 sys_sched_get_priority_min(int policy)
 {
-	if (!is_policy(policy))
+	if (!is_policy(policy) && policy != SCHED_DEADLINE)
 		return ERR_INVAL;
 	return is_rt_policy(policy) ? 1 : 0;
 }
