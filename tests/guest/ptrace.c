@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/user.h>
@@ -1180,6 +1181,87 @@ others_processes_are_not_traced(void)
 		;
 }
 
+/* A copy of this program that is set-user-id root, in a folder of that user's. */
+static void
+make_setuid_copy(const char *path)
+{
+	int from = open("/proc/self/exe", O_RDONLY),
+	    to = open(path, O_CREAT | O_WRONLY, 0755);
+	char buf[4096];
+	ssize_t n;
+
+	CHECK(from >= 0);
+	CHECK(to >= 0);
+	while ((n = read(from, buf, sizeof(buf))) > 0)
+		CHECK_EQ(write(to, buf, (size_t)n), n);
+	CHECK_EQ(fchmod(to, 04755), 0);
+	close(from);
+	close(to);
+}
+
+static int
+effective_uid(pid_t pid)
+{
+	char path[64], text[4096], *line;
+	int fd, real, effective;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	fd = open(path, O_RDONLY);
+	CHECK(fd >= 0);
+	text[read(fd, text, sizeof(text) - 1)] = 0;
+	close(fd);
+	line = strstr(text, "Uid:");
+	CHECK(line);
+	CHECK_EQ(sscanf(line, "Uid: %d %d", &real, &effective), 2);
+	return effective;
+}
+
+static char setuid_path[] = "/tmp/ptrace-setuid";
+
+static void
+exec_setuid(void)
+{
+	char *argv[] = {setuid_path, "sleep", NULL}, *envp[] = {NULL};
+
+	execve(setuid_path, argv, envp);
+	_exit(99);
+}
+
+/* A program that gains rights by its set-id bit does not while somebody without them traces
+ * it; and one that has gained them cannot be traced. */
+static void
+set_id_programs_are_safe(void)
+{
+	pid_t judge;
+
+	unlink(setuid_path);
+	make_setuid_copy(setuid_path);
+	judge = fork();
+	if (!judge) {
+		pid_t pid;
+
+		become(1000);
+		pid = traced_child(exec_setuid);
+		CHECK_EQ(trace(PTRACE_SETOPTIONS, pid, 0, PTRACE_O_TRACEEXEC), 0);
+		cont(pid, 0);
+		CHECK_EQ(stop_of(pid), SIGTRAP | PTRACE_EVENT_EXEC << 8);
+		CHECK_EQ(effective_uid(pid), 1000);
+		kill(pid, SIGKILL);
+		expect_killed(pid, SIGKILL);
+
+		pid = plain_child(exec_setuid);
+		for (int i = 0; i < 100 && effective_uid(pid) != 0; i++)
+			sleep_ms(10);
+		CHECK_EQ(effective_uid(pid), 0);
+		CHECK_ERR(trace(PTRACE_ATTACH, pid, 0, 0), EPERM);
+		CHECK_ERR(trace(PTRACE_SEIZE, pid, 0, 0), EPERM);
+		kill(pid, SIGKILL);
+		_exit(0);
+	}
+	expect_exit(judge, 0);
+	unlink(setuid_path);
+}
+
 /* ---- Other processes' memory */
 
 static void
@@ -1278,8 +1360,24 @@ static const struct test tests[] = {
     TEST(hardware_breakpoints),
     TEST(breakpoints_and_the_kernel),
     TEST(others_processes_are_not_traced),
+    TEST(set_id_programs_are_safe),
     TEST(memory_of_others_by_vector),
     TEST(proc_shows_the_tracer),
 };
+
+/* As the set-id program it only waits to be looked at. */
+__attribute__((constructor)) static void
+sleep_if_asked(void)
+{
+	char text[256] = "";
+	int fd = open("/proc/self/cmdline", O_RDONLY);
+	ssize_t n = read(fd, text, sizeof(text) - 1);
+
+	close(fd);
+	if (n > 6 && !strcmp(text + n - 6, "sleep")) {
+		alarm(5);
+		pause();
+	}
+}
 
 RUN_TESTS(tests)
