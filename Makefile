@@ -220,9 +220,11 @@ SRCS_fs := \
 	fs/init.c \
 	fs/initramfs.c \
 	fs/inode.c \
+	fs/inotify.c \
 	fs/locks.c \
 	fs/mount.c \
 	fs/namei.c \
+	fs/notify.c \
 	fs/open.c \
 	fs/permission.c \
 	fs/proc_fd.c \

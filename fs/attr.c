@@ -1,6 +1,7 @@
 /* Changing attributes of inodes, with the checks of chmod(2), chown(2), truncate(2),
  * utimensat(2). */
 #include "fs/vfs.h"
+#include "fs/notify.h"
 
 #include "kernel/proc/process.h"
 
@@ -32,6 +33,8 @@ path_chmod(const struct path *path, uint32_t mode)
 		err = set_locked(inode, &attr);
 	}
 	mutex_unlock(&inode->lock);
+	if (!err)
+		notify_dentry(path->dentry, IN_ATTRIB);
 	return err;
 }
 
@@ -75,6 +78,8 @@ path_chown(const struct path *path, uint32_t uid, uint32_t gid)
 		err = set_locked(inode, &attr);
 	}
 	mutex_unlock(&inode->lock);
+	if (!err && attr.valid)
+		notify_dentry(path->dentry, IN_ATTRIB);
 	return err;
 }
 
@@ -100,7 +105,20 @@ path_truncate(const struct path *path, loff_t size)
 	}
 	err = set_locked(inode, &attr);
 	mutex_unlock(&inode->lock);
+	if (!err)
+		notify_dentry(path->dentry, IN_MODIFY);
 	return err;
+}
+
+/* One of the times alone tells of what sets it as a rule. */
+static uint32_t
+event_of_times(uint32_t valid)
+{
+	switch (valid & (ATTR_ATIME | ATTR_MTIME)) {
+	case ATTR_ATIME: return IN_ACCESS;
+	case ATTR_MTIME: return IN_MODIFY;
+	default: return IN_ATTRIB;
+	}
 }
 
 enum err
@@ -119,5 +137,7 @@ path_utimes(const struct path *path, const struct attr *attr, bool is_now)
 	if (!err)
 		err = set_locked(inode, attr);
 	mutex_unlock(&inode->lock);
+	if (!err)
+		notify_dentry(path->dentry, event_of_times(attr->valid));
 	return err;
 }

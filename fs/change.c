@@ -1,5 +1,6 @@
 /* Changing the name space: making, removing, linking and renaming names. */
 #include "fs/namei.h"
+#include "fs/notify.h"
 
 #include "kernel/proc/cred.h"
 
@@ -62,6 +63,12 @@ begin_create(struct walk *w, bool is_dir, struct dentry **out) NO_THREAD_SAFETY_
 	return err;
 }
 
+static uint32_t
+dir_flag(const struct inode *inode)
+{
+	return s_isdir(inode->mode) ? IN_ISDIR : 0;
+}
+
 static void
 end_create(struct walk *w, struct dentry *d, enum err err,
     struct inode *inode) NO_THREAD_SAFETY_ANALYSIS
@@ -69,6 +76,9 @@ end_create(struct walk *w, struct dentry *d, enum err err,
 	if (!err)
 		dentry_fill(d, inode);
 	mutex_unlock(&w->cur.dentry->inode->lock);
+	if (!err)
+		notify_entry(
+		    w->cur.dentry->inode, IN_CREATE | dir_flag(inode), &w->last, 0);
 	dentry_put(d);
 }
 
@@ -171,8 +181,10 @@ link_to(struct walk *w, const struct path *old)
 		err = ERR_NOENT;
 	else
 		err = dir->ops->link(dir, &w->last, inode);
-	if (!err)
+	if (!err) {
 		inode_get(inode);
+		notify_inode(inode, IN_ATTRIB);
+	}
 	end_create(w, d, err, inode);
 	return err;
 }
@@ -251,7 +263,14 @@ fs_unlink(int dirfd, const char *text, bool is_rmdir, unsigned walk_flags)
 		if (!err) {
 			err = unlink_locked(&w, is_rmdir, d);
 			mutex_unlock(&dir->lock);
-			dentry_put(d);
+			if (!err && is_rmdir)
+				notify_dropped(d->inode);
+			else if (!err)
+				notify_inode(d->inode, IN_ATTRIB);
+			dentry_put(d); /* which tells of the file's end */
+			if (!err)
+				notify_entry(dir, IN_DELETE | (is_rmdir ? IN_ISDIR : 0),
+				    &w.last, 0);
 		} else {
 			mutex_unlock(&dir->lock);
 		}
@@ -366,6 +385,38 @@ rename_locked(struct renaming *r)
 	return OK;
 }
 
+static void
+tell_move(const struct walk *from, const struct walk *to, uint32_t is_dir)
+{
+	uint32_t cookie = notify_cookie();
+
+	notify_entry(
+	    from->cur.dentry->inode, IN_MOVED_FROM | is_dir, &from->last, cookie);
+	notify_entry(to->cur.dentry->inode, IN_MOVED_TO | is_dir, &to->last, cookie);
+}
+
+/* After a rename: the end of what was replaced is told when its dentry goes. */
+static void
+tell_rename(const struct renaming *r)
+{
+	struct inode *moved = r->old->inode, *other = r->new->inode;
+	bool is_exchange = r->flags & RENAME_EXCHANGE;
+
+	if (!is_anybody_watching() || moved == other)
+		return;
+	tell_move(r->from, r->to, dir_flag(moved));
+	if (other && !is_exchange)
+		notify_inode(other, IN_ATTRIB);
+	notify_inode(moved, IN_MOVE_SELF);
+	if (!is_exchange) {
+		if (other && s_isdir(other->mode))
+			notify_dropped(other);
+		return;
+	}
+	tell_move(r->to, r->from, dir_flag(other));
+	notify_inode(other, IN_MOVE_SELF);
+}
+
 static enum err
 rename_walked(
     struct walk *from, struct walk *to, unsigned flags) NO_THREAD_SAFETY_ANALYSIS
@@ -390,6 +441,8 @@ rename_walked(
 	mutex_unlock_pair(&old_dir->lock, &new_dir->lock);
 	if (old_dir != new_dir)
 		mutex_unlock(rename_lock);
+	if (!err)
+		tell_rename(&r);
 	if (r.old)
 		dentry_put(r.old);
 	if (r.new)

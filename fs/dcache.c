@@ -11,6 +11,7 @@
  * Lock order: bucket, then dentry->lock or unused_lock.
  */
 #include "fs/vfs.h"
+#include "fs/notify.h"
 
 #include "kernel/panic.h"
 #include "lib/bits.h"
@@ -180,6 +181,7 @@ dentry_free(struct dentry *d)
 		list_remove(&d->unused_link);
 	spin_unlock(&unused_lock);
 
+	notify_dropped(d->inode);
 	inode_put(d->inode);
 	if (d->text != d->small)
 		kfree(d->text);

@@ -3,6 +3,7 @@
 
 #include "fs/anon.h"
 #include "fs/device.h"
+#include "fs/notify.h"
 #include "fs/procfs.h"
 #include "kernel/log.h"
 #include "kernel/panic.h"
@@ -22,6 +23,7 @@ fs_init(void)
 	device_init();
 	dev_mem_init();
 	procfs_init();
+	inotify_init();
 }
 
 /* Makes the directory if it is not there and mounts on it, unless something is mounted

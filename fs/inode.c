@@ -3,6 +3,7 @@
  * business (struct inode_ops); what every file system would do alike is here.
  */
 #include "fs/vfs.h"
+#include "fs/notify.h"
 
 #include "kernel/panic.h"
 #include "kernel/proc/cred.h"
@@ -81,6 +82,7 @@ super_put(struct super *s)
 {
 	if (__atomic_sub_fetch(&s->refs, 1, __ATOMIC_ACQ_REL) > 0)
 		return;
+	inotify_forget_super(s);
 	if (s->root_dentry) {
 		dcache_drop_super(s);
 		dentry_put(s->root_dentry);
@@ -113,6 +115,7 @@ inode_init(
 	mutex_init(&inode->lock, "inode", RANK_INODE);
 	spin_init(&inode->aux_lock, "inode_aux", RANK_OBJECT);
 	list_init(&inode->locks);
+	list_init(&inode->watches);
 	wait_queue_init(&inode->locks_wait);
 	page_cache_init(&inode->cache, NULL, inode);
 }

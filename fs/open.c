@@ -2,6 +2,7 @@
 #include "fs/anon.h"
 #include "fs/device.h"
 #include "fs/namei.h"
+#include "fs/notify.h"
 #include "kernel/ipc/pipe.h"
 #include "kernel/proc/process.h"
 
@@ -52,6 +53,9 @@ deny_writers(struct inode *inode)
 void
 file_drop_path(struct file *f)
 {
+	if (!(f->mode & FILE_PATH))
+		notify_dentry(
+		    f->dentry, f->mode & FILE_WRITE ? IN_CLOSE_WRITE : IN_CLOSE_NOWRITE);
 	locks_drop_file(f);
 	if (s_isreg(f->inode->mode) && (f->mode & FILE_WRITE))
 		writer_end(f->inode);
@@ -117,12 +121,15 @@ path_open(const struct path *path, uint32_t flags, struct file **out)
 		err = attach_ops(f);
 	}
 	if (err) {
-		f->ops =
-		    &path_file_ops; /* so that nothing is released that was not opened */
+		/* So that nothing is released, and no end told of, that was not opened. */
+		f->ops = &path_file_ops;
+		f->mode |= FILE_PATH;
 		file_put(f);
 		return err;
 	}
 	f->flags &= kept;
+	if (!(f->mode & FILE_PATH))
+		notify_dentry(f->dentry, IN_OPEN);
 	*out = f;
 	return OK;
 }
@@ -221,6 +228,8 @@ find_or_create(
 		dentry_put(d);
 		return err;
 	}
+	if (*was_made)
+		notify_entry(dir, IN_CREATE, &w->last, 0);
 	*path = (struct path){mount_get(w->cur.mount), d};
 	mount_cross_down(path);
 	return OK;

@@ -6,7 +6,7 @@
 #include "kernel/fcntl.h"
 #include "kernel/proc/signal.h"
 #include "kernel/sched/thread.h"
-#include "fs/vfs.h"
+#include "fs/notify.h"
 #include "mm/slab.h"
 #include "mm/uio.h"
 #include "mm/usercopy.h"
@@ -41,9 +41,11 @@ transfer(struct file *f, struct uio *uio, loff_t *pos)
 		mutex_lock(&f->pos_lock);
 		n = op(f, uio, &f->pos);
 		mutex_unlock(&f->pos_lock);
-		return n;
+	} else {
+		n = op(f, uio, pos ? pos : &none);
 	}
-	return op(f, uio, pos ? pos : &none);
+	notify_transfer(f, uio->is_write, n);
+	return n;
 }
 
 static long
@@ -342,6 +344,7 @@ send_between(struct side *in, struct side *out, size_t count)
 	n = data_send_pages(in->file, &pos, MIN(count, (size_t)MAX_TRANSFER), out->file);
 	if (n == ERR_OPNOTSUPP)
 		return copy_between(in, out, count);
+	notify_transfer(in->file, false, n);
 	if (in->has_pos) {
 		in->pos = pos;
 	} else {

@@ -1,6 +1,7 @@
 /* System calls that tell about files: the stat family, statfs, access, readlink,
  * getdents. */
 #include "fs/anon.h"
+#include "fs/notify.h"
 #include "kernel/proc/process.h"
 #include "lib/string.h"
 #include "mm/slab.h"
@@ -379,6 +380,7 @@ getdents(int fd, char USER *buf, unsigned count, bool is_64)
 		err = f->ops->readdir(f, &d.sink);
 		f->pos = d.sink.pos;
 		mutex_unlock(&f->pos_lock);
+		notify_dentry(f->dentry, IN_ACCESS);
 	}
 	file_put(f);
 	if (err)

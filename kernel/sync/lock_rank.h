@@ -26,6 +26,7 @@ enum lock_rank {
 	RANK_NETDEV = 420, /* a driver's own configuration lock */
 	RANK_MMAP = 500,   /* address space: shared by faults, exclusive by changes */
 	RANK_PAGE_CACHE = 600,
+	RANK_NOTIFY = 650, /* watches of files and what they tell */
 
 	/* Spinlocks: interrupts off, no sleeping, no allocation inside. */
 	RANK_PROC_TREE = 1000, /* parents, children, groups, sessions */

@@ -206,10 +206,11 @@ connect_needs_write_permission(void)
 	umask(0);
 	l = listener(SOCK_STREAM, path_name("/tmp/unix-perm"), 5);
 	CHECK_EQ(chmod("/tmp/unix-perm", 0700), 0);
+	(void)mkdir("/tmp/unix-dir", 0755);
 	CHECK_EQ(setresuid(1000, 1000, 1000), 0);
 	fd = unix_socket(SOCK_STREAM);
 	CHECK_ERR(connect_to(fd, path_name("/tmp/unix-perm")), EACCES);
-	CHECK_ERR(bind_to(fd, path_name("/unix-perm")), EACCES);
+	CHECK_ERR(bind_to(fd, path_name("/tmp/unix-dir/x")), EACCES);
 	close(l);
 }
 
