@@ -3,6 +3,7 @@
  * long (connect, listen, bind) are ordered by send_lock; what segments change is under the spinlock.
  */
 #include "kernel/poll.h"
+#include "kernel/sched/thread.h"
 #include "kernel/time/clock.h"
 #include "lib/string.h"
 #include "mm/slab.h"
@@ -310,6 +311,57 @@ connect_result(struct tcp_sock *ts)
 	return err != OK ? err : ERR_CONNABORTED;
 }
 
+/* A listener's end of a connection that is not to be accepted yet, but the next moment will be. */
+static bool
+is_coming(const struct tcp_entry *e)
+{
+	const struct tcp_request *rq;
+	const struct tcp_sock *child;
+
+	if (e->kind == TCP_KIND_REQUEST) {
+		rq = container_of(e, struct tcp_request, entry);
+		return !rq->was_acked && rq->of->num_accepted <= rq->of->backlog;
+	}
+	child = container_of(e, struct tcp_sock, entry);
+	return e->kind == TCP_KIND_SOCK && child->tcb.is_passive &&
+	       child->phase == TCP_PHASE_NEW && list_is_empty(&child->accept_link);
+}
+
+/* Has the other end, on this machine, still to see our last ACK? */
+static bool
+is_half_seen(const struct tcp_key *theirs)
+{
+	const struct tcp_entry *e;
+	bool is_half;
+
+	rcu_read_lock();
+	e = tcp_find(theirs, tcp_hash(theirs));
+	is_half = e && is_coming(e);
+	rcu_read_unlock();
+	return is_half;
+}
+
+/*
+ * A program may connect to itself and then expect accept() to find the connection, and several in
+ * their order: on Linux they are there. Here the ACK may be on its way to another CPU's net thread.
+ */
+static void
+await_other_end(const struct tcp_sock *ts)
+{
+	const struct tcp_key *k = &ts->entry.key;
+	struct tcp_key theirs = {.local = k->peer,
+	    .peer = k->local,
+	    .local_port = k->peer_port,
+	    .peer_port = k->local_port,
+	    .scope_if = k->scope_if};
+	nsec_t end = clock_now_ns() + NSEC_PER_SEC / 2;
+
+	if (!ip_is_loopback(&k->peer) && !ip_equal(&k->peer, &k->local))
+		return;
+	while (is_half_seen(&theirs) && clock_now_ns() < end)
+		thread_yield();
+}
+
 static enum err
 tcp_connect(
     struct sock *s, const struct sock_addr *addr, nsec_t deadline, bool is_nonblock)
@@ -338,6 +390,8 @@ tcp_connect(
 		step = 0;
 	}
 	err = step == 0 ? connect_result(ts) : (enum err)step;
+	if (err == OK)
+		await_other_end(ts);
 	mutex_unlock(&s->send_lock);
 	return err;
 }
