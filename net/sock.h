@@ -161,6 +161,7 @@ struct sock {
 	bool is_signal_queued; /* [a] signal_work is under way, with a reference */
 	uint32_t signals_due;  /* [a] mask of SIGIO and SIGURG */
 	struct net_work signal_work;
+	int32_t incoming_cpu; /* [a] where its last packet came, or as was set; -1 */
 	bool is_rxq_ovfl, is_no_check, is_stamping_new, is_filter_locked;
 	/* Options without effect here, remembered: SO_DEBUG and such (net/sock_opt.c). */
 	bool is_debug, is_bsdcompat, is_passsec, is_wifi_status, is_nofcs,

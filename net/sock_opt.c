@@ -263,7 +263,9 @@ set_int(struct sock *sk, int opt, int32_t v)
 		return OK;
 	case SO_ZEROCOPY:
 		return v ? ERR_OPNOTSUPP : OK; /* nothing would tell of its end */
-	case SO_INCOMING_CPU: return OK;
+	case SO_INCOMING_CPU:
+		__atomic_store_n(&sk->incoming_cpu, v, __ATOMIC_RELAXED);
+		return OK;
 	case SO_BINDTOIFINDEX: return v < 0 ? ERR_INVAL : set_device_index(sk, n);
 	case SO_DETACH_FILTER: return filter_detach(sk);
 	case SO_BUF_LOCK:
@@ -370,7 +372,9 @@ get_int(struct sock *sk, int opt, int32_t *v)
 	case SO_LOCK_FILTER: *v = sk->is_filter_locked; return true;
 	case SO_BUSY_POLL: *v = (int32_t)sk->busy_poll_us; return true;
 	case SO_PEEK_OFF: *v = sk->peek_off; return true;
-	case SO_INCOMING_CPU: *v = -1; return true;
+	case SO_INCOMING_CPU:
+		*v = __atomic_load_n(&sk->incoming_cpu, __ATOMIC_RELAXED);
+		return true;
 	case SO_BPF_EXTENSIONS: *v = 64; return true;
 	case SO_BUSY_POLL_BUDGET:
 	case SO_ZEROCOPY:
@@ -424,8 +428,8 @@ get_meminfo(struct sock *sk, void *val, unsigned *len)
 {
 	/* SK_MEMINFO_*: rmem_alloc, rcvbuf, wmem_alloc, sndbuf, fwd, queued, optmem, backlog,
 	 * drops. */
-	const uint32_t info[9] = {sk->rx_bytes, sk->rcvbuf, sk->tx_bytes, sk->sndbuf, 0,
-	    sk->tx_bytes, 0, 0, (uint32_t)sk->drops};
+	const uint32_t info[9] = {MAX(sk->rx_bytes, sk->rx.truesize), sk->rcvbuf,
+	    sk->tx_bytes, sk->sndbuf, 0, sk->tx_bytes, 0, 0, (uint32_t)sk->drops};
 
 	return give(val, len, info, sizeof(info));
 }

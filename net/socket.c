@@ -46,6 +46,7 @@ sock_init(struct sock *sk, const struct sock_ops *ops, int family, int type, int
 	sk->signal_work.fn = sock_signal_work;
 	sock_set_default_bufs(sk);
 	sk->rcvlowat = sk->sndlowat = 1;
+	sk->incoming_cpu = -1;
 	sk->max_pacing_rate = UINT64_MAX;
 	sk->txrehash = 1;
 	sk->peek_off = -1;

@@ -7,6 +7,7 @@
 #include "net/tcp.h"
 
 #include "kernel/time/clock.h"
+#include "kernel/x86/percpu.h"
 #include "net/ip.h"
 #include "net/netdev.h"
 #include "net/tcp_conn.h"
@@ -97,6 +98,8 @@ sock_segment(struct tcp_sock *ts, struct pkt *p, const struct tcp_seg *seg)
 	struct tcp_result r = {.events = 0};
 	nsec_t now = clock_now_ns();
 
+	__atomic_store_n(
+	    &ts->inet.sock.incoming_cpu, (int32_t)cpu_id(), __ATOMIC_RELAXED);
 	if (is_crowded(ts, seg)) {
 		mib_inc(MIB_TcpExt_TCPRcvQDrop);
 		pkt_drop(p, DROP_TCP_MEMORY);

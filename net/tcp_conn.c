@@ -315,6 +315,26 @@ tcp_conn_finish(
 		sock_wake(s, wake);
 }
 
+static void
+count_timer(const struct tcp_result *r)
+{
+	static const struct {
+		uint32_t event;
+		enum mib counter;
+	} counters[] = {
+	    {TCP_EV_RTO, MIB_TcpExt_TCPTimeouts},
+	    {TCP_EV_TAIL_PROBE, MIB_TcpExt_TCPLossProbes},
+	    {TCP_EV_WINDOW_PROBE, MIB_TcpExt_TCPWinProbe},
+	    {TCP_EV_KEEPALIVE, MIB_TcpExt_TCPKeepAlive},
+	    {TCP_EV_DELAYED_ACK, MIB_TcpExt_DelayedACKs},
+	    {TCP_EV_TIMEDOUT, MIB_TcpExt_TCPAbortOnTimeout},
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(counters); i++)
+		if (r->events & counters[i].event)
+			mib_inc(counters[i].counter);
+}
+
 void
 tcp_conn_timer(struct net_timer *t)
 {
@@ -329,6 +349,7 @@ tcp_conn_timer(struct net_timer *t)
 	if (ts->is_live) {
 		now = clock_now_ns();
 		tcp_core_timer(&ts->tcb, now, &r);
+		count_timer(&r);
 		tcp_conn_finish(ts, &r, NULL, now);
 	}
 	spin_unlock(&s->lock);

@@ -133,7 +133,7 @@ struct tcp_user {
 	int32_t linger2_s; /* 0: the default; -1: no FIN-WAIT-2 at all */
 	uint32_t notsent_lowat, window_clamp;
 	uint8_t defer_accept_s;
-	bool nodelay, is_corked, no_quickack;
+	bool nodelay, is_corked, no_quickack, is_thin_linear, has_inq;
 	const struct tcp_cc_ops *cc; /* NULL: the default */
 };
 

@@ -169,6 +169,12 @@ enum tcp_event {
 	TCP_EV_SOFT = 1024, /* r.error: a soft error to report (RFC 9293 3.9.2.2) */
 	TCP_EV_MTU_PROBE =
 	    2048, /* black hole suspected: tcb->mss was lowered (RFC 4821) */
+	/* What a timer did, for counters. */
+	TCP_EV_RTO = 4096,
+	TCP_EV_TAIL_PROBE = 8192,
+	TCP_EV_WINDOW_PROBE = 16384,
+	TCP_EV_KEEPALIVE = 32768,
+	TCP_EV_DELAYED_ACK = 65536,
 };
 
 /* Why a segment was not taken, wholly or in part; the shell has a drop counter for each. */

@@ -27,6 +27,7 @@ enum tcp_option { /* Linux's numbers */
 	OPT_USER_TIMEOUT,
 	OPT_TIMESTAMP = 24,
 	OPT_NOTSENT_LOWAT,
+	OPT_INQ = 36,
 };
 
 enum {
@@ -87,6 +88,15 @@ set_byte(uint8_t *field, int32_t val, int32_t min, int32_t max)
 }
 
 static enum err
+set_bool(bool *field, int32_t val)
+{
+	if (val < 0 || val > 1)
+		return ERR_INVAL;
+	*field = val;
+	return OK;
+}
+
+static enum err
 set_maxseg(struct tcp_user *u, int32_t val)
 {
 	if (val && (val < MIN_MAXSEG || val > MAX_MAXSEG))
@@ -142,8 +152,9 @@ set_int(struct tcp_sock *ts, int opt, int32_t val)
 		return OK;
 	case OPT_WINDOW_CLAMP: return set_window_clamp(ts, val);
 	case OPT_QUICKACK: return set_quickack(ts, val);
-	case OPT_THIN_LINEAR_TIMEOUTS:
+	case OPT_THIN_LINEAR_TIMEOUTS: return set_bool(&u->is_thin_linear, val);
 	case OPT_THIN_DUPACK: return val < 0 || val > 1 ? ERR_INVAL : OK;
+	case OPT_INQ: return set_bool(&u->has_inq, val);
 	case OPT_USER_TIMEOUT: return set_ranged(&u->user_timeout_ms, val, 0, INT32_MAX);
 	case OPT_NOTSENT_LOWAT: u->notsent_lowat = (uint32_t)val; return OK;
 	default: return ERR_NOPROTOOPT;
@@ -344,8 +355,9 @@ get_int(struct tcp_sock *ts, int opt, int32_t *val)
 		*val = (int32_t)(u->window_clamp ? u->window_clamp : ts->tcb.rcvbuf_max);
 		break;
 	case OPT_QUICKACK: *val = !u->no_quickack && !ts->tcb.pingpong; break;
-	case OPT_THIN_LINEAR_TIMEOUTS:
+	case OPT_THIN_LINEAR_TIMEOUTS: *val = u->is_thin_linear; break;
 	case OPT_THIN_DUPACK: *val = 0; break;
+	case OPT_INQ: *val = u->has_inq; break;
 	case OPT_USER_TIMEOUT: *val = (int32_t)u->user_timeout_ms; break;
 	case OPT_NOTSENT_LOWAT: *val = (int32_t)u->notsent_lowat; break;
 	case OPT_TIMESTAMP:

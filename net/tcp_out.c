@@ -20,6 +20,9 @@ enum {
 	COPY_MAX = 192,         /* payload up to this is copied */
 	QUEUED_MIN = 128 << 10, /* bytes a socket may have at the device, at least */
 	QUEUED_MAX = 1 << 20,
+
+	CA_RECOVERY = 3, /* tcb.ca_state, numbers as in TCP_INFO */
+	CA_LOSS = 4,
 };
 
 struct dst *
@@ -186,9 +189,23 @@ count_out(const struct tcp_out *out)
 
 	if (out->is_retransmit)
 		mib_add(MIB_Tcp_RetransSegs, n);
+	else if (out->len)
+		mib_add(MIB_TcpExt_TCPOrigDataSent, n);
+	if (out->is_retransmit && (out->flags & TCP_SYN))
+		mib_inc(MIB_TcpExt_TCPSynRetrans);
 	mib_add(MIB_Tcp_OutSegs, n);
 	if (out->flags & TCP_RST)
 		mib_inc(MIB_Tcp_OutRsts);
+}
+
+/* Of which sort a retransmission is, as Linux counts them. */
+static void
+count_again(const struct tcp_sock *ts)
+{
+	if (ts->tcb.ca_state == CA_RECOVERY)
+		mib_inc(MIB_TcpExt_TCPFastRetrans);
+	else if (ts->tcb.ca_state == CA_LOSS)
+		mib_inc(MIB_TcpExt_TCPSlowStartRetrans);
 }
 
 static void
@@ -197,6 +214,8 @@ transmit(struct tcp_sock *ts, const struct tcp_out *out)
 	uint32_t at = 0;
 
 	count_out(out);
+	if (unlikely(out->is_retransmit))
+		count_again(ts);
 	do {
 		bool is_copied;
 		uint32_t n = out->len ? piece_len(ts, out->off + at, out->len - at,

@@ -91,9 +91,22 @@ tcp_summarize(struct tcp_sock *ts, struct tcp_summary *sum)
 	}
 	sum->rx_queue = ts->is_listening ? ts->listener->num_accepted : tcp_readable(ts);
 	sum->state = tcp_state(ts);
-	sum->ino = ts->is_orphan ? 0 : s->ino;
+	if (!ts->is_orphan && !(ts->tcb.is_passive && ts->phase == TCP_PHASE_NEW))
+		sum->ino = s->ino; /* else nobody has a descriptor: not yet, or no more */
 	spin_unlock(&s->lock);
 	sum->expires_ns = when == UINT64_MAX ? 0 : when;
+}
+
+/* What the core alone knows. */
+static void
+show_core(struct listing *l, const struct tcp_summary *sum)
+{
+	const struct tcp_core_info *i = &sum->info;
+
+	seq_printf(l->s, " %u %u %u %u %d", i->rto_us / (1000000 / HZ),
+	    i->ato_us / (1000000 / HZ), (unsigned)sum->pingpong,
+	    i->snd_cwnd ? i->snd_cwnd : 10,
+	    i->snd_ssthresh && i->snd_ssthresh < INT32_MAX ? (int)i->snd_ssthresh : -1);
 }
 
 static void
@@ -105,15 +118,13 @@ show_sock(struct listing *l, struct tcp_sock *ts, const struct tcp_key *k)
 
 	tcp_summarize(ts, &sum);
 	begin_line(l, k, sum.state);
-	seq_printf(l->s, "%08X:%08X %02X:%08lX %08X %5u %8d %lu %u %p", sum.tx_queue,
+	seq_printf(l->s, "%08X:%08X %02X:%08lX %08X %5u %8d %lu %u %016d", sum.tx_queue,
 	    sum.rx_queue, sum.timer, ticks_until(sum.expires_ns), sum.info.retransmits,
-	    s->uid, sum.info.probes, sum.ino, s->refs, (void *)NULL);
-	seq_printf(l->s, " %u %u %u %u %d", sum.info.rto_us / 10000,
-	    sum.info.ato_us / 10000, (unsigned)sum.pingpong,
-	    sum.info.snd_cwnd ? sum.info.snd_cwnd : 10,
-	    sum.info.snd_ssthresh && sum.info.snd_ssthresh < INT32_MAX
-	        ? (int)sum.info.snd_ssthresh
-	        : -1);
+	    s->uid, sum.info.probes, sum.ino, s->refs - ts->is_live, 0);
+	if (sum.state == TCP_LISTEN)
+		seq_puts(l->s, " 100 0 0 10 0"); /* Linux's first values, never used */
+	else
+		show_core(l, &sum);
 	end_line(l, start);
 }
 
@@ -124,9 +135,8 @@ show_small(struct listing *l, const struct tcp_key *k, uint8_t state, unsigned t
 	size_t start = l->s->len;
 
 	begin_line(l, k, state);
-	seq_printf(l->s, "%08X:%08X %02X:%08lX %08X %5u %8d %d %d %p", 0, 0, timer,
-	    ticks_until(when), retries, 0, 0, 0, state == TCP_TIME_WAIT ? 1 : 0,
-	    (void *)NULL);
+	seq_printf(l->s, "%08X:%08X %02X:%08lX %08X %5u %8d %d %d %016d", 0, 0, timer,
+	    ticks_until(when), retries, 0, 0, 0, state == TCP_TIME_WAIT ? 1 : 0, 0);
 	end_line(l, start);
 }
 

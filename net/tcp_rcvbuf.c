@@ -419,6 +419,17 @@ recv_locked(struct tcp_sock *ts, struct sock_msg *msg)
 	}
 }
 
+/* TCP_INQ: how much is left to read; at the end of file 1, as Linux says. [recv_lock] */
+static void
+tell_inq(const struct tcp_sock *ts, struct sock_msg *msg)
+{
+	enum { TCP_CM_INQ = 36 };
+	uint32_t n = tcp_readable(ts);
+	int32_t inq = n ? (int32_t)n : ts->has_fin;
+
+	put_cmsg(msg, IPPROTO_TCP_LEVEL, TCP_CM_INQ, &inq, sizeof(inq));
+}
+
 long
 tcp_recv(struct sock *s, struct sock_msg *msg)
 {
@@ -435,6 +446,8 @@ tcp_recv(struct sock *s, struct sock_msg *msg)
 		return ERR_RESTARTSYS;
 	result = recv_locked(ts, msg);
 	tell_core(ts);
+	if (unlikely(ts->user.has_inq) && result >= 0)
+		tell_inq(ts, msg);
 	mutex_unlock(&s->recv_lock);
 	return result;
 }

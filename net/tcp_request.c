@@ -172,12 +172,12 @@ request_timer(struct net_timer *t)
 	if (rq->retries < max_retries(rq->listener) && rq->entry.is_hashed) {
 		rq->retries++;
 		mib_inc(MIB_Tcp_RetransSegs);
+		mib_inc(MIB_TcpExt_TCPSynRetrans);
 		send_synack(rq);
 		net_timer_arm(&rq->timer,
 		    clock_now_ns() +
 		        (SYNACK_TIMEOUT_S * NSEC_PER_SEC << MIN(rq->retries, 6)));
 	} else if (tcp_entry_remove(&rq->entry)) {
-		mib_inc(MIB_TcpExt_TCPTimeouts);
 		uncount(rq);
 		rcu_call(&rq->rcu, free_rcu);
 	} else {
@@ -561,6 +561,7 @@ tcp_request_input(struct tcp_request *rq, struct pkt *p, const struct tcp_seg *s
 	if (seg->flags & (TCP_RST | TCP_SYN)) {
 		if ((seg->flags & TCP_RST) && seg->seq == rq->irs + 1) {
 			mib_inc(MIB_Tcp_AttemptFails);
+			mib_inc(MIB_TcpExt_EmbryonicRsts);
 			tcp_request_drop(rq);
 		}
 		pkt_drop(p, DROP_TCP_OLD);

@@ -119,6 +119,7 @@ rto_fired(struct tcb *t, nsec_t now, struct tcp_result *r)
 {
 	if (tcp_tx_is_empty(t))
 		return;
+	r->events |= TCP_EV_RTO;
 	if (!is_shut_but_alive(t, now) && is_hopeless(t, t->retries, now)) {
 		time_out(t, r);
 		return;
@@ -157,6 +158,7 @@ persist_fired(struct tcb *t, nsec_t now, struct tcp_result *r)
 	if (t->backoff < 31)
 		t->backoff++;
 	t->probe_wanted = true;
+	r->events |= TCP_EV_WINDOW_PROBE;
 	tcp_rearm(t, now);
 }
 
@@ -175,7 +177,10 @@ rtx_fired(struct tcb *t, nsec_t now, struct tcp_result *r)
 {
 	switch (t->rtx_mode) {
 	case RTX_RTO: rto_fired(t, now, r); break;
-	case RTX_TLP: tcp_tlp_fire(t, now); break;
+	case RTX_TLP:
+		r->events |= TCP_EV_TAIL_PROBE;
+		tcp_tlp_fire(t, now);
+		break;
 	case RTX_REO: reo_fired(t, now); break;
 	case RTX_PERSIST: persist_fired(t, now, r); break;
 	}
@@ -205,6 +210,7 @@ keep_fired(struct tcb *t, nsec_t now, struct tcp_result *r)
 	}
 	t->keep_probes++;
 	t->keep_wanted = true;
+	r->events |= TCP_EV_KEEPALIVE;
 	tcp_timer_set(t, TCP_T_KEEP, now + t->keep_intvl_s * NSEC_PER_SEC);
 }
 
@@ -223,6 +229,7 @@ tcp_core_timer(struct tcb *t, nsec_t now, struct tcp_result *r)
 	memset(r, 0, sizeof(*r));
 	if (take_due(t, TCP_T_ACK, now)) {
 		t->ack_now = true;
+		r->events |= TCP_EV_DELAYED_ACK;
 		t->pingpong = false; /* no answer came for it to ride on */
 	}
 	(void)take_due(t, TCP_T_PACE, now); /* output goes on */
