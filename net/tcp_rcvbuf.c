@@ -196,22 +196,26 @@ tell_core(struct tcp_sock *ts)
 {
 	struct sock *s = &ts->inet.sock;
 	uint32_t n = ts->copied_seq - ts->told_seq;
+	bool is_update = false;
 	nsec_t now;
 
 	if (!n)
 		return;
 	ts->told_seq = ts->copied_seq;
-	net_burst_begin();
 	spin_lock(&s->lock);
 	if (ts->is_live) {
 		now = clock_now_ns();
-		if (tcp_core_read(&ts->tcb, n, now))
+		is_update = tcp_core_read(&ts->tcb, n, now);
+		if (is_update) {
+			net_burst_begin();
 			tcp_conn_push(ts, now);
-		else
+		} else {
 			tcp_mem_update(ts);
+		}
 	}
 	spin_unlock(&s->lock);
-	net_burst_end();
+	if (is_update)
+		net_burst_end();
 }
 
 /* Where the reader must stop: at the urgent byte that lies `left` bytes ahead at most. */
