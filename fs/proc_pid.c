@@ -192,7 +192,6 @@ static const struct member members[] = {
     {"fd", S_IFDIR | 0500, &proc_fd_dir_ops, NULL},
     {"fdinfo", S_IFDIR | 0500, &proc_fdinfo_dir_ops, NULL},
     {"limits", S_IFREG | 0444, &proc_plain_ops, proc_show_limits},
-    {"loginuid", S_IFREG | 0444, &proc_plain_ops, show_zero},
     {"maps", S_IFREG | 0444, &proc_plain_ops, proc_show_maps},
     {"mem", S_IFREG | 0600, &proc_mem_ops, NULL},
     {"mountinfo", S_IFREG | 0444, &proc_plain_ops, show_mountinfo},

@@ -3,9 +3,12 @@
 The oracle is the host's Linux: each line of debian.commands runs there in the same file system
 (chroot), and must print the same on Keel. `make test` runs a sample of the lines; `make test-debian`
 (KEEL_DEBIAN=whole) all of them, and the servers and tools on a larger file system."""
+import hashlib
 import os
 import re
+import socket
 import subprocess
+import urllib.request
 
 import pytest
 from conftest import DEBUG_KERNEL, KERNEL
@@ -79,3 +82,89 @@ def quoted(text):
 def test_says_what_linux_says(keel, on_linux, line):
     wanted = on_linux(line)
     assert keel.run(f"bash /line {quoted(line)}", limit=60) == wanted
+
+
+# ---- Servers and tools (make test-debian)
+
+KEYS = """for f in /root/.ssh /run/sshd; do mkdir -p $f; chmod 700 $f; done; ssh-keygen -q -A;
+mv /id.pub /root/.ssh/authorized_keys; chmod 600 /root/.ssh/authorized_keys; /usr/sbin/sshd"""
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """The large file system on the release kernel; ports of the host lead to its servers."""
+    rootfs = make_rootfs("large", LARGE)[0]
+    work = tmp_path_factory.mktemp("server")
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", work / "id"], check=True)
+    (work / "keys").write_text(KEYS)
+    (work / "list").write_text(f"file /id.pub {work}/id.pub 0644\nfile /keys {work}/keys 0755\n")
+    subprocess.run([f"{TOP}/scripts/mkcpio", work / "more.cpio", work / "list"], check=True)
+    ports = {guest: free_port() for guest in (22, 80, 6379)}
+    with VM(boot="pvh", kernel=KERNEL, smp="2", mem="3G", initrd=[rootfs, str(work / "more.cpio")],
+            nic="virtio", hostfwd=[f"tcp:127.0.0.1:{h}-:{g}" for g, h in ports.items()], limit=120) as vm:
+        vm.prompt()
+        vm.run("bind 'set enable-bracketed-paste off'; dmesg -n 1")
+        vm.ports, vm.work = ports, work
+        yield vm
+
+
+@needs_whole
+def test_ssh_login_from_the_host(server):
+    server.run("sh /keys")
+    ssh = ["ssh", "-i", str(server.work / "id"), "-p", str(server.ports[22]), "-o", "LogLevel=ERROR",
+           "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "root@127.0.0.1"]
+    data = os.urandom(1 << 20)
+    out = subprocess.run([*ssh, "sha256sum"], input=data, capture_output=True, timeout=60, check=True).stdout
+    assert out.split()[0].decode() == hashlib.sha256(data).hexdigest()
+    out = subprocess.run([ssh[0], "-tt", *ssh[1:], "tty; test -t 0 && echo terminal"], capture_output=True,
+                         text=True, timeout=60, stdin=subprocess.DEVNULL).stdout
+    assert re.fullmatch(r"/dev/pts/\d+\r\nterminal\r\n", out)
+
+
+@needs_whole
+def test_redis_answers_by_both_families(server):
+    server.run("redis-server --daemonize yes --bind 0.0.0.0 --protected-mode no --save '' --unixsocket /tmp/r")
+    server.run("until redis-cli ping; do sleep 0.2; done", limit=60)
+    for where in ("-s /tmp/r", "-p 6379"):
+        out = server.run(f"redis-benchmark {where} -n 2000 -t set,get,lpush --csv", limit=200)
+        assert len(re.findall(r'^"(SET|GET|LPUSH)","\d', out, re.M)) == 3
+    with socket.create_connection(("127.0.0.1", server.ports[6379]), timeout=20) as s:
+        s.sendall(b"SET k v\r\nGET k\r\n")
+        s.settimeout(20)
+        assert s.recv(5) == b"+OK\r\n"
+
+
+@needs_whole
+def test_nginx_serves_files(server):
+    server.run("head -c 3000000 /dev/urandom > /var/www/html/big; nginx")
+    wanted = server.run("sha256sum < /var/www/html/big").split()[0]
+    url = f"http://127.0.0.1:{server.ports[80]}/big"
+    for _ in range(5):
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=30) as r:
+            assert hashlib.sha256(r.read()).hexdigest() == wanted
+
+
+@needs_whole
+@pytest.mark.parametrize("command, wanted", [
+    ("printf 'int puts();int main(){puts(\"built\");}' > /tmp/h.c; gcc -w -o /tmp/h /tmp/h.c && /tmp/h", "built"),
+    ("tcc -run /tmp/h.c 2>&1", "built"),
+    ("strace -o /tmp/st sh -c 'echo x'; tail -1 /tmp/st", r"\+\+\+ exited with 0 \+\+\+"),
+    ("gdb -batch -ex 'break main' -ex run -ex bt -ex continue /tmp/h 2>&1", r"#0 .* main"),
+    ("tmux new -d 'sleep 50'; sleep 1; tmux ls; tmux send-keys -t 0 C-c", "1 windows"),
+    ("ping -c 2 -i 0.2 127.0.0.1", "2 received, 0% packet loss"),
+    ("(timeout 20 tcpdump -ni lo -c 2 icmp & sleep 1; ping -c 1 ::1 127.0.0.1 >/dev/null 2>&1;"
+     " ping -c 2 127.0.0.1 >/dev/null; wait) 2>&1", "2 packets captured"),
+    ("ss -ltn; ip -br addr", r"lo +UNKNOWN +127.0.0.1/8"),
+    ("(iperf3 -s -1 >/dev/null &); sleep 1; iperf3 -c 127.0.0.1 -t 1", "iperf Done"),
+    ("openssl req -x509 -newkey rsa:2048 -nodes -keyout /tmp/k -out /tmp/c -subj /CN=localhost 2>/dev/null;"
+     " (cd /; timeout 20 openssl s_server -quiet -WWW -accept 4433 -key /tmp/k -cert /tmp/c &) 2>/dev/null;"
+     " sleep 2; curl -s --cacert /tmp/c https://localhost:4433/etc/hostname", "keel"),
+])
+def test_tool_works(server, command, wanted):
+    assert re.search(wanted, server.run(command, limit=90))
