@@ -1,4 +1,8 @@
-/* mremap: an area grows or shrinks where it is, or moves with its pages. */
+/*
+ * mremap: an area grows or shrinks where it is, or moves with its pages. With
+ * MREMAP_DONTUNMAP it stays as well, empty; an old length of 0 makes a second mapping of
+ * shared pages.
+ */
 #include "kernel/file.h"
 #include "kernel/proc/process.h"
 #include "mm/area.h"
@@ -25,6 +29,8 @@ find_source(const struct remap *r, struct area **out)
 		return ERR_FAULT;
 	if (r->new_len > r->old_len && a->flags & AREA_DEVICE)
 		return ERR_FAULT;
+	if (!r->old_len && !(a->flags & AREA_SHARED))
+		return ERR_INVAL;
 	*out = a;
 	return OK;
 }
@@ -32,7 +38,8 @@ find_source(const struct remap *r, struct area **out)
 static bool
 may_grow(const struct remap *r, const struct area *a)
 {
-	uint64_t more = (r->new_len - r->old_len) >> PAGE_SHIFT;
+	bool keeps = r->flags & MREMAP_DONTUNMAP;
+	uint64_t more = (r->new_len - (keeps ? 0 : r->old_len)) >> PAGE_SHIFT;
 	bool is_data = (a->flags & (AREA_WRITE | AREA_SHARED | AREA_STACK)) == AREA_WRITE;
 
 	return r->as->num_pages + more <= current_limit(RLIMIT_AS) >> PAGE_SHIFT &&
@@ -89,7 +96,7 @@ move(const struct remap *r, struct area *a, struct list *dead)
 	if (!to)
 		return ERR_NOMEM;
 	err = move_pages(r, cache, r->old, r->new_addr);
-	if (err == OK)
+	if (err == OK && r->old_len && !(r->flags & MREMAP_DONTUNMAP))
 		err = range_unmap(r->as, r->old, r->old + r->old_len, dead);
 	if (err != OK) {
 		/* The pages go back, for which there are tables: this cannot fail. */
@@ -114,7 +121,8 @@ remap_fixed(struct remap *r, struct list *dead)
 	if (r->new_addr < r->old + r->old_len && r->old < r->new_addr + r->new_len)
 		return ERR_INVAL;
 	err = find_source(r, &a);
-	if (err == OK && r->new_len > r->old_len && !may_grow(r, a))
+	if (err == OK && (r->new_len > r->old_len || r->flags & MREMAP_DONTUNMAP) &&
+	    !may_grow(r, a))
 		err = ERR_NOMEM;
 	if (err == OK)
 		err = range_unmap(r->as, r->new_addr, r->new_addr + r->new_len, dead);
@@ -125,15 +133,29 @@ remap_fixed(struct remap *r, struct list *dead)
 	return err == OK ? (long)r->new_addr : err;
 }
 
+/* Moves it to wherever there is room. */
+static long
+remap_elsewhere(struct remap *r, struct area *a, struct list *dead)
+{
+	enum err err;
+
+	r->new_addr = range_find(r->as, r->new_len, MMAP_MIN_ADDR, r->as->mmap_base);
+	if (!r->new_addr)
+		return ERR_NOMEM;
+	err = move(r, a, dead);
+	return err == OK ? (long)r->new_addr : err;
+}
+
 static long
 remap_anywhere(struct remap *r, struct list *dead)
 {
+	bool keeps = r->flags & MREMAP_DONTUNMAP;
 	struct area *a;
 	enum err err = find_source(r, &a);
 
 	if (err != OK)
 		return err;
-	if (r->new_len <= r->old_len) {
+	if (r->new_len <= r->old_len && !keeps) {
 		if (r->new_len < r->old_len)
 			err = range_unmap(
 			    r->as, r->old + r->new_len, r->old + r->old_len, dead);
@@ -141,7 +163,8 @@ remap_anywhere(struct remap *r, struct list *dead)
 	}
 	if (!may_grow(r, a))
 		return ERR_NOMEM;
-	if (r->old + r->old_len == a->end && range_ok(r->old, r->new_len) &&
+	if (!keeps && r->old_len && r->old + r->old_len == a->end &&
+	    range_ok(r->old, r->new_len) &&
 	    range_is_free(r->as, a->end, r->old + r->new_len)) {
 		area_set_end(a, r->old + r->new_len);
 		area_merge(a, dead);
@@ -149,11 +172,20 @@ remap_anywhere(struct remap *r, struct list *dead)
 	}
 	if (!(r->flags & MREMAP_MAYMOVE))
 		return ERR_NOMEM;
-	r->new_addr = range_find(r->as, r->new_len, MMAP_MIN_ADDR, r->as->mmap_base);
-	if (!r->new_addr)
-		return ERR_NOMEM;
-	err = move(r, a, dead);
-	return err == OK ? (long)r->new_addr : err;
+	return remap_elsewhere(r, a, dead);
+}
+
+/* What the flags and lengths allow together. */
+static bool
+is_valid(const struct remap *r)
+{
+	if (r->flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP))
+		return false;
+	if (r->flags & MREMAP_DONTUNMAP &&
+	    (!(r->flags & MREMAP_MAYMOVE) || r->old_len != r->new_len))
+		return false;
+	return r->new_len && r->new_len <= USER_SPACE_END &&
+	       range_ok(r->old, MAX(r->old_len, (size_t)PAGE_SIZE));
 }
 
 long
@@ -166,10 +198,7 @@ aspace_remap(struct aspace *as, vaddr_t old, size_t old_len, size_t new_len, int
 
 	r.old_len = ALIGN_UP(old_len, PAGE_SIZE);
 	r.new_len = ALIGN_UP(new_len, PAGE_SIZE);
-	/* An old length of 0 (a second mapping of shared pages) and keeping the source:
-	 * not here. */
-	if (flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED) || r.old_len < old_len ||
-	    !r.new_len || r.new_len > USER_SPACE_END || !range_ok(old, r.old_len))
+	if (r.old_len < old_len || !is_valid(&r))
 		return ERR_INVAL;
 	list_init(&dead);
 	rwsem_lock(&as->lock);

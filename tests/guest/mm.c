@@ -658,7 +658,40 @@ truncation_races_with_readers(void)
 	pthread_join(thread, NULL);
 }
 
+/* The pages go, the mapping stays; or both stay and see the same. */
+static void
+mremap_keeps_the_source(void)
+{
+	enum { DONTUNMAP = 4, LEN = 3 * 4096 };
+	char *p =
+	    mmap(NULL, LEN, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *q, *at = mmap(NULL, 2 * LEN, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	p[0] = 1;
+	p[LEN - 1] = 2;
+	q = mremap(p, LEN, LEN, MREMAP_MAYMOVE | DONTUNMAP);
+	CHECK(q != MAP_FAILED && q != p);
+	CHECK(q[0] == 1 && q[LEN - 1] == 2);
+	CHECK(p[0] == 0 && p[LEN - 1] == 0);
+	p[0] = 9;
+	CHECK(mremap(q, LEN, LEN, MREMAP_MAYMOVE | MREMAP_FIXED | DONTUNMAP, at) == at);
+	CHECK(at[0] == 1 && q[0] == 0 && p[0] == 9);
+	CHECK(mremap(p, LEN, LEN, DONTUNMAP) == MAP_FAILED && errno == EINVAL);
+	CHECK(mremap(p, LEN, 2 * LEN, MREMAP_MAYMOVE | DONTUNMAP) == MAP_FAILED);
+	CHECK_EQ(errno, EINVAL);
+	CHECK(mremap(p, 0, LEN, MREMAP_MAYMOVE) == MAP_FAILED && errno == EINVAL);
+
+	p = mmap(NULL, LEN, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	p[4096] = 5;
+	q = mremap(p + 4096, 0, 4096, MREMAP_MAYMOVE);
+	CHECK(q != MAP_FAILED && q[0] == 5);
+	q[1] = 6;
+	CHECK_EQ(p[4097], 6);
+	CHECK(mremap(p, 0, LEN, 0) == MAP_FAILED && errno == ENOMEM);
+}
+
 static const struct test tests[] = {
+    TEST(mremap_keeps_the_source),
     TEST(faults_tell_address_and_reason),
     TEST(data_is_not_code),
     TEST(mapped_file_beyond_its_end_is_sigbus),
