@@ -1,6 +1,7 @@
 /*
  * The Intel drivers on the register-level model (tests/models/e1000_model.h): each test is a
- * machine with one controller. LINK: drivers/net/e1000.c drivers/net/e1000e.c
+ * machine with one controller. Long: tests of one driver over one set of helpers.
+ * LINK: drivers/net/e1000.c drivers/net/e1000e.c
  * drivers/net/e1000_netdev.c drivers/net/e1000_hw.c drivers/net/e1000_filter.c
  * drivers/net/e1000_rx.c drivers/net/e1000_tx.c tests/models/e1000_model.c
  * tests/models/e1000_model_rings.c net/pkt.c net/pkt_data.c net/drops.c lib/inet_csum.c
