@@ -45,7 +45,7 @@ wait_until_asleep(const struct thread *t)
 	enum { SPINS = 200, NAP_NS = 50000 };
 
 	for (unsigned i = 0;; i++) {
-		if (__atomic_load_n(&t->state, __ATOMIC_ACQUIRE) != THREAD_RUNNABLE &&
+		if (!__atomic_load_n(&t->sched.is_queued, __ATOMIC_ACQUIRE) &&
 		    !__atomic_load_n(&t->sched.is_running, __ATOMIC_ACQUIRE))
 			return;
 		if (i < SPINS && t->sched.cpu != this_cpu())
