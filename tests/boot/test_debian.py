@@ -124,7 +124,7 @@ def test_ssh_login_from_the_host(server):
     assert out.split()[0].decode() == hashlib.sha256(data).hexdigest()
     out = subprocess.run([ssh[0], "-tt", *ssh[1:], "tty; test -t 0 && echo terminal"], capture_output=True,
                          text=True, timeout=60, stdin=subprocess.DEVNULL).stdout
-    assert re.fullmatch(r"/dev/pts/\d+\r\nterminal\r\n", out)
+    assert re.fullmatch(r"/dev/pts/\d+\nterminal\n", out)
 
 
 @needs_whole
