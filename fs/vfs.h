@@ -131,7 +131,7 @@ struct inode {
 	struct page_cache cache;
 	struct spinlock aux_lock;
 	struct list watches; /* [inotify] fs/inotify.c */
-	struct list locks; /* [aux_lock] struct file_lock: fs/locks.c */
+	struct list locks;   /* [aux_lock] struct file_lock: fs/locks.c */
 	struct wait_queue locks_wait;
 	struct pipe *pipe; /* [aux_lock] of an open FIFO */
 };

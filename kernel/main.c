@@ -103,7 +103,7 @@ kernel_main(const struct boot_info *boot)
 	process_init(); /* the tables of processes, files, futexes */
 	file_init();
 	futex_init();
-	sysv_init();  /* shared memory, semaphores, message queues */
+	sysv_init(); /* shared memory, semaphores, message queues */
 	syscall_init();
 	smp_start();     /* the other processors */
 	fs_init();       /* the root file system, empty */

@@ -248,22 +248,6 @@ area_find(struct aspace *as, vaddr_t va)
 }
 
 struct area *
-area_last_below(struct aspace *as, vaddr_t va)
-{
-	struct rb_node *n = as->areas.node;
-	struct area *best = NULL;
-
-	while (n) {
-		struct area *a = area_of(n);
-
-		if (a->start < va)
-			best = a;
-		n = a->start < va ? n->right : n->left;
-	}
-	return best;
-}
-
-struct area *
 area_split(struct area *a, vaddr_t at)
 {
 	struct area *upper = slab_alloc(area_cache);

@@ -36,8 +36,6 @@ void area_enter(struct area *, struct list *dead);
 void area_leave_file(struct area *);
 
 struct area *area_prev(const struct area *);
-struct area *area_last_below(
-    struct aspace *, vaddr_t va); /* the last that starts below va */
 
 /* Other rights; what the counters of the space say follows. */
 void area_set_flags(struct area *, uint32_t flags);

@@ -134,7 +134,7 @@ is_wanted(struct walk *w, const struct subject *s)
 		       req->states >> s->state & 1;
 	fill_id(&id, s);
 	if (s->family != req->family ||
-	    memcmp(&id, &req->id, offsetof(struct inet_diag_id, ifindex)))
+	    memcmp(&id, &req->id, offsetof(struct inet_diag_id, ifindex)) != 0)
 		return false;
 	return (req->id.cookie[0] == NO_COOKIE && req->id.cookie[1] == NO_COOKIE) ||
 	       !memcmp(id.cookie, req->id.cookie, sizeof(id.cookie));

@@ -94,7 +94,7 @@ unix_scm_drop(struct unix_scm *scm)
 static struct unix_fds *
 fds_alloc(unsigned num)
 {
-	struct unix_fds *fds = kmalloc(sizeof(*fds) + num * sizeof(fds->files[0]));
+	struct unix_fds *fds = kmalloc(sizeof(*fds) + num * sizeof(struct file *));
 
 	if (fds)
 		*fds = (struct unix_fds){.num = 0};
@@ -112,7 +112,7 @@ make_room(struct unix_scm *scm, unsigned num)
 		return scm->fds;
 	}
 	more = krealloc(
-	    scm->fds, sizeof(*more) + (scm->fds->num + num) * sizeof(more->files[0]));
+	    scm->fds, sizeof(*more) + (scm->fds->num + num) * sizeof(struct file *));
 	if (more)
 		scm->fds = more;
 	return more;

@@ -51,5 +51,6 @@ unix_graph_search(struct list *all, const struct unix_graph_ops *ops)
 		ops->for_each_edge(list_entry(link, struct unix_node, work_link), reach);
 	list_for_each(n, all, link)
 		garbage += n->is_candidate && !n->is_reached;
+	reached = NULL;
 	return garbage;
 }

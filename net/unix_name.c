@@ -114,11 +114,19 @@ find_abstract(struct bucket *b, uint32_t hash, int type, const struct unix_addr 
 	return NULL;
 }
 
+static uint32_t
+hash_of_inode(const struct inode *inode)
+{
+	uintptr_t address = (uintptr_t)inode;
+
+	return hash_of(&address, sizeof(address));
+}
+
 /* Who has the inode; a reference, or NULL. */
 static struct unix_sock *
 find_inode(const struct inode *inode)
 {
-	struct bucket *b = bucket_of(hash_of(&inode, sizeof(inode)));
+	struct bucket *b = bucket_of(hash_of_inode(inode));
 	struct unix_sock *u, *found = NULL;
 
 	spin_lock(&b->lock);
@@ -253,7 +261,7 @@ enter_path(struct unix_sock *u, struct unix_addr *a)
 	if (err != OK)
 		return err == ERR_EXIST ? ERR_ADDRINUSE : err;
 	inode = sock_node_inode(&node);
-	hash = hash_of(&inode, sizeof(inode));
+	hash = hash_of_inode(inode);
 	b = bucket_of(hash);
 	spin_lock(&b->lock);
 	u->node = node;

@@ -131,12 +131,12 @@ static void
 msgq_free(struct sysv_obj *o)
 {
 	struct msgq *q = msgq_of(o);
-	struct msg *m;
+	struct list *link;
 
-	while ((m = list_first(&q->messages, struct msg, link))) {
-		msgq_take_locked(q, m);
-		kfree(m);
-	}
+	__atomic_sub_fetch(&total_messages, q->num, __ATOMIC_RELAXED);
+	__atomic_sub_fetch(&total_bytes, q->bytes, __ATOMIC_RELAXED);
+	while ((link = list_pop_front(&q->messages)))
+		kfree(list_entry(link, struct msg, link));
 	rcu_call(&o->rcu, msgq_free_late);
 }
 

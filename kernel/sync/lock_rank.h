@@ -14,17 +14,17 @@ enum lock_rank {
 	RANK_TTY_CONF = 200,    /* one write to a terminal at a time */
 	RANK_VFS_RENAME = 300,  /* renames across directories, one a file system */
 	RANK_EPOLL_FILES = 305, /* links between files and epoll instances */
-	RANK_EPOLL = 307, /* ..312: an epoll instance; what it watches comes after it */
-	RANK_INODE = 340, /* inode contents, parent directory before child */
+	RANK_EPOLL = 307,  /* ..312: an epoll instance; what it watches comes after it */
+	RANK_INODE = 340,  /* inode contents, parent directory before child */
 	RANK_DEVPTS = 350, /* a devpts instance's table of terminals */
 	RANK_PIPE = 360,
-	RANK_SYSV = 365, /* the table of one kind of System V IPC */
+	RANK_SYSV = 365,      /* the table of one kind of System V IPC */
 	RANK_SOCK_RECV = 370, /* a socket's readers, one at a time */
 	RANK_SOCK_SEND = 375,
 	RANK_UNIX_FLIGHT = 380, /* files in messages of AF_UNIX sockets */
-	RANK_RTNL = 400,   /* network configuration: interfaces, addresses, routes */
-	RANK_NETDEV = 420, /* a driver's own configuration lock */
-	RANK_MMAP = 500,   /* address space: shared by faults, exclusive by changes */
+	RANK_RTNL = 400,        /* network configuration: interfaces, addresses, routes */
+	RANK_NETDEV = 420,      /* a driver's own configuration lock */
+	RANK_MMAP = 500, /* address space: shared by faults, exclusive by changes */
 	RANK_PAGE_CACHE = 600,
 	RANK_NOTIFY = 650, /* watches of files and what they tell */
 
