@@ -9,7 +9,7 @@ import threading
 import time
 
 from scapy.all import (ARP, Ether, ICMPv6EchoReply, ICMPv6EchoRequest, ICMPv6ND_NA, ICMPv6ND_NS,
-                       ICMPv6NDOptDstLLAddr, IPv6, conf)
+                       ICMPv6NDOptDstLLAddr, IPv6, TCP, conf)
 from vm import VM
 
 from lan import Wire
@@ -142,6 +142,17 @@ class Peer:
         for f in frames:
             self.send(f)
         return self.fence() + self.fence()
+
+    def tcp_fence(self):
+        """The same for bare acknowledgements, which the machine holds back until it has taken all there is
+        from the NIC, and on a busy host that may include the fences: one of its own, which a closed port
+        refuses, is held back with them."""
+        sport, mark = next(self.ports), 0x6b656570
+        self.send(Ether(src=MAC, dst=self.mac) / IPv6(src=FENCE6, dst=KEEL6) /
+                  TCP(sport=sport, dport=1, flags="A", seq=1, ack=mark))
+        got = self.wait(lambda f: TCP in f and f[TCP].dport == sport and f[TCP].seq == mark, 5)
+        assert got, "the machine does not refuse the fence:\n" + self.vm.text[-1500:]
+        return got[1:] + self.fence()
 
     def fence(self):
         n = next(self.fences) & 0xffff

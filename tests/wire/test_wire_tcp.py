@@ -43,7 +43,7 @@ class Flow:
         return self.peer.to_machine(Ether(src=MAC, dst=NO_MAC) / ip / t / Raw(data))
 
     def ask(self, *frames):
-        return segments(self.peer.ask(*frames), self.sport)
+        return segments(self.peer.ask(*frames) + self.peer.tcp_fence(), self.sport)
 
     def say(self, fl, data=b"", **kw):
         """One segment; the answers."""
