@@ -44,8 +44,8 @@ proc_thread(const struct proc_id *id)
 	return t;
 }
 
-static struct aspace *
-aspace_of(const struct proc_id *id)
+struct aspace *
+proc_aspace(const struct proc_id *id)
 {
 	struct process *p = proc_process(id);
 	struct aspace *as;
@@ -105,7 +105,7 @@ show_memory(struct seq *s, struct aspace *as, vaddr_t start, vaddr_t end)
 static void
 show_cmdline(struct seq *s, const struct proc_id *id)
 {
-	struct aspace *as = aspace_of(id);
+	struct aspace *as = proc_aspace(id);
 
 	if (!as)
 		return;
@@ -116,7 +116,7 @@ show_cmdline(struct seq *s, const struct proc_id *id)
 static void
 show_environ(struct seq *s, const struct proc_id *id)
 {
-	struct aspace *as = aspace_of(id);
+	struct aspace *as = proc_aspace(id);
 
 	if (!as)
 		return;
@@ -397,7 +397,7 @@ root_follow(struct inode *inode, struct path *out)
 static enum err
 exe_follow(struct inode *inode, struct path *out)
 {
-	struct aspace *as = aspace_of(&proc_inode_of(inode)->id);
+	struct aspace *as = proc_aspace(&proc_inode_of(inode)->id);
 	enum err err = ERR_NOENT;
 
 	if (!as)

@@ -77,21 +77,10 @@ show_one(struct seq *s, struct area *a, const struct path *root, char *buf)
 	show_flags(s, a->flags);
 }
 
-static struct aspace *
-space_of(const struct proc_id *id)
-{
-	struct process *p = proc_process(id);
-	struct aspace *as = p ? process_aspace(p) : NULL;
-
-	if (p)
-		process_put(p);
-	return as;
-}
-
 void
 proc_show_smaps(struct seq *s, const struct proc_id *id)
 {
-	struct aspace *as = space_of(id);
+	struct aspace *as = proc_aspace(id);
 	char *buf = as ? kmalloc(PATH_MAX) : NULL;
 	struct path root;
 
@@ -111,7 +100,7 @@ proc_show_smaps(struct seq *s, const struct proc_id *id)
 void
 proc_show_smaps_rollup(struct seq *s, const struct proc_id *id)
 {
-	struct aspace *as = space_of(id);
+	struct aspace *as = proc_aspace(id);
 	struct area_usage all = {.rss = 0};
 	vaddr_t start = 0, end = 0;
 	uint64_t locked = 0;

@@ -416,12 +416,11 @@ proc_show_area(struct seq *s, const struct area *a, const struct path *root, cha
 void
 proc_show_maps(struct seq *s, const struct proc_id *id)
 {
-	struct process *p = proc_process(id);
-	struct aspace *as = p ? process_aspace(p) : NULL;
-	char *buf = kmalloc(PATH_MAX);
+	struct aspace *as = proc_aspace(id);
+	char *buf = as ? kmalloc(PATH_MAX) : NULL;
 	struct path root;
 
-	if (as && buf) {
+	if (buf) {
 		fs_context_root(current_fs(), &root);
 		rwsem_lock_shared(&as->lock);
 		for (struct area *a = area_find_from(as, 0); a; a = area_next(a))
@@ -432,6 +431,4 @@ proc_show_maps(struct seq *s, const struct proc_id *id)
 	kfree(buf);
 	if (as)
 		aspace_put(as);
-	if (p)
-		process_put(p);
 }

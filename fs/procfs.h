@@ -10,6 +10,7 @@
 #include "kernel/procfs.h"
 
 struct area;
+struct aspace;
 struct process;
 struct thread;
 
@@ -88,6 +89,7 @@ void proc_show_syscall(struct seq *, const struct proc_id *);
 
 /* The process, with a reference, or NULL when it is gone. */
 struct process *proc_process(const struct proc_id *);
+struct aspace *proc_aspace(const struct proc_id *); /* its memory, the same */
 struct thread *proc_thread(const struct proc_id *); /* the one named, or the leader */
 
 /* As proc_register, for /sys; `show` NULL makes an empty folder. */

@@ -191,6 +191,30 @@ unix_has_room(struct unix_sock *u)
 	return is_below(u, u->sock.sndbuf - 1);
 }
 
+enum err
+unix_wait_room(struct unix_sock *u, const struct sock_msg *msg)
+{
+	struct sock *sk = &u->sock;
+
+	for (;;) {
+		enum err err = sock_take_error(sk);
+
+		if (err != OK)
+			return err;
+		if (__atomic_load_n(&sk->shutdown, __ATOMIC_RELAXED) & SOCK_NO_SEND)
+			return ERR_PIPE;
+		if (unix_has_room(u))
+			return OK;
+		err = sock_wait(sk,
+		    unix_has_room(u) ||
+		        __atomic_load_n(&sk->error, __ATOMIC_RELAXED) != OK ||
+		        (__atomic_load_n(&sk->shutdown, __ATOMIC_RELAXED) & SOCK_NO_SEND),
+		    msg->deadline_ns, msg->flags & MSG_DONTWAIT);
+		if (err != OK)
+			return err;
+	}
+}
+
 bool
 unix_is_writable(struct unix_sock *u)
 {

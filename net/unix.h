@@ -133,6 +133,8 @@ struct unix_sock *unix_alloc(int type);         /* NULL: no memory */
 struct sock *unix_peer_get(struct unix_sock *); /* a reference, or NULL */
 /* Whether fewer than sndbuf bytes are under way; if not, room will be told of. */
 bool unix_has_room(struct unix_sock *);
+/* Waits for it, as the message says; ERR_PIPE: sending is shut down, or the socket's error. */
+enum err unix_wait_room(struct unix_sock *, const struct sock_msg *);
 bool unix_is_writable(
     struct unix_sock *); /* the same for poll: not above a quarter of it */
 /* Less is under way: the sender's writers are told, if they want room and there is enough. */

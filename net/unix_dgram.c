@@ -111,31 +111,6 @@ struct sending {
 	struct unix_msg *m;
 };
 
-/* Room in the sender's buffer. */
-static enum err
-wait_for_sndbuf(struct unix_sock *u, const struct sock_msg *msg)
-{
-	struct sock *sk = &u->sock;
-
-	for (;;) {
-		enum err err = sock_take_error(sk);
-
-		if (err != OK)
-			return err;
-		if (__atomic_load_n(&sk->shutdown, __ATOMIC_RELAXED) & SOCK_NO_SEND)
-			return ERR_PIPE;
-		if (unix_has_room(u))
-			return OK;
-		err = sock_wait(sk,
-		    unix_has_room(u) ||
-		        __atomic_load_n(&sk->error, __ATOMIC_RELAXED) != OK ||
-		        (__atomic_load_n(&sk->shutdown, __ATOMIC_RELAXED) & SOCK_NO_SEND),
-		    msg->deadline_ns, msg->flags & MSG_DONTWAIT);
-		if (err != OK)
-			return err;
-	}
-}
-
 /* Both the limit of the queue and the way out of it: a peer connected back has no limit. */
 static bool
 is_full_for(const struct unix_sock *u, const struct unix_sock *other)
@@ -306,7 +281,7 @@ unix_dgram_send(struct sock *sk, struct sock_msg *msg)
 	if (err == OK && n > sk->sndbuf - SNDBUF_MARGIN)
 		err = ERR_MSGSIZE;
 	if (err == OK)
-		err = wait_for_sndbuf(s.u, msg);
+		err = unix_wait_room(s.u, msg);
 	if (err == OK)
 		err = make_message(&s, &scm);
 	if (err == OK)

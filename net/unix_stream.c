@@ -15,31 +15,6 @@ enum { MAX_CHUNK = 32768, CHUNK_MARGIN = 64 };
 
 /* ---- Sending -------------------------------------------------------------------------------- */
 
-/* Waits for room in the send buffer. */
-static enum err
-wait_for_room(struct unix_sock *u, const struct sock_msg *msg)
-{
-	struct sock *sk = &u->sock;
-
-	for (;;) {
-		enum err err = sock_take_error(sk);
-
-		if (err != OK)
-			return err;
-		if (__atomic_load_n(&sk->shutdown, __ATOMIC_RELAXED) & SOCK_NO_SEND)
-			return ERR_PIPE;
-		if (unix_has_room(u))
-			return OK;
-		err = sock_wait(sk,
-		    unix_has_room(u) ||
-		        __atomic_load_n(&sk->error, __ATOMIC_RELAXED) != OK ||
-		        (__atomic_load_n(&sk->shutdown, __ATOMIC_RELAXED) & SOCK_NO_SEND),
-		    msg->deadline_ns, msg->flags & MSG_DONTWAIT);
-		if (err != OK)
-			return err;
-	}
-}
-
 /* Takes the message, also on an error. */
 static enum err
 deliver(struct unix_sock *u, struct unix_sock *other, struct unix_msg *m)
@@ -71,7 +46,7 @@ send_chunk(struct unix_sock *u, struct unix_sock *other, struct sock_msg *msg,
     struct unix_scm *scm, size_t n, bool is_oob)
 {
 	struct unix_msg *m;
-	enum err err = wait_for_room(u, msg);
+	enum err err = unix_wait_room(u, msg);
 
 	if (err != OK)
 		return err;
@@ -155,7 +130,7 @@ unix_stream_send_page(
 
 	other = receiver_of(u, &err);
 	if (err == OK)
-		err = wait_for_room(u, &msg);
+		err = unix_wait_room(u, &msg);
 	if (err != OK)
 		return err;
 	m = unix_msg_of_page(page, off, len);
