@@ -79,16 +79,38 @@ count_verdict(enum tcp_verdict v)
 	}
 }
 
-/* Is the receiver so far behind that a packet with data cannot be kept? What makes the queue's
- * front is taken always: else reading could not go on. */
+/* Bytes of packets that a socket may hold while it does not read: those with little payload hold
+ * more memory than the window counts. Less once all of TCP holds much. */
+static uint32_t
+room_of(const struct tcp_sock *ts)
+{
+	return tcp_mem_is_tight() ? ts->inet.sock.rcvbuf : 4 * ts->inet.sock.rcvbuf;
+}
+
+/* The receiver is so far behind that no packet with data can be kept but in the place of others:
+ * what lies behind it out of order is given up for it. What makes the queue's front is taken
+ * always: else reading could not go on. False: there is no place for it. */
+static bool
+make_room(struct tcp_sock *ts, const struct tcp_seg *seg)
+{
+	uint32_t queued = ts->inet.sock.rx.truesize, room = room_of(ts);
+
+	mib_inc(MIB_TcpExt_PruneCalled);
+	tcp_rcv_prune_ofo(
+	    ts, seg->seq, tcp_mem_is_out() || queued >= room ? 0 : (room - queued) / 2);
+	tcp_mem_update(ts);
+	if (queued + ts->ofo_truesize < room && !tcp_mem_is_out())
+		return true;
+	return seg->seq == ts->tcb.rcv_nxt && !tcp_readable(ts);
+}
+
 static bool
 is_crowded(const struct tcp_sock *ts, const struct tcp_seg *seg)
 {
-	uint32_t holds = ts->inet.sock.rx.truesize + ts->ofo_truesize;
-
-	if (likely(!seg->len || (holds < 4 * ts->inet.sock.rcvbuf && !tcp_mem_is_out())))
+	if (likely(!seg->len))
 		return false;
-	return seg->seq != ts->tcb.rcv_nxt || tcp_readable(ts);
+	return ts->inet.sock.rx.truesize + ts->ofo_truesize >= room_of(ts) ||
+	       tcp_mem_is_out();
 }
 
 /* [lock] Takes p. */
@@ -100,7 +122,7 @@ sock_segment(struct tcp_sock *ts, struct pkt *p, const struct tcp_seg *seg)
 
 	__atomic_store_n(
 	    &ts->inet.sock.incoming_cpu, (int32_t)cpu_id(), __ATOMIC_RELAXED);
-	if (is_crowded(ts, seg)) {
+	if (unlikely(is_crowded(ts, seg)) && !make_room(ts, seg)) {
 		mib_inc(MIB_TcpExt_TCPRcvQDrop);
 		pkt_drop(p, DROP_TCP_MEMORY);
 		return;

@@ -241,6 +241,9 @@ struct tcp_tuple tcp_tuple_of(const struct tcp_key *);
 /* Keeps what the result says of `p` and moves pieces that are now in order. [lock] Takes p. */
 void tcp_rcv_keep(struct tcp_sock *, const struct tcp_result *, struct pkt *p);
 void tcp_rcv_purge_ofo(struct tcp_sock *);
+/* Gives up what waits out of order behind `seq`, from its end, until at most `bytes` of it are
+   held; the core tells the peer no more that it came. [lock] */
+void tcp_rcv_prune_ofo(struct tcp_sock *, uint32_t seq, uint32_t bytes);
 long tcp_recv(struct sock *, struct sock_msg *) NO_THREAD_SAFETY_ANALYSIS;
 /* Bytes a read would give now. */
 uint32_t tcp_readable(const struct tcp_sock *);

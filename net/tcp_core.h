@@ -460,6 +460,12 @@ void tcp_core_send_urgent(struct tcb *);
 /* The user has read `len` bytes. True: the window opens, and the peer is to be told of it. */
 bool tcp_core_read(struct tcb *, uint32_t len, nsec_t now);
 
+/*
+ * Memory is short: the shell has thrown away all that waited out of order from `seq` on, which
+ * ACKs must no longer tell (RFC 2018 8 lets a receiver take back what only SACK has told).
+ */
+void tcp_core_forget(struct tcb *, uint32_t seq);
+
 /* No more data will be added: FIN after what is there (shutdown(SHUT_WR), close()). */
 void tcp_core_shutdown(struct tcb *, nsec_t now, struct tcp_result *);
 

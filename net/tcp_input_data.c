@@ -99,6 +99,18 @@ ranges_advance(struct tcb *t)
 		t->recent_count = 0;
 }
 
+void
+tcp_core_forget(struct tcb *t, uint32_t seq)
+{
+	uint32_t n = range_at(t, seq);
+
+	if (n < t->nranges && seq_lt(t->ranges[n].start, seq)) {
+		t->ranges[n].end = seq_min(t->ranges[n].end, seq);
+		n++;
+	}
+	t->nranges = MIN(t->nranges, n);
+}
+
 /* ---- Duplicates ---------------------------------------------------------------- */
 
 void

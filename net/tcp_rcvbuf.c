@@ -77,6 +77,28 @@ tcp_rcv_purge_ofo(struct tcp_sock *ts)
 	}
 }
 
+void
+tcp_rcv_prune_ofo(struct tcp_sock *ts, uint32_t seq, uint32_t bytes)
+{
+	struct rb_node *n;
+	uint32_t from = seq;
+	bool is_pruned = false;
+
+	while (ts->ofo_truesize > bytes && (n = rb_last(&ts->ofo))) {
+		struct tcp_cb *cb = rb_entry(n, struct tcp_cb, node);
+
+		if (!seq_lt(seq, cb->seq))
+			break;
+		from = cb->seq;
+		is_pruned = true;
+		ofo_take(ts, pkt_of(cb));
+		pkt_drop(pkt_of(cb), DROP_TCP_MEMORY);
+		mib_inc(MIB_TcpExt_OfoPruned);
+	}
+	if (is_pruned)
+		tcp_core_forget(&ts->tcb, from);
+}
+
 /* Copies little payload into the room behind the last packet, so that many small segments do not
  * hold a whole buffer each. True: `p` is used up. */
 static bool

@@ -438,6 +438,8 @@ act(char **w)
 		tcp_core_send_urgent(&s.t);
 	else if (is_word(w, "read"))
 		tcp_core_read(&s.t, n, s.now);
+	else if (is_word(w, "forget"))
+		tcp_core_forget(&s.t, seq_of(w[1], s.t.irs));
 	else if (is_word(w, "noread"))
 		s.no_read = true;
 	else if (is_word(w, "shutdown"))

@@ -24,7 +24,7 @@
  * a segment in acknowledges all that was sent (N). "ts" of the peer is filled in when
  * timestamps are in use.
  *
- *	+t send n | more n | oob | read n | noread | shutdown | orphan | abort | icmp SEQ ERR hard|soft |
+ *	+t send n | more n | oob | read n | forget SEQ | noread | shutdown | orphan | abort | icmp SEQ ERR hard|soft |
  *	   toobig SEQ mss | set OPTION value... | connect | listen | wait (just the time)
  *	state X | event X.. | noevent X.. | error X | verdict X | cwnd n | ssthresh n | mss n | acked n |
  *	got n | quiet seconds | rto seconds | ca STATE | srtt us | ecn 0|1 | sent n (n segments went

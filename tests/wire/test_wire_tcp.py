@@ -493,6 +493,23 @@ def is_served(flow):
     return flow.wait(lambda t: payload(t)[:4] == b"HTTP", 5) is not None
 
 
+def test_rfc2018_8_what_waits_out_of_order_yields_to_what_lies_before_it(flow):
+    """Segments of one byte hold more memory than the window counts, the last first: those far behind go."""
+    request = GET[:-4] + b"\r\nA: " + b"b" * 1800 + b"\r\n\r\n"
+    flow.connect(options=[("MSS", 1460), ("SAckOK", b"")])
+    pruned = counter(flow.peer, "OfoPruned")
+    places = range(len(request) - 1, 0, -2)
+    for first in range(0, len(places), 200):
+        got = flow.ask(*[flow.frame("A", request[at:at + 1], seq=flow.seq + at) for at in places[first:first + 200]])
+    assert option(got[-1], "SAck")[0] == flow.seq + places[-1]
+    assert counter(flow.peer, "OfoPruned") > pruned
+    flow.peer.forget()
+    for at in range(0, len(request), 1000):
+        flow.peer.send(flow.frame("PA", request[at:at + 1000], seq=flow.seq + at))
+    assert flow.wait(lambda t: payload(t)[:4] == b"HTTP", 5) is not None
+    flow.reset()
+
+
 def test_rfc4987_3_6_cookie_of_the_first_syn_when_a_second_made_a_request(flow, settings):
     """Its SYN-ACK was late: the SYN came again, and by then there was room in the queue."""
     settings("tcp_syncookies", 2)
