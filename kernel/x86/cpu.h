@@ -12,6 +12,7 @@
 /* SDM vol. 4; APM vol. 2 appendix A. */
 enum msr {
 	MSR_APIC_BASE = 0x1b,
+	MSR_SYSENTER_CS = 0x174,
 	MSR_MCG_CAP = 0x179,
 	MSR_MCG_STATUS = 0x17a,
 	MSR_MCG_CTL = 0x17b,

@@ -54,13 +54,17 @@ area_init(uint8_t *area, unsigned id)
 	return c;
 }
 
-/* SYSCALL: where it goes and with which selectors and flags (SDM vol. 3, 5.8.8). */
+/*
+ * SYSCALL: where it goes and with which selectors and flags (SDM vol. 3, 5.8.8). A null
+ * selector closes the door of SYSENTER (5.8.7), which firmware may have left open.
+ */
 static void
 syscall_setup(void)
 {
 	wrmsr(MSR_STAR, (uint64_t)USER32_CS << 48 | (uint64_t)KERNEL_CS << 32);
 	wrmsr(MSR_LSTAR, (uint64_t)syscall_entry);
 	wrmsr(MSR_CSTAR, 0);
+	wrmsr(MSR_SYSENTER_CS, 0);
 	wrmsr(MSR_SFMASK, RFLAGS_IF | RFLAGS_DF | RFLAGS_TF | RFLAGS_AC | RFLAGS_NT |
 	                      RFLAGS_IOPL | RFLAGS_RF);
 }

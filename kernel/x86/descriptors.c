@@ -62,6 +62,12 @@ enum {
 	SEG_32 = 0xc,    /* granularity, D */
 };
 
+/*
+ * There is no 32-bit code segment, so a program cannot leave 64-bit mode: SYSCALL of 32-bit
+ * code would enter where MSR_CSTAR says (AMD processors). SYSRET goes by selectors, not
+ * by what lies at USER32_CS.
+ */
+
 static uint64_t
 segment(uint64_t access, uint64_t flags)
 {
@@ -83,7 +89,6 @@ descriptors_init(struct cpu *c, uint8_t *const stacks[IST_STACKS])
 
 	d->gdt[KERNEL_CS / 8] = segment(SEG_CODE, SEG_LONG);
 	d->gdt[KERNEL_DS / 8] = segment(SEG_DATA, SEG_32);
-	d->gdt[USER32_CS / 8] = segment(SEG_CODE | SEG_USER, SEG_32);
 	d->gdt[USER_DS / 8] = segment(SEG_DATA | SEG_USER, SEG_32);
 	d->gdt[USER_CS / 8] = segment(SEG_CODE | SEG_USER, SEG_LONG);
 	d->gdt[TSS_SELECTOR / 8] = (sizeof(struct tss) - 1) | (tss & 0xffffff) << 16 |

@@ -10,7 +10,8 @@
 enum {
 	KERNEL_CS = 0x10,
 	KERNEL_DS = 0x18,
-	USER32_CS = 0x23,
+	USER32_CS =
+	    0x23, /* where Linux has 32-bit code; here nothing, see descriptors.c */
 	USER_DS = 0x2b,
 	USER_CS = 0x33,
 	TSS_SELECTOR = 0x40,

@@ -538,6 +538,44 @@ a_kernel_like_gs_base_is_harmless(void)
 	      (WTERMSIG(status) == SIGTRAP || WTERMSIG(status) == SIGILL));
 }
 
+/*
+ * The old doors into the kernel, from 64-bit code and from 32-bit code where a far jump leads
+ * to any (Linux): SYSCALL there enters by an address of its own, MSR_CSTAR. Each may do a call
+ * that does not exist; the instruction after it ends the program.
+ */
+static void
+other_doors_lead_nowhere(void)
+{
+	/* mov $0x7fffffff, %eax; DOOR; ud2 */
+	static const uint8_t doors[][2] = {
+	    {0x0f, 0x05}, {0x0f, 0x34}, {0xcd, 0x80}, {0xcd, 0x81}};
+	static const uint16_t selectors[] = {0x33, 0x23, 0x1b, 0x0b, 0x10, 0x08, 7, 0};
+	uint8_t code[] = {0xb8, 0xff, 0xff, 0xff, 0x7f, 0, 0, 0x0f, 0x0b};
+	struct {
+		uint32_t offset;
+		uint16_t selector;
+	} target;
+	uint8_t *low = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC,
+	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+
+	CHECK(low != MAP_FAILED);
+	for (unsigned i = 0; i < 32; i++) {
+		pid_t pid;
+		int status;
+
+		memcpy(code + 5, doors[i % 4], 2);
+		memcpy(low, code, sizeof(code));
+		target.offset = (uint32_t)(uintptr_t)low;
+		target.selector = selectors[i / 4];
+		pid = fork();
+		if (pid == 0)
+			asm_("ljmp *%0" ::"m"(target));
+		CHECK_EQ(waitpid(pid, &status, 0), pid);
+		CHECK(WIFSIGNALED(status));
+		CHECK(WTERMSIG(status) == SIGILL || WTERMSIG(status) == SIGSEGV);
+	}
+}
+
 /* With TF set, each instruction traps, the one after SYSCALL included. */
 static volatile int steps;
 
@@ -575,6 +613,7 @@ static const struct test tests[] = {
     TEST(registers_survive_a_signal_in_a_loop),
     TEST(bases_survive_switches),
     TEST(a_kernel_like_gs_base_is_harmless),
+    TEST(other_doors_lead_nowhere),
     TEST(single_steps_pass_system_calls),
 };
 
