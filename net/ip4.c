@@ -250,13 +250,33 @@ refuse(struct pkt *p, enum err why)
 		mib_inc(MIB_Ip_InAddrErrors);
 		pkt_drop(p, DROP_IP_NOT_OURS);
 		return;
-	case ERR_NETUNREACH: icmp4_send_error(p, ICMP4_UNREACH, ICMP4_NET, 0); break;
+	case ERR_NETUNREACH:
+		mib_inc(MIB_IpExt_InNoRoutes);
+		icmp4_send_error(p, ICMP4_UNREACH, ICMP4_NET, 0);
+		break;
 	case ERR_HOSTUNREACH: icmp4_send_error(p, ICMP4_UNREACH, ICMP4_HOST, 0); break;
 	case ERR_ACCES: icmp4_send_error(p, ICMP4_UNREACH, ICMP4_ADMIN, 0); break;
 	default: reason = DROP_NO_MEMORY;
 	}
 	mib_inc(MIB_Ip_InDiscards);
 	pkt_drop(p, reason);
+}
+
+/* RFC 4293's octets, and what routers marked (RFC 3168: the two low bits of the TOS). */
+static void
+count(const struct pkt *p)
+{
+	mib_add(MIB_IpExt_InOctets, pkt_len(p));
+	mib_inc((enum mib)(MIB_IpExt_InNoECTPkts + (p->ip.tos & 3)));
+}
+
+static void
+count_group(const struct pkt *p, unsigned type)
+{
+	bool is_group = type == ROUTE_MULTICAST;
+
+	mib_inc(is_group ? MIB_IpExt_InMcastPkts : MIB_IpExt_InBcastPkts);
+	mib_add(is_group ? MIB_IpExt_InMcastOctets : MIB_IpExt_InBcastOctets, pkt_len(p));
 }
 
 static void
@@ -268,6 +288,7 @@ ip4_input(struct pkt *p)
 	mib_inc(MIB_Ip_InReceives);
 	if (!is_header_good(p))
 		return;
+	count(p);
 	err = route_input(p, &d);
 	if (unlikely(err != OK)) {
 		refuse(p, err);
@@ -277,6 +298,8 @@ ip4_input(struct pkt *p)
 		dst_put(d);
 		return;
 	}
+	if (unlikely(d->type == ROUTE_MULTICAST || d->type == ROUTE_BROADCAST))
+		count_group(p, d->type);
 	if (likely(d->type != ROUTE_UNICAST))
 		take(p, d);
 	else

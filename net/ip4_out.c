@@ -249,7 +249,11 @@ static bool
 loop_if_member(struct pkt *p, struct dst *d, const struct ip_tx *tx)
 {
 	const struct ip4_header *h = (const struct ip4_header *)p->data;
+	bool is_group = d->type == ROUTE_MULTICAST;
 
+	mib_inc(is_group ? MIB_IpExt_OutMcastPkts : MIB_IpExt_OutBcastPkts);
+	mib_add(
+	    is_group ? MIB_IpExt_OutMcastOctets : MIB_IpExt_OutBcastOctets, pkt_len(p));
 	if (d->dev->flags & NETDEV_LOOPBACK)
 		return true; /* comes back by itself */
 	if (d->type == ROUTE_BROADCAST ||
@@ -279,6 +283,7 @@ send_one(struct pkt *p, struct dst *d, const struct ip_tx *tx)
 		pkt_drop(p, DROP_NO_MEMORY);
 		return ERR_NOBUFS;
 	}
+	mib_add(MIB_IpExt_OutOctets, len);
 	if (unlikely(d->type != ROUTE_UNICAST && d->type != ROUTE_LOCAL) &&
 	    !loop_if_member(p, d, tx)) {
 		pkt_free(p);

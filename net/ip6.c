@@ -363,6 +363,18 @@ sort(struct pkt *p)
 		ip6_forward(p);
 }
 
+/* RFC 4293's octets, and what routers marked (RFC 3168: the two low bits of the traffic class). */
+static void
+count(const struct pkt *p)
+{
+	mib_add(MIB_Ip6_InOctets, pkt_len(p));
+	mib_inc((enum mib)(MIB_Ip6_InNoECTPkts + (p->ip.tos & 3)));
+	if (unlikely(ip_is_multicast(&p->ip.dst))) {
+		mib_inc(MIB_Ip6_InMcastPkts);
+		mib_add(MIB_Ip6_InMcastOctets, pkt_len(p));
+	}
+}
+
 static void
 ip6_input(struct pkt *p)
 {
@@ -386,8 +398,7 @@ ip6_input(struct pkt *p)
 		pkt_drop(p, DROP_IP_MARTIAN);
 		return;
 	}
-	if (ip_is_multicast(&p->ip.dst))
-		mib_inc(MIB_Ip6_InMcastPkts);
+	count(p);
 	sort(p);
 }
 

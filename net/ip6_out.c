@@ -268,6 +268,7 @@ static bool
 send_group(struct pkt *p, const struct dst *dst, const struct ip_tx *tx)
 {
 	mib_inc(MIB_Ip6_OutMcastPkts);
+	mib_add(MIB_Ip6_OutMcastOctets, pkt_len(p));
 	if (!tx->is_not_looped && !(dst->dev->flags & NETDEV_LOOPBACK) &&
 	    ip_mc_allows(dst->dev, &tx->dst, &tx->src))
 		loop_back(p, dst->dev);
@@ -288,6 +289,7 @@ send_under_rcu(struct pkt *p, struct dst *dst, const struct ip_tx *tx)
 		pkt_drop(p, DROP_NO_MEMORY);
 		return ERR_NOBUFS;
 	}
+	mib_add(MIB_Ip6_OutOctets, pkt_len(p));
 	if (ip_is_multicast(&tx->dst) && !send_group(p, dst, tx))
 		return OK;
 	mtu = mtu_of(dst, tx);

@@ -226,6 +226,31 @@ counters_that_tools_read_are_there(void)
 }
 
 static void
+octets_and_ecn_marks_are_counted(void)
+{
+	static const char *const names[] = {"InOctets", "OutOctets", "InECT0Pkts"};
+	struct sockaddr_in to = {.sin_family = AF_INET};
+	socklen_t len = sizeof(to);
+	int tos = 2 /* ECT(0) */, s = socket(AF_INET, SOCK_DGRAM, 0);
+	char data[1000] = "";
+	long before[3];
+
+	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	CHECK(s >= 0 && !bind(s, (struct sockaddr *)&to, sizeof(to)));
+	CHECK(!getsockname(s, (struct sockaddr *)&to, &len));
+	CHECK(!setsockopt(s, IPPROTO_IP, IP_TOS, &tos, sizeof(tos)));
+	for (unsigned i = 0; i < 3; i++)
+		before[i] = counter(names[i]);
+	CHECK_EQ(sendto(s, data, sizeof(data), 0, (struct sockaddr *)&to, len),
+	    (long)sizeof(data));
+	CHECK_EQ(recv(s, data, sizeof(data), 0), (long)sizeof(data));
+	CHECK(counter(names[0]) - before[0] >= 1028);
+	CHECK(counter(names[1]) - before[1] >= 1028);
+	CHECK(counter(names[2]) - before[2] >= 1);
+	close(s);
+}
+
+static void
 data_and_delayed_acks_are_counted(void)
 {
 	long sent = counter("TCPOrigDataSent"), delayed = counter("DelayedACKs");
@@ -390,6 +415,7 @@ static const struct test tests[] = {
     TEST(line_tells_of_its_socket),
     TEST(keepalive_and_time_wait_show_their_timers),
     TEST(counters_that_tools_read_are_there),
+    TEST(octets_and_ecn_marks_are_counted),
     TEST(data_and_delayed_acks_are_counted),
     TEST(keepalives_are_counted),
     TEST(inq_comes_with_each_read),
