@@ -222,6 +222,7 @@ SRCS_fs := \
 	fs/inode.c \
 	fs/inotify.c \
 	fs/locks.c \
+	fs/memfd.c \
 	fs/mount.c \
 	fs/namei.c \
 	fs/notify.c \

@@ -4,6 +4,7 @@
 #include "fs/vfs.h"
 
 void anon_init(void);
+void memfd_init(void); /* fs/memfd.c */
 
 /* A path to an inode made for `f`, which tells what fstat would; holds the file. */
 enum err anon_path(struct file *f, struct path *out);

@@ -169,6 +169,18 @@ write_page(struct page_cache *cache, struct uio *uio, loff_t pos, size_t n)
 	return done;
 }
 
+/* Whether the seals allow a write that ends at `end`. */
+static enum err
+may_write(const struct inode *inode, loff_t end)
+{
+	uint32_t seals = inode->cache.seals;
+
+	if (seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE) ||
+	    (seals & F_SEAL_GROW && end > inode->size))
+		return ERR_PERM;
+	return OK;
+}
+
 static ssize_t
 write_locked(struct file *f, struct uio *uio, loff_t *pos)
 {
@@ -184,7 +196,9 @@ write_locked(struct file *f, struct uio *uio, loff_t *pos)
 	while (left > 0) {
 		size_t n = MIN((ssize_t)(PAGE_SIZE - *pos % PAGE_SIZE), left);
 
-		done = write_page(&inode->cache, uio, *pos, n);
+		done = may_write(inode, *pos + (loff_t)n);
+		if (done == OK)
+			done = write_page(&inode->cache, uio, *pos, n);
 		if (done > 0) {
 			*pos += done;
 			total += done;
@@ -266,6 +280,13 @@ data_seek(struct file *f, loff_t offset, int whence)
 enum err
 data_mmap(struct file *f, struct area *area)
 {
+	uint32_t seals = __atomic_load_n(&f->cache->seals, __ATOMIC_SEQ_CST);
+
+	if (area->flags & AREA_SHARED && seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) {
+		if (area->flags & AREA_WRITE)
+			return ERR_PERM;
+		area->flags &= ~(uint32_t)AREA_MAY_WRITE;
+	}
 	area->ops = &filemap_area_ops;
 	file_accessed(f);
 	return OK;

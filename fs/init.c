@@ -20,6 +20,7 @@ fs_init(void)
 	if (!fs_init_context)
 		panic("no memory for the root file system");
 	anon_init();
+	memfd_init();
 	device_init();
 	dev_mem_init();
 	procfs_init();

@@ -57,7 +57,8 @@ file_drop_path(struct file *f)
 		notify_dentry(
 		    f->dentry, f->mode & FILE_WRITE ? IN_CLOSE_WRITE : IN_CLOSE_NOWRITE);
 	locks_drop_file(f);
-	if (s_isreg(f->inode->mode) && (f->mode & FILE_WRITE))
+	if (s_isreg(f->inode->mode) && (f->mode & FILE_WRITE) &&
+	    !(f->mode & FILE_IS_NO_WRITER))
 		writer_end(f->inode);
 	if (f->mode & FILE_DENIES_WRITE)
 		__atomic_add_fetch(&f->inode->num_writers, 1, __ATOMIC_RELAXED);
@@ -132,6 +133,13 @@ path_open(const struct path *path, uint32_t flags, struct file **out)
 		notify_dentry(f->dentry, IN_OPEN);
 	*out = f;
 	return OK;
+}
+
+void
+file_ignore_writer(struct file *f)
+{
+	f->mode |= FILE_IS_NO_WRITER;
+	writer_end(f->inode);
 }
 
 /* Whether `path` may be opened with `flags`; not asked for what was just made. */

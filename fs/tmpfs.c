@@ -576,9 +576,25 @@ set_size(struct inode *inode, loff_t size)
 	}
 }
 
+/* Whether the seals allow the change. */
+static bool
+may_change(const struct inode *inode, const struct attr *attr)
+{
+	uint32_t seals = s_isreg(inode->mode) ? inode->cache.seals : 0;
+
+	if (attr->valid & ATTR_SIZE &&
+	    ((seals & F_SEAL_SHRINK && attr->size < inode->size) ||
+	        (seals & F_SEAL_GROW && attr->size > inode->size)))
+		return false;
+	return !(attr->valid & ATTR_MODE && seals & F_SEAL_EXEC &&
+	         (attr->mode ^ inode->mode) & 0111);
+}
+
 static enum err
 tmpfs_setattr(struct inode *inode, const struct attr *attr)
 {
+	if (!may_change(inode, attr))
+		return ERR_PERM;
 	if (attr->valid & ATTR_SIZE) {
 		set_size(inode, attr->size);
 		inode_touch(inode, INODE_MTIME);
@@ -610,9 +626,15 @@ tmpfs_fallocate(struct inode *inode, int mode, loff_t offset, loff_t len)
 {
 	enum { KEEP_SIZE = 1, PUNCH_HOLE = 2, ZERO_RANGE = 16 };
 	loff_t end = offset + len;
+	uint32_t seals = inode->cache.seals;
 
 	if (mode & ~(KEEP_SIZE | PUNCH_HOLE | ZERO_RANGE))
 		return ERR_OPNOTSUPP;
+	if (seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE) &&
+	    mode & (PUNCH_HOLE | ZERO_RANGE))
+		return ERR_PERM;
+	if (seals & F_SEAL_GROW && !(mode & PUNCH_HOLE) && end > inode->size)
+		return ERR_PERM;
 	if (mode & PUNCH_HOLE) {
 		zero_range(inode, offset, len);
 		inode_touch(inode, INODE_MTIME | INODE_CTIME);

@@ -57,6 +57,16 @@ enum {
 	F_UNLCK = 2,
 };
 
+/* What can no longer be done to a file (F_ADD_SEALS). */
+enum {
+	F_SEAL_SEAL = 1 << 0, /* more seals */
+	F_SEAL_SHRINK = 1 << 1,
+	F_SEAL_GROW = 1 << 2,
+	F_SEAL_WRITE = 1 << 3,
+	F_SEAL_FUTURE_WRITE = 1 << 4, /* other than by mappings that there are */
+	F_SEAL_EXEC = 1 << 5,         /* chmod of its execute rights */
+};
+
 enum {
 	AT_FDCWD = -100,
 	AT_SYMLINK_NOFOLLOW = 0x100,

@@ -84,6 +84,7 @@ enum file_mode {
 	FILE_PATH = 1 << 3,
 	FILE_DENIES_WRITE =
 	    1 << 4, /* a program that runs: opening it for writing is ERR_TXTBSY */
+	FILE_IS_NO_WRITER = 1 << 5, /* open for writing, yet programs may run from it */
 };
 
 /*
@@ -106,6 +107,8 @@ void file_closed_by(struct file *f, struct fd_table *owner);
 /* Implemented by fs/: the lock commands of fcntl (F_GETLK, F_SETLK, F_SETLKW and
  * F_OFD_*). */
 long file_fcntl_lock(struct file *f, unsigned cmd, uintptr_t arg);
+/* Implemented by fs/: F_ADD_SEALS and F_GET_SEALS. */
+long file_fcntl_seals(struct file *f, unsigned cmd, uintptr_t arg);
 
 /* The inode number of a file without inode, as fstat and /proc/PID/fd show it. */
 uint64_t file_anon_ino(const struct file *);

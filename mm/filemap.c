@@ -197,3 +197,16 @@ filemap_unmap(struct page_cache *c, uint64_t first)
 	}
 	mutex_unlock(&c->map_lock);
 }
+
+bool
+filemap_has_writers(struct page_cache *c)
+{
+	bool found = false;
+	struct area *a;
+
+	mutex_lock(&c->map_lock);
+	list_for_each(a, &c->areas, cache_link)
+		found |= a->flags & AREA_SHARED && a->flags & AREA_MAY_WRITE;
+	mutex_unlock(&c->map_lock);
+	return found;
+}

@@ -14,3 +14,9 @@ extern const struct area_ops filemap_area_ops;
  * it. The caller has made sure that faults find no such page any more. May sleep.
  */
 void filemap_unmap(struct page_cache *, uint64_t first);
+
+/*
+ * Whether a shared mapping could write to the file, now or after an mprotect. May sleep.
+ * One that is being made meanwhile finds what was put into `seals` before.
+ */
+bool filemap_has_writers(struct page_cache *);

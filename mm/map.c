@@ -9,6 +9,7 @@
 #include "lib/string.h"
 #include "mm/area.h"
 #include "mm/mman.h"
+#include "mm/pagecache.h"
 #include "mm/userpt.h"
 
 static uint32_t
@@ -112,6 +113,31 @@ choose_place(struct aspace *as, vaddr_t hint, size_t len, int flags)
 	return found ? (long)found : ERR_NOMEM;
 }
 
+/*
+ * Enters an area that can write to a file which may be sealed: either who seals it finds
+ * the area in the file's list, or the seal is found here.
+ */
+static enum err
+enter_writer(struct area *a, struct list *dead)
+{
+	area_insert(a);
+	if (__atomic_load_n(&a->file->cache->seals, __ATOMIC_SEQ_CST) &
+	    (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) {
+		area_remove(a);
+		list_push_back(dead, &a->cache_link);
+		return ERR_PERM;
+	}
+	area_merge(a, dead);
+	return OK;
+}
+
+static bool
+can_be_sealed(const struct area *a)
+{
+	return a->flags & AREA_SHARED && a->flags & AREA_MAY_WRITE && a->file->cache &&
+	       !(a->file->cache->seals & F_SEAL_SEAL);
+}
+
 /* Enters a new area; the range is free. Lock held. */
 static enum err
 map_area(struct aspace *as, struct area *a, struct list *dead)
@@ -125,6 +151,8 @@ map_area(struct aspace *as, struct area *a, struct list *dead)
 		a->ops = &anon_area_ops; /* nothing to close */
 		return err;
 	}
+	if (a->file && can_be_sealed(a))
+		return enter_writer(a, dead);
 	area_enter(a, dead);
 	return OK;
 }

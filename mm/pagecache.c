@@ -7,6 +7,7 @@
  */
 #include "mm/pagecache.h"
 
+#include "kernel/fcntl.h"
 #include "lib/string.h"
 #include "mm/filemap.h"
 #include "mm/slab.h"
@@ -245,6 +246,7 @@ page_cache_init(struct page_cache *c, const struct page_cache_ops *ops, void *ow
 	c->ops = ops;
 	c->owner = owner;
 	c->file_size = UINT64_MAX;
+	c->seals = F_SEAL_SEAL;
 }
 
 void

@@ -20,7 +20,8 @@ struct page_cache {
 	uint64_t num_pages;               /* [lock] */
 	const struct page_cache_ops *ops; /* [I] or NULL: all pages start as zeros */
 	void *owner;                      /* [I] the inode */
-	bool is_shmem; /* [I] counted as Shmem: pages cannot be dropped */
+	bool is_shmem;  /* [I] counted as Shmem: pages cannot be dropped */
+	uint32_t seals; /* [a] F_SEAL_*: initially F_SEAL_SEAL; added by fs/memfd.c */
 	/*
 	 * [a] Bytes of the file, kept by the file system; set before page_cache_truncate.
 	 * A user access to a mapped page wholly beyond it gets SIGBUS. UINT64_MAX, the

@@ -121,6 +121,8 @@ file_fcntl(struct file *f, unsigned cmd, uintptr_t arg)
 	case F_OFD_GETLK:
 	case F_OFD_SETLK:
 	case F_OFD_SETLKW: return file_fcntl_lock(f, cmd, arg);
+	case F_ADD_SEALS:
+	case F_GET_SEALS: return file_fcntl_seals(f, cmd, arg);
 	default: return ERR_INVAL;
 	}
 }
