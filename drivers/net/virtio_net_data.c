@@ -4,7 +4,9 @@
  * Receive. The ring is kept full of packets, into which the device writes a header and a
  * frame. A frame longer than one buffer (from a peer that leaves segmenting to us) comes
  * in several, which are chained by `more`. While most frames are that long, the buffers
- * are longer too: fewer to allocate, to chain and to take apart.
+ * are longer too: fewer to allocate, to chain and to take apart. A short frame is copied
+ * into a small packet, so that it holds no more memory than it need, and its buffer goes
+ * back onto the ring at once.
  *
  * Transmit. Header, linear part and fragments make a chain, or from three pieces on a table.
  * Finished ones are collected whenever the queue is polled. They interrupt only when half
@@ -14,6 +16,7 @@
 #include "drivers/net/virtio_net_priv.h"
 
 #include "kernel/time/clock.h"
+#include "lib/string.h"
 #include "mm/page.h"
 #include "net/ether.h"
 
@@ -22,6 +25,7 @@ enum {
 	LONG_ROOM = 7936, /* with headroom and the storage's own head below 8 KiB */
 	LONG_MEAN = 4096, /* from this mean length of frames on */
 	MEAN_SHIFT = 3,   /* over some eight frames */
+	SHORT_MAX = 256,  /* bytes with the device's header: copied */
 	TCP_DATA_OFFSET = 12,
 };
 
@@ -199,6 +203,18 @@ rx_room(const struct vnet_pair *pr)
 	return LONG_ROOM;
 }
 
+/* Onto the ring with an empty packet; false: it was freed, the ring takes none. */
+static bool
+give_buffer(struct vnet_pair *pr, struct pkt *p)
+{
+	struct virtq_buf b = {virt_to_phys(p->data), (uint32_t)(p->end - p->data)};
+
+	if (virtq_add(&pr->rx.ring, &b, 0, 1, p) == OK)
+		return true;
+	pkt_free(p);
+	return false;
+}
+
 void
 vnet_fill(struct vnet_pair *pr)
 {
@@ -207,15 +223,9 @@ vnet_fill(struct vnet_pair *pr)
 
 	while (virtq_has_room(r, 1)) {
 		struct pkt *p = pkt_alloc(room);
-		struct virtq_buf b;
 
-		if (!p)
+		if (!p || !give_buffer(pr, p))
 			break;
-		b = (struct virtq_buf){virt_to_phys(p->data), room};
-		if (virtq_add(r, &b, 0, 1, p) != OK) {
-			pkt_free(p);
-			break;
-		}
 	}
 	virtio_kick(&pr->rx);
 	/* A long frame may need many: with few left the device may wait, and so never wake us. */
@@ -224,6 +234,23 @@ vnet_fill(struct vnet_pair *pr)
 		start_timer_locked(pr, NO_MEM_NS);
 		spin_unlock(&pr->nq->tx_lock);
 	}
+}
+
+/* The first `len` bytes of an empty packet from the ring as a packet: itself, or a small one. */
+static struct pkt *
+take_buffer(struct vnet_pair *pr, struct pkt *p, uint32_t len)
+{
+	struct pkt *small = len <= SHORT_MAX ? pkt_alloc(len) : NULL;
+
+	if (small) {
+		memcpy(pkt_put(small, len), p->data, len);
+		(void)give_buffer(pr, p);
+		return small;
+	}
+	if (pkt_put(p, len))
+		return p;
+	pkt_free(p);
+	return NULL;
 }
 
 /* A further buffer of the frame. False: it does not come, the device counted wrong. */
@@ -235,8 +262,10 @@ append_buffer(struct vnet_pair *pr, struct pkt *p)
 
 	if (!m)
 		return false;
-	if (!pkt_put(m, len) ||
-	    pkt_len(p) + len > PKT_MAX_LEN + sizeof(struct ether_header)) {
+	m = take_buffer(pr, m, len);
+	if (!m)
+		return false;
+	if (pkt_len(p) + len > PKT_MAX_LEN + sizeof(struct ether_header)) {
 		pkt_free(m);
 		return false;
 	}
@@ -277,9 +306,11 @@ receive(struct vnet_pair *pr, struct pkt *p, uint32_t len)
 	struct vnet_hdr h;
 	unsigned num;
 
-	if (len < sizeof(h) + sizeof(struct ether_header) || !pkt_put(p, len)) {
+	p = take_buffer(pr, p, len);
+	if (!p || len < sizeof(h) + sizeof(struct ether_header)) {
 		pr->rx_errors++;
-		pkt_drop(p, DROP_LINK_SHORT);
+		if (p)
+			pkt_drop(p, DROP_LINK_SHORT);
 		return;
 	}
 	__builtin_memcpy(&h, p->data, sizeof(h));
@@ -320,6 +351,8 @@ vnet_poll(struct netdev_queue *q, unsigned budget)
 	}
 	if (r->num_free >= MIN((unsigned)REFILL_FROM, r->config.size / 4))
 		vnet_fill(pr);
+	else
+		virtio_kick(&pr->rx);
 	if (n < budget && !virtq_irq_on(r))
 		netdev_schedule(q);
 	return n;

@@ -629,6 +629,21 @@ KTEST(vnet_keeps_its_ring_full_over_many_frames)
 	CHECK(end());
 }
 
+KTEST(vnet_short_frames_hold_little_memory)
+{
+	static const uint32_t lens[] = {14, 60, 244, 245, 1514};
+
+	CHECK(start(all_features));
+	for (unsigned i = 0; i < ARRAY_SIZE(lens); i++) {
+		CHECK(receive(plain, lens[i]));
+		settle();
+		CHECK(num_received == 1 && is_frame(received[0], lens[i]));
+		CHECK_EQ(received[0]->truesize < 1024, lens[i] <= 244);
+		pkt_free(received[--num_received]);
+	}
+	CHECK(end());
+}
+
 KTEST(vnet_takes_longer_buffers_while_frames_are_long)
 {
 	static const struct {
