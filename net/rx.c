@@ -5,8 +5,12 @@
  *	timers that are due, works, each scheduled device queue once (with a budget),
  *	packets that other contexts left in the CPU's backlog
  *
- * until a pass leaves nothing to do. Interrupts and other CPUs only push onto lock-free
- * stacks (queues to poll, works) or onto the backlog, under its short lock, and kick.
+ * until a pass leaves nothing to do. It goes before ordinary threads, for they wait for what it
+ * brings; but a flood that never leaves it without work must not take the CPU from those that read
+ * (receive livelock: they would find their queues full and the packets' work done for nothing), so
+ * after BUSY_PASSES it is an ordinary thread until it has slept. Interrupts and other CPUs only
+ * push onto lock-free stacks (queues to poll, works) or onto the backlog, under its short lock,
+ * and kick.
  *
  * Bursts. What a system call sends to this machine itself need not wait for the thread: at the
  * end of the burst (net_burst_end) the sender empties the backlog on its own stack, with
@@ -44,6 +48,7 @@ enum {
 	BURST_ROUNDS = 8,   /* answers to answers that a sender sees to */
 	BURST_MAX = 64, /* packets that it takes in a round; more wait for the thread */
 	NET_THREAD_NICE = -10,
+	BUSY_PASSES = 16, /* without a rest, then the thread has no precedence any more */
 };
 
 struct net_cpu {
@@ -63,6 +68,7 @@ struct net_cpu {
 	struct netdev_queue *active ALIGNED(64); /* queues to poll in the next pass */
 	struct pkt_queue *out;                   /* [I] packets for other CPUs, by id */
 	uint64_t out_used[MAX_CPUS / 64];
+	unsigned num_passes; /* since it slept last */
 };
 
 static struct net_cpu *net_cpus[MAX_CPUS];
@@ -379,6 +385,18 @@ run_polls(struct net_cpu *nc)
 	}
 }
 
+/* Counts passes without a rest; 0 begins anew. */
+static void
+set_busy(struct net_cpu *nc, unsigned passes)
+{
+	bool was_busy = nc->num_passes >= BUSY_PASSES, is_busy = passes >= BUSY_PASSES;
+
+	nc->num_passes = passes;
+	if (unlikely(is_busy != was_busy))
+		(void)thread_set_policy(
+		    nc->thread, SCHED_NORMAL, is_busy ? 0 : NET_THREAD_NICE, 0);
+}
+
 static void
 net_main(void *arg)
 {
@@ -393,8 +411,11 @@ net_main(void *arg)
 		run_works(&nc->works);
 		run_polls(nc);
 		run_backlog(nc);
-		if (has_more || nc->active || has_backlog(nc))
+		if (has_more || nc->active || has_backlog(nc)) {
+			set_busy(nc, nc->num_passes + 1);
 			continue;
+		}
+		set_busy(nc, 0);
 		/* From here on others kick again; what they left until now is seen below. */
 		nc->is_running = false;
 		thread_set_state(THREAD_SLEEPING);
