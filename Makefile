@@ -525,7 +525,7 @@ $(GEN)/font.c: scripts/gen-font $(FONT)
 	$(say) GEN $@
 	$(Q)scripts/gen-font $(FONT) $@
 
-$(GEN)/syscalls.h $(GEN)/syscalls_table.c: $(GEN)/syscalls.stamp ;
+$(GEN)/syscalls.h $(GEN)/syscalls_table.c $(GEN)/syscalls_args.h: $(GEN)/syscalls.stamp ;
 
 $(B)/obj/gen/%.c.o: $(GEN)/%.c $(B)/flags
 	@mkdir -p $(@D)
@@ -678,10 +678,12 @@ $(DEFAULT_INITRD): scripts/mkinitrd scripts/mkcpio $(shell find esp/initrd -type
 GUEST_SRCS := $(sort $(wildcard tests/guest/*.c))
 GUEST_BINS := $(GUEST_SRCS:tests/guest/%.c=build/guest/%)
 
+build/guest/badptr: $(GEN)/syscalls_args.h
+
 build/guest/%: tests/guest/%.c $(wildcard tests/guest/*.h) Makefile
 	@mkdir -p $(@D)
 	$(say) MUSL $<
-	$(Q)musl-gcc -static -O1 -g -Wall -Wextra -Wno-unused-parameter -Werror -I. \
+	$(Q)musl-gcc -static -O1 -g -Wall -Wextra -Wno-unused-parameter -Werror -I. -I$(GEN) \
 		-idirafter /usr/include -idirafter /usr/include/x86_64-linux-gnu -o $@ $<
 
 # Command lines on Keel and on Linux, side by side (tests/oracle/commands). K is a regular expression.

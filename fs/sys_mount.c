@@ -74,8 +74,6 @@ sys_mount(const char USER *source, const char USER *target, const char USER *typ
 	struct path at;
 	long err;
 
-	if (!capable(CAP_SYS_ADMIN))
-		return ERR_PERM;
 	if ((flags & MAGIC_MASK) == MAGIC)
 		flags &= ~(uint64_t)MAGIC_MASK;
 	err = optional_text(type, 64, &a.type);
@@ -86,7 +84,7 @@ sys_mount(const char USER *source, const char USER *target, const char USER *typ
 	if (!err)
 		err = lookup(target, WALK_FOLLOW, &at);
 	if (!err) {
-		err = mount_at(&at, &a, flags);
+		err = capable(CAP_SYS_ADMIN) ? mount_at(&at, &a, flags) : ERR_PERM;
 		path_put(&at);
 	}
 	kfree(a.type);
@@ -103,14 +101,12 @@ sys_umount2(const char USER *target, int flags)
 
 	if (flags & ~(UMOUNT_FORCE | UMOUNT_DETACH | UMOUNT_EXPIRE | UMOUNT_NOFOLLOW))
 		return ERR_INVAL;
-	if (!capable(CAP_SYS_ADMIN))
-		return ERR_PERM;
 	err = lookup(target, flags & UMOUNT_NOFOLLOW ? 0 : WALK_FOLLOW, &at);
 	if (err)
 		return err;
 	/* The path holds mount and root; the mount's own reference to its root is apart.
 	 */
-	err = fs_umount(&at, flags);
+	err = capable(CAP_SYS_ADMIN) ? fs_umount(&at, flags) : ERR_PERM;
 	path_put(&at);
 	return err;
 }

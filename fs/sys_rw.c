@@ -256,14 +256,15 @@ side_open(struct side *s, int fd, loff_t USER *user)
 	return err;
 }
 
-static void
-side_close(struct side *s, bool has_moved)
+/* The call's result after n bytes went: an offset that cannot be told is an error even then. */
+static long
+side_close(struct side *s, long n)
 {
-	if (s->has_pos && has_moved)
-		(void)put_user(
-		    s->pos, s->user); /* the data has moved: too late to fail */
+	if (s->has_pos && n > 0 && put_user(s->pos, s->user) != OK)
+		n = ERR_FAULT;
 	if (s->file)
 		file_put(s->file);
+	return n;
 }
 
 /* Gives back what was read and could not be written. */
@@ -380,9 +381,8 @@ sys_sendfile(int out_fd, int in_fd, loff_t USER *offset, size_t count)
 		n = ERR_INVAL;
 	if (!n)
 		n = send_between(&in, &out, count);
-	side_close(&in, n > 0);
-	side_close(&out, n > 0);
-	return n;
+	n = side_close(&in, n);
+	return side_close(&out, n);
 }
 
 static bool
@@ -405,7 +405,7 @@ sys_copy_file_range(int fd_in, loff_t USER *off_in, int fd_out, loff_t USER *off
 	if (!n)
 		n = side_open(&out, fd_out, off_out);
 	len = MIN(len, (size_t)MAX_TRANSFER);
-	if (!n && (in.file->mode & out.file->mode & FILE_PATH))
+	if (!n && ((in.file->mode | out.file->mode) & FILE_PATH))
 		n = ERR_BADF;
 	else if (!n && (flags || !is_regular(in.file) || !is_regular(out.file)))
 		n = in.file->inode && s_isdir(in.file->inode->mode) ? ERR_ISDIR
@@ -416,9 +416,8 @@ sys_copy_file_range(int fd_in, loff_t USER *off_in, int fd_out, loff_t USER *off
 		n = ERR_INVAL;
 	if (!n)
 		n = copy_between(&in, &out, len);
-	side_close(&in, n > 0);
-	side_close(&out, n > 0);
-	return n;
+	n = side_close(&in, n);
+	return side_close(&out, n);
 }
 
 long
@@ -437,7 +436,6 @@ sys_splice(int fd_in, loff_t USER *off_in, int fd_out, loff_t USER *off_out, siz
 	if (!n)
 		n = copy_between(
 		    &in, &out, MIN(len, (size_t)65536)); /* at most a pipe full */
-	side_close(&in, n > 0);
-	side_close(&out, n > 0);
-	return n;
+	n = side_close(&in, n);
+	return side_close(&out, n);
 }

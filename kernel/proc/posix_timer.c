@@ -293,6 +293,8 @@ sys_timer_settime(
 	struct posix_timer *t;
 	nsec_t process_now = process_cpu_time(p, false), now;
 
+	if (!value)
+		return ERR_INVAL;
 	if (get_user(new, value) != OK)
 		return ERR_FAULT;
 	if (!timespec_is_valid(&new.value) || !timespec_is_valid(&new.interval))

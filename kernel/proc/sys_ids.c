@@ -385,8 +385,8 @@ sys_capget(struct cap_header USER *uheader, struct cap_data USER *data)
 	struct cred *c;
 	long words = cap_header_get(uheader, &h);
 
-	if (words < 0)
-		return words == ERR_INVAL && !data ? 0 : words;
+	if (words < 0 || !data) /* without data a question for the version */
+		return words == ERR_INVAL && !data ? 0 : MIN(words, 0L);
 	if (h.pid < 0)
 		return ERR_INVAL;
 	p = h.pid ? process_find((uint32_t)h.pid) : process_get(current_process());

@@ -72,13 +72,13 @@ sys_prlimit64(
 long
 sys_getrlimit(unsigned resource, struct rlimit USER *lim)
 {
-	return sys_prlimit64(0, resource, NULL, lim);
+	return lim ? sys_prlimit64(0, resource, NULL, lim) : ERR_FAULT;
 }
 
 long
 sys_setrlimit(unsigned resource, const struct rlimit USER *lim)
 {
-	return sys_prlimit64(0, resource, lim, NULL);
+	return lim ? sys_prlimit64(0, resource, lim, NULL) : ERR_FAULT;
 }
 
 struct tms {

@@ -230,7 +230,7 @@ long
 sys_getrandom(char USER *buf, size_t count, unsigned flags)
 {
 	uint8_t chunk[RANDOM_CHUNK];
-	size_t done = 0;
+	size_t done = 0, got;
 
 	if (flags & ~(unsigned)(GRND_NONBLOCK | GRND_RANDOM | GRND_INSECURE))
 		return ERR_INVAL;
@@ -239,9 +239,10 @@ sys_getrandom(char USER *buf, size_t count, unsigned flags)
 		size_t n = MIN(count - done, sizeof(chunk));
 
 		random_bytes(chunk, n);
-		if (copy_to_user(buf + done, chunk, n) != OK)
+		got = copy_to_user_partial(buf + done, chunk, n);
+		done += got;
+		if (got < n)
 			return done ? (long)done : ERR_FAULT;
-		done += n;
 		if (done < count && signal_is_pending(current_thread()))
 			break;
 	}

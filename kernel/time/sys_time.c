@@ -134,14 +134,17 @@ long
 sys_settimeofday(const struct timeval USER *utv, const struct timezone USER *utz)
 {
 	struct timeval tv;
+	struct timezone tz;
 	struct timespec ts;
 
+	if ((utv && get_user(tv, utv) != OK) || (utz && get_user(tz, utz) != OK))
+		return ERR_FAULT;
+	if (utv && !timeval_is_valid(&tv))
+		return ERR_INVAL;
+	if (!capable(CAP_SYS_TIME))
+		return ERR_PERM;
 	if (!utv)
 		return 0; /* a time zone alone: the kernel keeps UTC */
-	if (get_user(tv, utv) != OK)
-		return ERR_FAULT;
-	if (!timeval_is_valid(&tv))
-		return ERR_INVAL;
 	ts = (struct timespec){tv.sec, tv.usec * (int64_t)NSEC_PER_USEC};
 	return wall_clock_set(&ts);
 }
