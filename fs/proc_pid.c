@@ -457,6 +457,14 @@ mounts_readlink(struct inode *inode, char *buf, size_t size)
 	return scnprintf(buf, size, "self/mounts");
 }
 
+uint32_t
+file_proc_pid(const struct file *f)
+{
+	if (!f->inode || f->inode->ops != &pid_dir_ops || (f->mode & FILE_PATH))
+		return 0;
+	return proc_inode_of(f->inode)->id.pid;
+}
+
 static const struct inode_ops pid_dir_ops = {
     .lookup = member_lookup, .readdir = member_readdir, .free = proc_inode_free};
 static const struct inode_ops tid_dir_ops = {

@@ -109,6 +109,8 @@ void file_closed_by(struct file *f, struct fd_table *owner);
 long file_fcntl_lock(struct file *f, unsigned cmd, uintptr_t arg);
 /* Implemented by fs/: F_ADD_SEALS and F_GET_SEALS. */
 long file_fcntl_seals(struct file *f, unsigned cmd, uintptr_t arg);
+/* Implemented by fs/: the number of the process whose folder in /proc it is, or 0. */
+uint32_t file_proc_pid(const struct file *f);
 
 /* The inode number of a file without inode, as fstat and /proc/PID/fd show it. */
 uint64_t file_anon_ino(const struct file *);

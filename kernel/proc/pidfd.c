@@ -62,6 +62,25 @@ pidfd_process(int fd, bool *is_nonblock)
 	return p;
 }
 
+enum err
+pidfd_signal_target(int fd, struct process **out)
+{
+	struct file *f = fd_get(fd);
+	uint32_t pid;
+
+	if (!f)
+		return ERR_BADF;
+	if (f->ops == &pidfd_ops) {
+		*out = process_get(f->private);
+		file_put(f);
+		return OK;
+	}
+	pid = file_proc_pid(f);
+	file_put(f);
+	*out = pid ? process_find(pid) : NULL;
+	return *out ? OK : pid ? ERR_SRCH : ERR_BADF;
+}
+
 bool
 process_is_reaped(struct process *p)
 {

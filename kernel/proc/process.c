@@ -11,6 +11,7 @@
 #include "kernel/proc/proc_priv.h"
 #include "kernel/proc/ptrace.h"
 #include "kernel/proc/seccomp.h"
+#include "kernel/sched/sched.h"
 #include "kernel/sync/rculist.h"
 #include "kernel/time/clock.h"
 #include "mm/aspace.h"
@@ -188,12 +189,15 @@ process_add_thread(struct process *p, struct thread *t)
 void
 process_remove_thread(struct process *p, struct thread *t)
 {
+	nsec_t user, system;
+
 	spin_lock(&proc_tree_lock);
 	rcu_list_remove(&t->tid_link);
 	spin_lock(&p->lock);
 	list_remove(&t->process_link);
-	p->utime_ns += t->utime_ns;
-	p->stime_ns += t->stime_ns;
+	thread_times(t, &user, &system); /* it still runs */
+	p->utime_ns += user;
+	p->stime_ns += system;
 	p->nvcsw += t->nvcsw;
 	p->nivcsw += t->nivcsw;
 	spin_unlock(&p->lock);
@@ -295,18 +299,28 @@ process_fs(struct process *p)
 	return fs;
 }
 
+/* What a thread that runs has used since it was last charged counts as its own time, and may turn
+ * out to be the system's: neither part that was told once goes back. */
 void
 process_times(struct process *p, nsec_t *utime_ns, nsec_t *stime_ns)
 {
+	nsec_t user, system, sum;
 	struct thread *t;
 
 	spin_lock(&p->lock);
 	*utime_ns = p->utime_ns;
 	*stime_ns = p->stime_ns;
 	list_for_each(t, &p->threads, process_link) {
-		*utime_ns += t->utime_ns;
-		*stime_ns += t->stime_ns;
+		thread_times(t, &user, &system);
+		*utime_ns += user;
+		*stime_ns += system;
 	}
+	sum = *utime_ns + *stime_ns;
+	*stime_ns =
+	    MAX(sum - MIN(sum, MAX(*utime_ns, p->told_utime_ns)), p->told_stime_ns);
+	*utime_ns = MAX(sum - MIN(sum, *stime_ns), p->told_utime_ns);
+	p->told_utime_ns = *utime_ns;
+	p->told_stime_ns = *stime_ns;
 	spin_unlock(&p->lock);
 }
 

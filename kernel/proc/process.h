@@ -136,6 +136,7 @@ struct process {
 
 	/* Times of threads that ended, and of waited-for children; ns. [lock] */
 	nsec_t utime_ns, stime_ns, child_utime_ns, child_stime_ns;
+	nsec_t told_utime_ns, told_stime_ns; /* what process_times said last */
 	uint64_t nvcsw, nivcsw, child_nvcsw, child_nivcsw;
 	uint64_t min_faults, maj_faults, child_min_faults, child_maj_faults;
 	uint64_t max_resident, child_max_resident; /* pages */

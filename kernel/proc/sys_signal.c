@@ -316,15 +316,14 @@ sys_pidfd_send_signal(
     int pidfd, int sig, const struct user_siginfo USER *uinfo, unsigned flags)
 {
 	struct siginfo info = siginfo_from_caller(sig, SI_USER);
-	bool is_nonblock;
 	struct process *p;
-	enum err err = OK;
+	enum err err;
 
 	if (flags)
 		return ERR_INVAL;
-	p = pidfd_process(pidfd, &is_nonblock);
-	if (!p)
-		return ERR_BADF;
+	err = pidfd_signal_target(pidfd, &p);
+	if (err != OK)
+		return err;
 	if (uinfo) {
 		err = siginfo_from_user(&info, uinfo);
 		if (err == OK && info.signo != sig)

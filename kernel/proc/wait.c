@@ -9,6 +9,7 @@
 #include "kernel/proc/proc_priv.h"
 #include "kernel/proc/ptrace.h"
 #include "kernel/proc/signal_priv.h"
+#include "kernel/sched/sched.h"
 #include "mm/usercopy.h"
 #include "syscalls.h"
 
@@ -442,13 +443,15 @@ long
 sys_getrusage(int who, struct rusage USER *out)
 {
 	struct thread *t = current_thread();
+	nsec_t utime, stime;
 	struct rusage ru;
 
 	switch (who) {
 	case RUSAGE_SELF: process_rusage(t->process, &ru); break;
 	case RUSAGE_CHILDREN: process_rusage_children(t->process, &ru); break;
 	case RUSAGE_THREAD:
-		rusage_fill(&ru, t->utime_ns, t->stime_ns);
+		thread_times(t, &utime, &stime);
+		rusage_fill(&ru, utime, stime);
 		ru.nvcsw = (int64_t)t->nvcsw;
 		ru.nivcsw = (int64_t)t->nivcsw;
 		break;

@@ -55,7 +55,7 @@ void sched_get_stats(struct sched_stats *);
 void sched_get_cpu_stats(const struct cpu *, struct sched_stats *); /* num_threads is 0 */
 
 /* Run times of `t` up to now, also while it runs. */
-void thread_times(const struct thread *t, nsec_t *utime_ns, nsec_t *stime_ns);
+void thread_times(struct thread *t, nsec_t *utime_ns, nsec_t *stime_ns);
 
 /* How long `t` runs in one go while others wait: RR's interval, the slice now, 0 for
  * FIFO. */

@@ -35,7 +35,7 @@ spinner_start(int policy, int nice, int rt_priority, const struct cpumask *mask)
 }
 
 static nsec_t
-run_time(const struct thread *t)
+run_time(struct thread *t)
 {
 	nsec_t utime, stime;
 

@@ -57,15 +57,17 @@ sched_get_stats(struct sched_stats *sum)
 }
 
 void
-thread_times(const struct thread *t, nsec_t *utime_ns, nsec_t *stime_ns)
+thread_times(struct thread *t, nsec_t *utime_ns, nsec_t *stime_ns)
 {
+	struct runqueue *rq = thread_rq_lock(t);
 	nsec_t now = clock_now_ns(), start = t->sched.run_start_ns;
 
 	*utime_ns = t->utime_ns;
 	*stime_ns = t->stime_ns;
-	if (t->sched.is_running && now > start)
+	if (rq->current == t)
 		*(t->process ? utime_ns : stime_ns) +=
-		    now - start + cpu_rq(t->sched.cpu)->unaccounted_ns;
+		    (now > start ? now - start : 0) + rq->unaccounted_ns;
+	thread_rq_unlock(rq);
 }
 
 /* ---- Load average ---- */

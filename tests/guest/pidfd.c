@@ -75,6 +75,27 @@ poll_tells_the_end(void)
 }
 
 static void
+folders_of_proc_take_signals(void)
+{
+	pid_t pid = sleeper();
+	char name[32];
+	int fd, task;
+
+	snprintf(name, sizeof(name), "/proc/%d", pid);
+	fd = open(name, O_DIRECTORY);
+	strcat(name, "/task");
+	task = open(name, O_DIRECTORY);
+	CHECK(fd >= 0 && task >= 0);
+	CHECK_EQ(syscall(SYS_SEND, fd, 0, NULL, 0), 0);
+	CHECK_ERR(syscall(SYS_SEND, task, 0, NULL, 0), EBADF);
+	CHECK_EQ(syscall(SYS_SEND, fd, SIGKILL, NULL, 0), 0);
+	CHECK_EQ(waitpid(pid, NULL, 0), pid);
+	CHECK_ERR(syscall(SYS_SEND, fd, 0, NULL, 0), ESRCH);
+	close(task);
+	close(fd);
+}
+
+static void
 signals(void)
 {
 	pid_t pid = sleeper();
@@ -197,6 +218,7 @@ static const struct test tests[] = {
     TEST(open_and_errors),
     TEST(poll_tells_the_end),
     TEST(signals),
+    TEST(folders_of_proc_take_signals),
     TEST(others_processes_get_none),
     TEST(wait_by_descriptor),
     TEST(clone_gives_one),

@@ -506,6 +506,69 @@ interval_timers(void)
 		;
 }
 
+static long
+clock_ns(clockid_t clock)
+{
+	struct timespec ts;
+
+	clock_gettime(clock, &ts);
+	return ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+static long
+process_ns(void)
+{
+	return clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+}
+
+/* Nobody else runs, so nothing but asking tells the kernel how far it is. */
+static void
+cpu_time_is_told_while_it_runs(void)
+{
+	struct itimerval it = {{0, 20000}, {0, 20000}};
+	long begin = process_ns(), last_ns = begin, now, steps = 0;
+	struct rusage ru = {0}, old;
+
+	do {
+		now = process_ns();
+		CHECK(now >= last_ns);
+		steps += now > last_ns;
+		last_ns = now;
+		old = ru;
+		getrusage(RUSAGE_SELF, &ru);
+		CHECK(!timercmp(&ru.ru_utime, &old.ru_utime, <));
+		CHECK(!timercmp(&ru.ru_stime, &old.ru_stime, <));
+	} while (now - begin < 50000000);
+	CHECK(steps > 20);
+	handle(SIGPROF, on_signal, 0);
+	CHECK_EQ(setitimer(ITIMER_PROF, &it, NULL), 0);
+	begin = process_ns();
+	while (count < 3)
+		CHECK_EQ(getitimer(ITIMER_PROF, &it), 0);
+	CHECK(process_ns() - begin < 1000000000);
+	memset(&it, 0, sizeof(it));
+	CHECK_EQ(setitimer(ITIMER_PROF, &it, NULL), 0);
+}
+
+static void
+a_short_life_costs_time(void)
+{
+	struct rusage ru;
+	int status;
+	pid_t pid = fork();
+
+	if (!pid) {
+		long end = clock_ns(CLOCK_MONOTONIC) + 60000000;
+
+		while (clock_ns(CLOCK_MONOTONIC) < end)
+			;
+		_exit(0);
+	}
+	CHECK_EQ(wait4(pid, &status, 0, &ru), pid);
+	CHECK(ru.ru_utime.tv_sec + ru.ru_stime.tv_sec > 0 ||
+	      ru.ru_utime.tv_usec + ru.ru_stime.tv_usec >= 10000);
+}
+
 static void
 signals_by_descriptor(void)
 {
@@ -624,6 +687,8 @@ static const struct test tests[] = {
     TEST(suspend_and_pause),
     TEST(ppoll_swaps_the_mask),
     TEST(interval_timers),
+    TEST(cpu_time_is_told_while_it_runs),
+    TEST(a_short_life_costs_time),
     TEST(signals_by_descriptor),
     TEST(posix_timers),
     TEST(errors),
