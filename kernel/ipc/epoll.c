@@ -31,6 +31,9 @@ enum { EPOLL_MAX_NESTING = 5, EPOLL_ALWAYS = POLLERR | POLLHUP };
 #define EPOLLONESHOT   (1u << 30)
 #define EPOLLET        (1u << 31)
 #define EPOLL_FLAGS    (EPOLLEXCLUSIVE | EPOLLWAKEUP | EPOLLONESHOT | EPOLLET)
+/* What may stand beside EPOLLEXCLUSIVE. */
+#define EPOLL_EXCLUSIVE_SET \
+	(EPOLLEXCLUSIVE | EPOLLWAKEUP | EPOLLET | POLLIN | POLLOUT | EPOLL_ALWAYS)
 
 struct PACKED epoll_event {
 	uint32_t events;
@@ -390,7 +393,7 @@ epoll_add(struct epoll *ep, struct file *f, int fd, const struct epoll_event *ev
 static long
 epoll_modify(struct epoll *ep, struct epoll_item *it, const struct epoll_event *ev)
 {
-	if ((it->events | ev->events) & EPOLLEXCLUSIVE)
+	if (it->events & EPOLLEXCLUSIVE)
 		return ERR_INVAL;
 	__atomic_store_n(&it->events, ev->events, __ATOMIC_SEQ_CST);
 	it->data = ev->data;
@@ -430,6 +433,23 @@ epoll_control(
 	return result;
 }
 
+/* In Linux's order. */
+static enum err
+epoll_ctl_check(const struct file *epf, int op, const struct file *f, uint32_t events)
+{
+	if (!f->ops->poll)
+		return ERR_PERM; /* always ready: Linux refuses to watch regular files */
+	if (epf == f || epf->ops != &epoll_ops)
+		return ERR_INVAL;
+	if (op < EPOLL_CTL_ADD || op > EPOLL_CTL_MOD)
+		return ERR_INVAL;
+	if (op == EPOLL_CTL_DEL || !(events & EPOLLEXCLUSIVE))
+		return OK;
+	if (op == EPOLL_CTL_MOD || f->ops == &epoll_ops)
+		return ERR_INVAL;
+	return events & ~EPOLL_EXCLUSIVE_SET ? ERR_INVAL : OK;
+}
+
 long
 sys_epoll_ctl(int epfd, int op, int fd, const struct epoll_event USER *event)
 {
@@ -441,15 +461,8 @@ sys_epoll_ctl(int epfd, int op, int fd, const struct epoll_event USER *event)
 		return ERR_FAULT;
 	epf = fd_get(epfd);
 	f = fd_get(fd);
-	if (!epf || !f)
-		result = ERR_BADF;
-	else if (op < EPOLL_CTL_ADD || op > EPOLL_CTL_MOD || epf->ops != &epoll_ops ||
-	         epf == f)
-		result = ERR_INVAL;
-	else if (!f->ops->poll)
-		result =
-		    ERR_PERM; /* always ready: Linux refuses to watch regular files */
-	else
+	result = epf && f ? epoll_ctl_check(epf, op, f, ev.events) : ERR_BADF;
+	if (result == OK)
 		result = epoll_control(epf, op, f, fd, &ev);
 	if (f)
 		file_put(f);

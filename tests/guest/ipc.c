@@ -251,6 +251,28 @@ epoll_wakes_and_forgets_closed(void)
 }
 
 static void
+epoll_exclusive(void)
+{
+	struct epoll_event ev = {.events = EPOLLIN | EPOLLEXCLUSIVE},
+	                   plain = {.events = EPOLLIN};
+	int ep = epoll_create1(0), inner = epoll_create1(0), fds[2], file;
+
+	pipe(fds);
+	file = open("/proc/self/exe", O_RDONLY);
+	CHECK_ERR(epoll_ctl(ep, EPOLL_CTL_MOD, fds[0], &ev), EINVAL);
+	CHECK_ERR(epoll_ctl(ep, EPOLL_CTL_ADD, inner, &ev), EINVAL);
+	ev.events |= EPOLLONESHOT;
+	CHECK_ERR(epoll_ctl(ep, EPOLL_CTL_ADD, fds[0], &ev), EINVAL);
+	ev.events = EPOLLIN | EPOLLET | EPOLLEXCLUSIVE;
+	CHECK_EQ(epoll_ctl(ep, EPOLL_CTL_ADD, fds[0], &ev), 0);
+	CHECK_ERR(epoll_ctl(ep, EPOLL_CTL_MOD, fds[0], &plain), EINVAL);
+	ev.events |= EPOLLONESHOT;
+	CHECK_EQ(epoll_ctl(ep, EPOLL_CTL_DEL, fds[0], &ev), 0);
+	CHECK_ERR(epoll_ctl(ep, 77, file, &plain), EPERM);
+	CHECK_ERR(epoll_ctl(ep, 77, ep, &plain), EINVAL);
+}
+
+static void
 epoll_nests(void)
 {
 	struct epoll_event ev = {.events = EPOLLIN}, out[4];
@@ -587,6 +609,7 @@ static const struct test tests[] = {
     TEST(select_sets),
     TEST(epoll_level_edge_oneshot),
     TEST(epoll_wakes_and_forgets_closed),
+    TEST(epoll_exclusive),
     TEST(epoll_nests),
     TEST(eventfd_counts),
     TEST(timerfd_ticks),
