@@ -517,27 +517,12 @@ proc_pid_lookup(struct super *super, const struct name *name, struct inode **out
 	return OK;
 }
 
-struct next_pid {
-	uint32_t from, found;
-};
-
-static bool
-find_next(struct process *p, void *arg)
-{
-	struct next_pid *n = arg;
-
-	if (p->pid < n->from)
-		return true;
-	n->found = p->pid;
-	return false; /* they come in order */
-}
-
 /* Positions from PROC_FIRST_PID: self, thread-self, mounts, then 3 + pid. */
 void
 proc_pid_readdir(struct dir_sink *sink)
 {
 	static const char *const links[] = {"self", "thread-self", "mounts"};
-	struct next_pid next;
+	uint32_t pid;
 
 	if (sink->pos < PROC_FIRST_PID)
 		sink->pos = PROC_FIRST_PID;
@@ -549,15 +534,10 @@ proc_pid_readdir(struct dir_sink *sink)
 			return;
 		sink->pos++;
 	}
-	for (;;) {
-		next.from = sink->pos - PROC_FIRST_PID - ARRAY_SIZE(links);
-		next.found = 0;
-		process_for_each(find_next, &next);
-		if (!next.found)
+	while ((pid = process_next_pid(sink->pos - PROC_FIRST_PID - ARRAY_SIZE(links)))) {
+		if (!emit_number(sink, pid, proc_pid_ino(pid, INO_DIR), S_IFDIR,
+		        PROC_FIRST_PID + ARRAY_SIZE(links) + pid + 1))
 			return;
-		if (!emit_number(sink, next.found, proc_pid_ino(next.found, INO_DIR),
-		        S_IFDIR, PROC_FIRST_PID + ARRAY_SIZE(links) + next.found + 1))
-			return;
-		sink->pos = PROC_FIRST_PID + ARRAY_SIZE(links) + next.found + 1;
+		sink->pos = PROC_FIRST_PID + ARRAY_SIZE(links) + pid + 1;
 	}
 }

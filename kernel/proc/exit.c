@@ -92,10 +92,37 @@ process_release_resources(struct process *p)
 static struct process *
 reaper_find_locked(struct process *p)
 {
+	if (!p->has_subreaper)
+		return init_process;
 	for (struct process *a = p->parent; a; a = a->parent)
 		if (a->is_subreaper && !a->is_zombie && a->num_threads)
 			return a;
 	return init_process;
+}
+
+/* The next of `top`'s descendants after `p`, each before its children; NULL: no more. */
+static struct process *
+descendant_next_locked(struct process *p, const struct process *top)
+{
+	if (!list_is_empty(&p->children))
+		return list_first(&p->children, struct process, sibling_link);
+	while (p != top && p->sibling_link.next == &p->parent->children)
+		p = p->parent;
+	return p == top ? NULL
+	                : list_entry(p->sibling_link.next, struct process, sibling_link);
+}
+
+void
+process_set_subreaper(bool is_subreaper)
+{
+	struct process *me = current_process(), *p = me;
+
+	spin_lock(&proc_tree_lock);
+	if (is_subreaper && !me->is_subreaper)
+		while ((p = descendant_next_locked(p, me)))
+			p->has_subreaper = true;
+	me->is_subreaper = is_subreaper;
+	spin_unlock(&proc_tree_lock);
 }
 
 static void
@@ -110,18 +137,19 @@ process_send_death_signal(struct process *child)
 static void
 children_reparent_locked(struct process *p)
 {
-	struct process *reaper = reaper_find_locked(p), *child;
+	struct process *reaper, *child, *next;
 	bool has_zombies = false;
 
 	if (list_is_empty(&p->children))
 		return;
-	list_for_each(child, &p->children, sibling_link) {
-		child->parent = reaper;
+	reaper = reaper_find_locked(p);
+	list_for_each_safe(child, next, &p->children, sibling_link) {
+		list_remove(&child->sibling_link);
+		process_adopt_locked(child, reaper);
 		child->exit_signal = SIGCHLD;
 		has_zombies |= child->is_zombie;
 		process_send_death_signal(child);
 	}
-	list_splice_back(&reaper->children, &p->children);
 	if (has_zombies) {
 		struct siginfo info = {.signo = SIGCHLD, .code = SI_KERNEL};
 
@@ -178,6 +206,7 @@ process_become_zombie(struct process *p)
 	pgroup_check_orphans_locked(p);
 	children_reparent_locked(p);
 	__atomic_store_n(&p->is_zombie, true, __ATOMIC_RELEASE);
+	process_has_news_locked(p);
 	wait_queue_wake(&p->exit_wait, ~0u, POLLIN);
 	if (ptrace_is_foreign_locked(p)) /* the parent hears of it when the tracer has */
 		ptrace_tell_end_locked(p->leader, p->exit_status);

@@ -10,7 +10,13 @@ struct trap_frame;
 struct process *process_create(
     void); /* one reference, nothing filled in; NULL: no memory */
 void process_publish(
-    struct process *p, struct process *parent); /* pid, leader, group from parent */
+    struct process *p, struct process *parent);    /* pid, leader, group from parent */
+struct process *process_find_locked(uint32_t pid); /* tree lock: no reference */
+/* Tree lock: p becomes the last child of `parent`, with the news it has. */
+void process_adopt_locked(struct process *p, struct process *parent);
+/* Tree lock: p stands, or no longer stands, among the children wait has to look at. */
+void process_has_news_locked(struct process *p);
+void process_forget_news_locked(struct process *p);
 void process_unpublish_locked(
     struct process *p); /* tree lock: a reaped zombie leaves the tables */
 void process_add_thread(struct process *p, struct thread *t);
@@ -40,6 +46,8 @@ void pid_release_locked(uint32_t pid);
 NORETURN void process_exit_thread(
     int status); /* the current one, and the process with the last */
 void process_release_vfork(struct process *p);
+/* PR_SET_CHILD_SUBREAPER of the current process. No lock held. */
+void process_set_subreaper(bool is_subreaper);
 /* A zombie's parent is told, tree lock held. true: it wants none, and the zombie is
  * reaped: process_reaped. */
 bool process_tell_parent_locked(struct process *p);

@@ -1,8 +1,8 @@
 /*
- * The tables of processes and user threads. Both hashes and the list in pid order are
- * changed under proc_tree_lock and read under RCU; objects are freed after a grace
- * period, so a reader may take a reference to what it finds if the count has not dropped
- * to 0.
+ * The tables of processes and user threads. Both hashes are changed under proc_tree_lock
+ * and read under RCU; objects are freed after a grace period, so a reader may take a
+ * reference to what it finds if the count has not dropped to 0. Processes in the order of
+ * their pids are the numbers in use (tid_next) that belong to one.
  */
 #include "kernel/proc/process.h"
 
@@ -18,15 +18,15 @@
 #include "mm/slab.h"
 
 enum {
-	HASH_SIZE = 1024
+	HASH_SIZE = 4096
 }; /* power of two; pids are handed out in order, so they spread evenly */
 
 struct spinlock proc_tree_lock = SPINLOCK_INIT("process tree", RANK_PROC_TREE);
 struct process *init_process;
 
-static struct list process_hash[HASH_SIZE];                /* [tree, R] */
-static struct list thread_hash[HASH_SIZE];                 /* [tree, R] */
-static struct list process_list = LIST_INIT(process_list); /* [tree, R] rising pids */
+static struct list process_hash[HASH_SIZE]; /* [tree, R] */
+static struct list thread_hash[HASH_SIZE];  /* [tree, R] */
+static uint64_t num_born;                   /* [tree] for born_as */
 static struct slab_cache *process_cache;
 
 void
@@ -117,21 +117,46 @@ ref_get_unless_zero(uint32_t *refs)
 	return false;
 }
 
+/* Under RCU or the tree lock; no reference. */
+static struct process *
+process_lookup(uint32_t pid)
+{
+	struct process *p;
+
+	rcu_list_for_each(
+	    p, &process_hash[pid % HASH_SIZE], hash_link) if (p->pid == pid) return p;
+	return NULL;
+}
+
 struct process *
 process_find(uint32_t pid)
 {
 	struct process *p;
 
 	rcu_read_lock();
-	rcu_list_for_each(p, &process_hash[pid % HASH_SIZE], hash_link)
-	{
-		if (p->pid == pid && ref_get_unless_zero(&p->refs)) {
-			rcu_read_unlock();
-			return p;
-		}
-	}
+	p = process_lookup(pid);
+	if (p && !ref_get_unless_zero(&p->refs))
+		p = NULL;
 	rcu_read_unlock();
-	return NULL;
+	return p;
+}
+
+struct process *
+process_find_locked(uint32_t pid)
+{
+	return process_lookup(pid);
+}
+
+uint32_t
+process_next_pid(uint32_t from)
+{
+	uint32_t pid;
+
+	rcu_read_lock();
+	for (pid = tid_next(from); pid && !process_lookup(pid);)
+		pid = tid_next(pid + 1);
+	rcu_read_unlock();
+	return pid;
 }
 
 struct thread *
@@ -157,20 +182,12 @@ process_for_each(bool (*fn)(struct process *, void *), void *arg)
 	struct process *p;
 
 	rcu_read_lock();
-	rcu_list_for_each(p, &process_list, all_link) if (!fn(p, arg)) break;
+	for (uint32_t pid = tid_next(1); pid; pid = tid_next(pid + 1)) {
+		p = process_lookup(pid);
+		if (p && !fn(p, arg))
+			break;
+	}
 	rcu_read_unlock();
-}
-
-/* New pids are as a rule the highest, so the search from the end is short. */
-static void
-process_list_insert_locked(struct process *p)
-{
-	struct list *where = process_list.prev;
-
-	while (where != &process_list &&
-	       list_entry(where, struct process, all_link)->pid > p->pid)
-		where = where->prev;
-	rcu_list_insert_after(where, &p->all_link);
 }
 
 void
@@ -219,15 +236,49 @@ process_rename_thread(struct thread *t, uint32_t tid)
 }
 
 void
+process_adopt_locked(struct process *p, struct process *parent)
+{
+	process_forget_news_locked(p);
+	p->parent = parent;
+	p->born_as = ++num_born;
+	list_push_back(&parent->children, &p->sibling_link);
+	if (p->is_zombie || p->has_stop_news || p->has_continue_news)
+		process_has_news_locked(p);
+}
+
+static bool
+born_before(const struct rb_node *a, const struct rb_node *b)
+{
+	return rb_entry(a, struct process, news_link)->born_as <
+	       rb_entry(b, struct process, news_link)->born_as;
+}
+
+void
+process_has_news_locked(struct process *p)
+{
+	if (p->is_news || !p->parent)
+		return;
+	rb_insert(&p->parent->news, &p->news_link, born_before);
+	p->is_news = true;
+}
+
+void
+process_forget_news_locked(struct process *p)
+{
+	if (p->is_news)
+		rb_erase(&p->parent->news, &p->news_link);
+	p->is_news = false;
+}
+
+void
 process_publish(struct process *p, struct process *parent)
 {
 	spin_lock(&proc_tree_lock);
 	if (parent) {
-		p->parent = parent;
-		list_push_back(&parent->children, &p->sibling_link);
+		process_adopt_locked(p, parent);
+		p->has_subreaper = parent->is_subreaper || parent->has_subreaper;
 		pgroup_join_locked(p, parent->pgroup);
 	}
-	process_list_insert_locked(p);
 	rcu_list_push_front(&process_hash[p->pid % HASH_SIZE], &p->hash_link);
 	spin_unlock(&proc_tree_lock);
 }
@@ -236,7 +287,7 @@ void
 process_unpublish_locked(struct process *p)
 {
 	rcu_list_remove(&p->hash_link);
-	rcu_list_remove(&p->all_link);
+	process_forget_news_locked(p);
 	list_remove(&p->sibling_link);
 	p->parent = NULL;
 	pgroup_leave_locked(p);

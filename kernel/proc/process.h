@@ -14,6 +14,7 @@
 #include "kernel/sched/thread.h"
 #include "kernel/sync/rcu.h"
 #include "kernel/time/timer.h"
+#include "lib/rbtree.h"
 
 struct fd_table;
 struct fs_context;
@@ -49,9 +50,10 @@ struct rlimit {
 
 /* Lives while it has groups. */
 struct session {
-	uint32_t sid;        /* [I] */
-	uint32_t num_groups; /* [tree] */
-	struct tty *tty;     /* [tree] controlling terminal or NULL: drivers/char/tty.h */
+	uint32_t sid;          /* [I] */
+	uint32_t num_groups;   /* [tree] */
+	struct list hash_link; /* [tree] */
+	struct tty *tty; /* [tree] controlling terminal or NULL: drivers/char/tty.h */
 	uint32_t hangup_pgid; /* [tree] in its foreground when it was hung up, or 0 */
 };
 
@@ -80,7 +82,6 @@ struct process {
 	uint32_t refs; /* [a] */
 	struct rcu_head rcu;
 	struct list hash_link; /* [tree, R] by pid */
-	struct list all_link;  /* [tree, R] all processes in pid order */
 	struct spinlock lock;
 
 	struct process *parent;   /* [tree] who waits for it */
@@ -88,6 +89,10 @@ struct process {
 	struct list tracees;      /* [tree] threads its threads trace: struct trace */
 	struct list children;     /* [tree] */
 	struct list sibling_link; /* [tree] */
+	struct rb_root news;      /* [tree] children with something to tell, by born_as */
+	struct rb_node news_link; /* [tree] in the parent's, if is_news */
+	uint64_t born_as;         /* [tree] rises in the order of the parent's children */
+	bool is_news;             /* [tree] */
 	struct pgroup *pgroup;    /* [tree] */
 	struct list pgroup_link;  /* [tree] */
 	bool is_zombie;           /* [tree] */
@@ -95,6 +100,7 @@ struct process {
 	bool has_continue_news;   /* [tree] */
 	bool has_execed;          /* [tree] setpgid by the parent is refused */
 	bool is_subreaper;        /* [tree] */
+	bool has_subreaper;       /* [tree] it may have an ancestor that is one */
 
 	struct list threads;  /* [lock] */
 	uint32_t num_threads; /* [lock] those not yet gone; read without */
@@ -169,6 +175,9 @@ struct aspace *process_aspace(struct process *);
 struct fd_table *process_fds(struct process *);
 struct fs_context *process_fs(struct process *);
 struct cred *process_cred(struct process *);
+
+/* The first pid from `from` on that a process has, or 0: for lists that go on later. */
+uint32_t process_next_pid(uint32_t from);
 
 /* Calls fn for each process in pid order under RCU until it returns false. */
 void process_for_each(bool (*fn)(struct process *, void *), void *arg);

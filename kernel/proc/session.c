@@ -9,9 +9,10 @@
 #include "mm/slab.h"
 #include "syscalls.h"
 
-enum { PGROUP_HASH = 256 };
+enum { PGROUP_HASH = 4096 };
 
-static struct list pgroup_hash[PGROUP_HASH]; /* [tree] */
+static struct list pgroup_hash[PGROUP_HASH];  /* [tree] */
+static struct list session_hash[PGROUP_HASH]; /* [tree] */
 
 void (*session_leader_exited)(struct tty *tty);
 void (*session_tty_describe)(struct tty *tty, uint32_t *dev, int *fg_pgid);
@@ -19,8 +20,10 @@ void (*session_tty_describe)(struct tty *tty, uint32_t *dev, int *fg_pgid);
 void
 session_init(void)
 {
-	for (unsigned i = 0; i < PGROUP_HASH; i++)
+	for (unsigned i = 0; i < PGROUP_HASH; i++) {
 		list_init(&pgroup_hash[i]);
+		list_init(&session_hash[i]);
+	}
 }
 
 struct pgroup *
@@ -37,23 +40,12 @@ pgroup_find_locked(uint32_t pgid)
 static struct session *
 session_find_locked(uint32_t sid)
 {
-	struct pgroup *g;
+	struct session *s;
 
-	for (unsigned i = 0; i < PGROUP_HASH; i++)
-		list_for_each(g, &pgroup_hash[i], hash_link)
-			if (g->session->sid == sid)
-				return g->session;
+	list_for_each(s, &session_hash[sid % PGROUP_HASH], hash_link)
+		if (s->sid == sid)
+			return s;
 	return NULL;
-}
-
-static struct process *
-process_find_locked(uint32_t pid)
-{
-	struct process *p = process_find(pid);
-
-	if (p)
-		process_put(p); /* the tree lock keeps it in the tables, and so alive */
-	return p;
 }
 
 void
@@ -98,6 +90,7 @@ pgroup_leave_locked(struct process *p)
 	kfree(g);
 	if (--s->num_groups)
 		return;
+	list_remove(&s->hash_link);
 	if (s->sid != p->pid)
 		pid_release_locked(s->sid);
 	kfree(s);
@@ -108,6 +101,7 @@ static void
 session_start_locked(struct process *p, struct pgroup *g, struct session *s)
 {
 	*s = (struct session){.sid = p->pid};
+	list_push_front(&session_hash[s->sid % PGROUP_HASH], &s->hash_link);
 	pgroup_start_locked(g, p->pid, s);
 	if (p->pgroup)
 		pgroup_leave_locked(p);

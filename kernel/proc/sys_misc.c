@@ -137,7 +137,7 @@ sys_prctl(int option, uint64_t arg2, uint64_t arg3, uint64_t arg4, uint64_t arg5
 	case PR_SET_NAME: return prctl_set_name((const char USER *)arg2);
 	case PR_GET_NAME:
 		return copy_to_user((char USER *)arg2, t->name, THREAD_NAME_LEN);
-	case PR_SET_CHILD_SUBREAPER: return prctl_flag(&p->is_subreaper, arg2);
+	case PR_SET_CHILD_SUBREAPER: process_set_subreaper(arg2); return 0;
 	case PR_GET_CHILD_SUBREAPER: return prctl_put_int(p->is_subreaper, arg2);
 	case PR_SET_NO_NEW_PRIVS:
 		if (arg2 != 1 || arg3 || arg4 || arg5)

@@ -1,7 +1,8 @@
 /*
  * Waiting for children: wait4 and waitid. A parent sleeps on its own child_wait; children
  * wake it when they exit, stop or continue. What they have to tell is flags under the
- * tree lock.
+ * tree lock; those that have something stand in the parent's tree of news, oldest first,
+ * so that a wait does not look at thousands that have not.
  */
 #include "kernel/proc/wait.h"
 
@@ -124,6 +125,7 @@ process_report(struct process *p, int code)
 	}
 	p->has_stop_news = code == CLD_STOPPED;
 	p->has_continue_news = code == CLD_CONTINUED;
+	process_has_news_locked(p);
 	info = process_child_info_locked(p, code, p->stop_signal << 8 | STATUS_STOPPED);
 	if (!(signal_action_of(parent, SIGCHLD).flags & SA_NOCLDSTOP))
 		(void)signal_send_process(parent, SIGCHLD, &info); /* news, not a duty */
@@ -181,6 +183,14 @@ wait_found_locked(struct waiting *w, struct process *child, int code, int status
 	w->status = status;
 }
 
+/* A stop or going on, which wait has not kept, is news no longer. */
+static void
+wait_take_locked(struct process *child)
+{
+	if (!child->is_zombie && !child->has_stop_news && !child->has_continue_news)
+		process_forget_news_locked(child);
+}
+
 /* Whether `child` has something to tell; takes it unless WNOWAIT. */
 static bool
 wait_check_locked(struct waiting *w, struct process *child)
@@ -207,11 +217,13 @@ wait_check_locked(struct waiting *w, struct process *child)
 		wait_found_locked(
 		    w, child, CLD_STOPPED, child->stop_signal << 8 | STATUS_STOPPED);
 		child->has_stop_news = keep;
+		wait_take_locked(child);
 		return true;
 	}
 	if (child->has_continue_news && (w->options & WCONTINUED)) {
 		wait_found_locked(w, child, CLD_CONTINUED, STATUS_CONTINUED);
 		child->has_continue_news = keep;
+		wait_take_locked(child);
 		return true;
 	}
 	return false;
@@ -296,24 +308,44 @@ wait_look_tracees(struct waiting *w)
 	return result;
 }
 
+/* The one child that is waited for. */
+static enum err
+wait_look_pid_locked(struct waiting *w, struct process *me)
+{
+	struct process *child = process_find_locked((uint32_t)w->id);
+
+	if (!child || child->parent != me || !wait_matches(w, child))
+		return ERR_CHILD;
+	return wait_check_locked(w, child) ? OK : ERR_AGAIN;
+}
+
+static enum err
+wait_look_all_locked(struct waiting *w, struct process *me)
+{
+	struct process *child;
+
+	for (struct rb_node *n = rb_first(&me->news); n; n = rb_next(n)) {
+		child = rb_entry(n, struct process, news_link);
+		if (wait_matches(w, child) && wait_check_locked(w, child))
+			return OK;
+	}
+	list_for_each(child, &me->children, sibling_link)
+		if (wait_matches(w, child))
+			return ERR_AGAIN;
+	return ERR_CHILD;
+}
+
 /* One look at the children: OK (found), ERR_AGAIN (none yet) or ERR_CHILD (none will ever
  * be). */
 static enum err
 wait_look(struct waiting *w)
 {
-	struct process *me = current_process(), *child;
-	enum err result = ERR_CHILD;
+	struct process *me = current_process();
+	enum err result;
 
 	spin_lock(&proc_tree_lock);
-	list_for_each(child, &me->children, sibling_link) {
-		if (!wait_matches(w, child))
-			continue;
-		if (wait_check_locked(w, child)) {
-			result = OK;
-			break;
-		}
-		result = ERR_AGAIN;
-	}
+	result =
+	    w->which == P_PID ? wait_look_pid_locked(w, me) : wait_look_all_locked(w, me);
 	if (result != OK && !list_is_empty(&me->tracees)) {
 		enum err traced = wait_look_tracees(w);
 

@@ -238,3 +238,4 @@ void thread_for_each(bool (*fn)(struct thread *, void *arg), void *arg);
  */
 uint32_t tid_alloc(void);
 void tid_free(uint32_t tid);
+uint32_t tid_next(uint32_t from); /* the first in use from there on, or 0; no lock */

@@ -49,6 +49,19 @@ next_clear(unsigned level, uint32_t from)
 }
 
 uint32_t
+tid_next(uint32_t from)
+{
+	for (uint32_t word = from / 64; word < TID_LIMIT / 64; word++, from = 0) {
+		uint64_t used =
+		    __atomic_load_n(&level0[word], __ATOMIC_RELAXED) & ~0ull << from % 64;
+
+		if (used)
+			return word * 64 + bit_first(used);
+	}
+	return 0;
+}
+
+uint32_t
 tid_alloc(void)
 {
 	uint32_t tid;

@@ -63,3 +63,22 @@ KTEST(init_and_idle_have_theirs_for_good)
 		tid_free(tid);
 	}
 }
+
+KTEST(those_in_use_are_found_in_order)
+{
+	uint32_t a, b;
+
+	CHECK_EQ(tid_next(2), 0);
+	a = tid_alloc();
+	b = tid_alloc();
+	CHECK_EQ(tid_next(1), 1);
+	CHECK_EQ(tid_next(2), a);
+	CHECK_EQ(tid_next(a), a);
+	CHECK_EQ(tid_next(a + 1), b);
+	tid_free(a);
+	CHECK_EQ(tid_next(2), b);
+	CHECK_EQ(tid_next(b + 1), 0);
+	CHECK_EQ(tid_next(LIMIT), 0);
+	CHECK_EQ(tid_next(UINT32_MAX), 0);
+	tid_free(b);
+}
