@@ -94,7 +94,11 @@ enum file_mode {
 struct file *file_alloc(const struct file_ops *, uint32_t flags, void *private);
 struct file *file_get(struct file *);
 void file_put(struct file *); /* the last one calls ops->release: may sleep */
-void file_init(void);         /* before the first file_alloc */
+
+/* F_SETOWN: who gets SIGIO and SIGURG, a process, or a group as its negative. ERR_SRCH: nobody
+ * has the number. In kernel/proc/sys_fd.c. */
+enum err file_set_owner(struct file *, int32_t owner);
+void file_init(void); /* before the first file_alloc */
 
 /*
  * Implemented by fs/: file_put calls it after ops->release on a file with an inode, to

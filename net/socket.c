@@ -378,8 +378,7 @@ sock_file_ioctl(struct file *f, unsigned cmd, uintptr_t arg)
 	case SIOCSPGRP:
 		if (get_user(owner, (const int32_t USER *)arg) != OK)
 			return ERR_FAULT;
-		f->owner_pid = (uint32_t)owner;
-		return 0;
+		return file_set_owner(f, owner);
 	case FIOGETOWN:
 	case SIOCGPGRP:
 		owner = (int32_t)f->owner_pid;

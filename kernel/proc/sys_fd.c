@@ -102,6 +102,20 @@ file_set_flags(struct file *f, uint32_t flags)
 	return 0;
 }
 
+enum err
+file_set_owner(struct file *f, int32_t owner)
+{
+	uint32_t pid;
+
+	if (owner == INT32_MIN)
+		return ERR_INVAL;
+	pid = (uint32_t)(owner < 0 ? -owner : owner);
+	if (pid && tid_next(pid) != pid)
+		return ERR_SRCH;
+	f->owner_pid = (uint32_t)owner;
+	return OK;
+}
+
 static long
 file_fcntl(struct file *f, unsigned cmd, uintptr_t arg)
 {
@@ -110,7 +124,7 @@ file_fcntl(struct file *f, unsigned cmd, uintptr_t arg)
 		return f->flags &
 		       ~(uint32_t)(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC);
 	case F_SETFL: return file_set_flags(f, (uint32_t)arg);
-	case F_SETOWN: f->owner_pid = (uint32_t)arg; return 0;
+	case F_SETOWN: return file_set_owner(f, (int32_t)arg);
 	case F_GETOWN: return (int32_t)f->owner_pid;
 	case F_GETSIG: return 0;
 	case F_SETPIPE_SZ:

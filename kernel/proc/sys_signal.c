@@ -295,6 +295,8 @@ sys_kill(int pid, int sig)
 		return ERR_INVAL;
 	if (pid > 0)
 		return kill_one((uint32_t)pid, sig, &info);
+	if (pid == INT32_MIN) /* has no group: its negative is no number */
+		return ERR_SRCH;
 	if (pid != -1)
 		return kill_pgroup((uint32_t)-pid, sig, &info);
 	process_for_each(kill_all_one, &all);

@@ -2,10 +2,14 @@
 #define _GNU_SOURCE
 #include "tests/guest/check.h"
 
+#include <asm/sockios.h>
 #include <grp.h>
+#include <limits.h>
 #include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
@@ -487,6 +491,83 @@ many_children(void)
 	CHECK_EQ(n, 100);
 }
 
+/* Whatever the order they end in. */
+static void
+wait_tells_the_oldest_first(void)
+{
+	pid_t pids[3];
+	siginfo_t si;
+	int go[2];
+	char c;
+
+	for (int i = 0; i < 3; i++) {
+		CHECK_EQ(pipe(go), 0);
+		pids[i] = fork();
+		if (!pids[i])
+			_exit(read(go[0], &c, 1) != 1);
+		close(go[0]);
+		dup2(go[1], 60 + i);
+		close(go[1]);
+	}
+	for (int i = 2; i >= 0; i--) {
+		CHECK_EQ(write(60 + i, "x", 1), 1);
+		CHECK_EQ(waitid(P_PID, pids[i], &si, WEXITED | WNOWAIT), 0);
+	}
+	CHECK_EQ(waitid(P_ALL, 0, &si, WEXITED | WNOWAIT), 0);
+	CHECK_EQ(si.si_pid, pids[0]);
+	CHECK_EQ(waitpid(pids[1], NULL, 0), pids[1]);
+	CHECK_EQ(wait(NULL), pids[0]);
+	CHECK_EQ(waitpid(-getpgrp(), NULL, 0), pids[2]);
+	CHECK_ERR(waitpid(pids[1], NULL, 0), ECHILD);
+	CHECK_ERR(waitpid(getppid(), NULL, 0), ECHILD);
+}
+
+/* One that calls itself so when its grandchildren are there gets them too, and their children. */
+static void
+a_late_subreaper_gets_older_orphans(void)
+{
+	int fds[2], status;
+	pid_t pid, got[2];
+	char c;
+
+	CHECK_EQ(pipe(fds), 0);
+	pid = fork();
+	if (!pid) {
+		close(fds[1]);
+		if (!fork())
+			_exit((fork() ? 3 : 4) + (read(fds[0], &c, 1) != 0));
+		_exit(read(fds[0], &c, 1) != 0);
+	}
+	sleep_ms(100);
+	CHECK_EQ(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+	close(fds[1]);
+	CHECK_EQ(waitpid(pid, &status, 0), pid);
+	CHECK_EQ(WEXITSTATUS(status), 0);
+	for (int i = 0; i < 2; i++) {
+		got[i] = wait(&status);
+		CHECK(got[i] > 0);
+		CHECK(WEXITSTATUS(status) == 3 || WEXITSTATUS(status) == 4);
+	}
+	CHECK(got[0] != got[1]);
+	CHECK_ERR(wait(NULL), ECHILD);
+}
+
+static void
+owners_of_descriptors(void)
+{
+	int fds[2], owner = INT_MIN;
+
+	CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+	CHECK_EQ(fcntl(fds[0], F_SETOWN, getpid()), 0);
+	CHECK_ERR(fcntl(fds[0], F_SETOWN, INT_MIN), EINVAL);
+	CHECK_ERR(fcntl(fds[0], F_SETOWN, 4194000), ESRCH);
+	CHECK_ERR(fcntl(fds[0], F_SETOWN, -4194000), ESRCH);
+	CHECK_ERR(ioctl(fds[0], SIOCSPGRP, &owner), EINVAL);
+	CHECK_EQ(fcntl(fds[0], F_GETOWN), getpid());
+	CHECK_EQ(fcntl(fds[0], F_SETOWN, 0), 0);
+	CHECK_EQ(fcntl(fds[0], F_GETOWN), 0);
+}
+
 static void
 unknown_call_is_enosys(void)
 {
@@ -518,6 +599,9 @@ static const struct test tests[] = {
     TEST(descriptors),
     TEST(clone_shares_what_it_says),
     TEST(many_children),
+    TEST(wait_tells_the_oldest_first),
+    TEST(a_late_subreaper_gets_older_orphans),
+    TEST(owners_of_descriptors),
     TEST(unknown_call_is_enosys),
 };
 

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "tests/guest/check.h"
 
+#include <limits.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <sys/mman.h>
@@ -622,6 +623,8 @@ errors(void)
 	CHECK_ERR(syscall(SYS_rt_sigaction, SIGUSR1, 1, NULL, 8), EFAULT);
 	CHECK_ERR(kill(getpid(), 65), EINVAL);
 	CHECK_ERR(kill(999999, SIGTERM), ESRCH);
+	CHECK_ERR(kill(INT_MIN, 0), ESRCH);
+	CHECK_ERR(kill(INT_MIN + 1, 0), ESRCH);
 	CHECK_ERR(syscall(SYS_tgkill, getpid(), 999999, 0), ESRCH);
 	CHECK_EQ(kill(getpid(), 0), 0);
 	CHECK_ERR(syscall(SYS_rt_sigprocmask, 9, &sa, NULL, 8), EINVAL);
