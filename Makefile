@@ -175,6 +175,7 @@ SRCS_mm := \
 	mm/anon.c \
 	mm/area.c \
 	mm/aspace.c \
+	mm/commit.c \
 	mm/dma.c \
 	mm/fault.c \
 	mm/filemap.c \
@@ -193,6 +194,7 @@ SRCS_mm := \
 	mm/shmem.c \
 	mm/slab.c \
 	mm/slab_debug.c \
+	mm/sysctl.c \
 	mm/tlb.c \
 	mm/uio.c \
 	mm/usage.c \

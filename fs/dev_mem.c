@@ -66,7 +66,8 @@ full_write(struct file *f, struct uio *uio, loff_t *pos)
 static enum err
 zero_mmap(struct file *f, struct area *area)
 {
-	struct file *memory = shmem_file_create(area->end - area->start);
+	struct file *memory =
+	    shmem_file_create(area->end - area->start, area->flags & AREA_NORESERVE);
 
 	if (!memory)
 		return ERR_NOMEM;

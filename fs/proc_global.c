@@ -235,12 +235,6 @@ show_cap_last_cap(struct seq *s)
 }
 
 static void
-show_overcommit(struct seq *s)
-{
-	seq_puts(s, "1\n");
-}
-
-static void
 show_file_max(struct seq *s)
 {
 	seq_puts(s, "9223372036854775807\n");
@@ -329,7 +323,6 @@ proc_global_init(void)
 	    {"sys/kernel/random/entropy_avail", show_entropy_avail},
 	    {"sys/kernel/random/uuid", show_uuid},
 	    {"sys/kernel/version", show_sys_version},
-	    {"sys/vm/overcommit_memory", show_overcommit},
 	};
 
 	random_bytes(boot_id, sizeof(boot_id));

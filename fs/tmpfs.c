@@ -17,6 +17,7 @@
 #include "kernel/random.h"
 #include "lib/rbtree.h"
 #include "lib/string.h"
+#include "mm/commit.h"
 #include "mm/slab.h"
 
 enum { TMPFS_MAGIC = 0x01021994, SEQ_BITS = 16 };
@@ -80,8 +81,10 @@ cache_fill(struct page_cache *cache, struct page *page, uint64_t index)
 	struct inode *inode = cache->owner;
 	struct tmpfs *fs = instance_of(inode);
 
-	if (!charge(&fs->pages, fs->max_pages))
+	/* On Linux too this is "no space", not "no memory". */
+	if (!commit_allows(NULL, 1) || !charge(&fs->pages, fs->max_pages))
 		return ERR_NOSPC;
+	mem_counter_add(MEM_COMMITTED, 1);
 	__atomic_add_fetch(&node_of(inode)->charged, 1, __ATOMIC_RELAXED);
 	memset(page_to_virt(page), 0, PAGE_SIZE);
 	return OK;
@@ -156,6 +159,7 @@ tmpfs_free(struct inode *inode)
 	drop_entries(n);
 	page_cache_destroy(&inode->cache);
 	__atomic_sub_fetch(&fs->pages, n->charged, __ATOMIC_RELAXED);
+	mem_counter_add(MEM_COMMITTED, -(int64_t)n->charged);
 	__atomic_sub_fetch(&fs->inodes, 1, __ATOMIC_RELAXED);
 	kfree(n->target);
 	slab_free(node_cache, n);
@@ -559,6 +563,7 @@ uncharge(struct inode *inode, uint64_t pages_before)
 
 	__atomic_sub_fetch(&node_of(inode)->charged, gone, __ATOMIC_RELAXED);
 	__atomic_sub_fetch(&instance_of(inode)->pages, gone, __ATOMIC_RELAXED);
+	mem_counter_add(MEM_COMMITTED, -(int64_t)gone);
 }
 
 static void

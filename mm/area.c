@@ -7,9 +7,14 @@
 
 #include "kernel/file.h"
 #include "kernel/proc/process.h"
+#include "mm/commit.h"
+#include "mm/page.h"
 #include "mm/pagecache.h"
 #include "mm/slab.h"
 #include "mm/userpt.h"
+
+uint64_t mmap_min_addr = 0x10000;
+uint64_t max_map_count = 65530;
 
 static struct slab_cache *area_cache;
 
@@ -80,17 +85,48 @@ areas_free(struct list *dead)
 		area_free(list_entry(n, struct area, cache_link));
 }
 
-/* Adds (sign 1) or takes away (-1) the pages of [start, end) in the counters of the
- * space. */
-static void
-count_pages(const struct area *a, vaddr_t start, vaddr_t end, int sign)
+static bool
+is_data(uint32_t flags)
 {
-	uint64_t pages = (end - start) >> PAGE_SHIFT;
-	uint32_t kind = a->flags & (AREA_WRITE | AREA_SHARED | AREA_STACK);
+	return (flags & (AREA_WRITE | AREA_SHARED | AREA_STACK)) == AREA_WRITE;
+}
 
-	a->aspace->num_pages += sign * pages;
-	if (kind == AREA_WRITE)
-		a->aspace->data_pages += sign * pages;
+/* `bytes` more of such an area, or less, in the counters of the space. */
+static void
+count_bytes(const struct area *a, int64_t bytes)
+{
+	int64_t pages = bytes >> PAGE_SHIFT;
+
+	a->aspace->num_pages += pages;
+	if (is_data(a->flags))
+		a->aspace->data_pages += pages;
+	if (a->flags & AREA_ACCOUNT) {
+		a->aspace->committed += pages;
+		mem_counter_add(MEM_COMMITTED, pages);
+	}
+}
+
+static int64_t
+size_of(const struct area *a)
+{
+	return (int64_t)(a->end - a->start);
+}
+
+bool
+area_count_allows(const struct aspace *as, unsigned more)
+{
+	return as->num_areas + more <= __atomic_load_n(&max_map_count, __ATOMIC_RELAXED);
+}
+
+bool
+area_may_grow(const struct aspace *as, uint64_t pages, uint32_t flags)
+{
+	if (as->num_pages + pages > current_limit(RLIMIT_AS) >> PAGE_SHIFT)
+		return false;
+	if (is_data(flags) &&
+	    as->data_pages + pages > current_limit(RLIMIT_DATA) >> PAGE_SHIFT)
+		return false;
+	return !(flags & AREA_ACCOUNT) || commit_allows(as, pages);
 }
 
 static bool
@@ -168,7 +204,8 @@ insert_between(struct area *prev, struct area *a, struct area *next)
 	rb_insert_at(&a->aspace->areas, &a->node, parent, link);
 	gap_set(a, prev ? prev->end : 0);
 	gap_set(next, a->end);
-	count_pages(a, a->start, a->end, 1);
+	count_bytes(a, size_of(a));
+	a->aspace->num_areas++;
 	lock_cache(a);
 	if (cache_of(a))
 		list_push_back(&cache_of(a)->areas, &a->cache_link);
@@ -198,7 +235,8 @@ take_out(struct area *a, vaddr_t floor, struct area *next)
 {
 	gap_set(next, floor);
 	rb_erase(&a->aspace->areas, &a->node);
-	count_pages(a, a->start, a->end, -1);
+	count_bytes(a, -size_of(a));
+	a->aspace->num_areas--;
 	area_leave_file(a);
 }
 
@@ -250,7 +288,8 @@ area_find(struct aspace *as, vaddr_t va)
 struct area *
 area_split(struct area *a, vaddr_t at)
 {
-	struct area *upper = slab_alloc(area_cache);
+	struct area *upper =
+	    area_count_allows(a->aspace, 1) ? slab_alloc(area_cache) : NULL;
 
 	if (!upper)
 		return NULL;
@@ -267,6 +306,7 @@ area_split(struct area *a, vaddr_t at)
 		list_push_back(&cache_of(a)->areas, &upper->cache_link);
 	unlock_cache(a);
 	rb_insert(&a->aspace->areas, &upper->node, area_less);
+	a->aspace->num_areas++;
 	if (upper->ops->open)
 		upper->ops->open(upper);
 	return upper;
@@ -275,34 +315,32 @@ area_split(struct area *a, vaddr_t at)
 void
 area_set_flags(struct area *a, uint32_t flags)
 {
-	count_pages(a, a->start, a->end, -1);
+	count_bytes(a, -size_of(a));
 	a->flags = flags;
-	count_pages(a, a->start, a->end, 1);
+	count_bytes(a, size_of(a));
 }
 
 void
 area_set_start(struct area *a, vaddr_t start)
 {
-	int64_t pages = (int64_t)(start - a->start) >> PAGE_SHIFT;
+	int64_t less = (int64_t)(start - a->start);
 
-	count_pages(a, a->start, a->end, -1);
+	count_bytes(a, -less);
 	lock_cache(a);
 	a->start = start;
-	a->file_page += pages;
+	a->file_page += less >> PAGE_SHIFT;
 	unlock_cache(a);
 	gap_set(a, floor_of(a));
-	count_pages(a, a->start, a->end, 1);
 }
 
 void
 area_set_end(struct area *a, vaddr_t end)
 {
-	count_pages(a, a->start, a->end, -1);
+	count_bytes(a, (int64_t)(end - a->end));
 	lock_cache(a);
 	a->end = end;
 	unlock_cache(a);
 	gap_set(area_next(a), end);
-	count_pages(a, a->start, a->end, 1);
 }
 
 /* Whether `b` goes on where `a` ends, in every respect. */

@@ -10,7 +10,8 @@ enum {
 	STACK_GUARD_GAP = 1 << 20, /* kept free below a stack area */
 };
 
-#define MMAP_MIN_ADDR 0x10000ull
+/* [a] /proc/sys/vm: nothing is mapped below it without CAP_SYS_RAWIO; areas of one space. */
+extern uint64_t mmap_min_addr, max_map_count;
 
 void area_init(void); /* the slab cache */
 
@@ -53,6 +54,15 @@ void area_set_end(struct area *, vaddr_t end);
  * ones go to `dead`. */
 struct area *area_merge(struct area *, struct list *dead);
 
+/* Whether the space may have `more` areas more than it has. */
+bool area_count_allows(const struct aspace *, unsigned more);
+
+/*
+ * Whether areas with `flags` may grow by `pages` in all: RLIMIT_AS, RLIMIT_DATA, and if they
+ * are accounted overcommit. Lock held.
+ */
+bool area_may_grow(const struct aspace *, uint64_t pages, uint32_t flags);
+
 /* Whether [start, end) touches no area. */
 bool range_is_free(struct aspace *, vaddr_t start, vaddr_t end);
 
@@ -78,6 +88,8 @@ extern const struct area_ops anon_area_ops; /* mm/anon.c */
  */
 enum err cow_break(struct area *, vaddr_t va, pte_t *pte, pte_t old);
 
-/* A file without a name, of zeros, for shared anonymous memory. NULL: no memory.
- * mm/shmem.c */
-struct file *shmem_file_create(uint64_t size);
+/*
+ * A file without a name, of zeros, for shared anonymous memory, which is promised unless
+ * is_noreserve. NULL: no memory. mm/shmem.c
+ */
+struct file *shmem_file_create(uint64_t size, bool is_noreserve);

@@ -9,6 +9,7 @@
 #include "kernel/proc/process.h"
 #include "kernel/random.h"
 #include "mm/area.h"
+#include "mm/commit.h"
 #include "mm/slab.h"
 #include "mm/userpt.h"
 
@@ -110,6 +111,7 @@ destroy(struct aspace *as)
 		upt_zap(as, a->start, a->end, &batch);
 	tlb_batch_end(&batch);
 	areas_free(&dead);
+	mem_counter_add(MEM_COMMITTED, -(int64_t)as->committed);
 	if (as->exe)
 		file_put(as->exe);
 	pt_destroy(as->page_table);
@@ -131,6 +133,9 @@ fork_area(struct aspace *child, const struct area *a, struct tlb_batch *batch)
 
 	if (a->flags & AREA_NO_FORK)
 		return OK;
+	if (a->flags & AREA_ACCOUNT &&
+	    !commit_allows(child, (a->end - a->start) >> PAGE_SHIFT))
+		return ERR_NOMEM;
 	copy = area_alloc(child, a->start, a->end, a->flags & ~AREA_LOCKED);
 	if (!copy)
 		return ERR_NOMEM;

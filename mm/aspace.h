@@ -30,6 +30,8 @@ enum area_flags {
 	AREA_LOCKED = 1 << 8,     /* mlock: pages are made present at once */
 	AREA_NO_FORK = 1 << 9,    /* madvise: a child does not get it */
 	AREA_WIPE_FORK = 1 << 10, /* madvise: a child gets it empty */
+	AREA_ACCOUNT = 1 << 11,   /* counted as promised: mm/commit.h */
+	AREA_NORESERVE = 1 << 12, /* MAP_NORESERVE: never is */
 
 	AREA_ACCESS = AREA_READ | AREA_WRITE | AREA_EXEC,
 };
@@ -71,6 +73,8 @@ struct aspace {
 	uint32_t refs;          /* [a] */
 	uint64_t num_pages;     /* [lock] mapped by areas */
 	uint64_t data_pages;    /* [lock] of these private and writable, stacks apart */
+	uint64_t committed;     /* [lock] of areas with AREA_ACCOUNT */
+	uint32_t num_areas;     /* [lock] */
 	uint64_t resident; /* [a] pages present, the zero page and devices not counted */
 	uint64_t resident_anon; /* [a] of these anonymous */
 	uint64_t peak_resident; /* [a] highest seen */

@@ -426,8 +426,8 @@ mem_counter_add(enum mem_counter c, int64_t pages)
 	irq_enable_nested();
 }
 
-static uint64_t
-counter_sum(enum mem_counter which)
+uint64_t
+mem_counter_read(enum mem_counter which)
 {
 	int64_t sum = 0;
 
@@ -437,22 +437,31 @@ counter_sum(enum mem_counter which)
 	return sum > 0 ? sum : 0; /* CPUs are read at different moments */
 }
 
+uint64_t
+mem_total_pages(void)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < NUM_ZONES; i++)
+		sum += zones[i].managed;
+	return sum;
+}
+
 void
 mem_stats_get(struct mem_stats *s)
 {
 	*s = (struct mem_stats){
-	    .slab_pages = counter_sum(MEM_SLAB),
-	    .page_table_pages = counter_sum(MEM_PAGE_TABLE),
-	    .kernel_stack_pages = counter_sum(MEM_KERNEL_STACK),
-	    .page_cache_pages = counter_sum(MEM_PAGE_CACHE),
-	    .anon_pages = counter_sum(MEM_ANON),
-	    .shmem_pages = counter_sum(MEM_SHMEM),
-	    .vmalloc_pages = counter_sum(MEM_VMALLOC),
+	    .slab_pages = mem_counter_read(MEM_SLAB),
+	    .page_table_pages = mem_counter_read(MEM_PAGE_TABLE),
+	    .kernel_stack_pages = mem_counter_read(MEM_KERNEL_STACK),
+	    .page_cache_pages = mem_counter_read(MEM_PAGE_CACHE),
+	    .anon_pages = mem_counter_read(MEM_ANON),
+	    .shmem_pages = mem_counter_read(MEM_SHMEM),
+	    .vmalloc_pages = mem_counter_read(MEM_VMALLOC),
 	};
-	for (unsigned i = 0; i < NUM_ZONES; i++) {
-		s->total_pages += zones[i].managed;
+	s->total_pages = mem_total_pages();
+	for (unsigned i = 0; i < NUM_ZONES; i++)
 		s->free_pages += zones[i].free_pages;
-	}
 	for (unsigned i = 0; i < MAX(num_cpus, 1u); i++)
 		if (cpus[i])
 			s->free_pages += per_cpu_ptr(&frame_cache, cpus[i])->num;

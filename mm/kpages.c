@@ -43,7 +43,7 @@ aspace_map_kernel_pages(
 	enum err err = ERR_NOMEM;
 
 	rwsem_lock(&as->lock);
-	*base = range_find(as, (size_t)n * PAGE_SIZE, MMAP_MIN_ADDR, as->mmap_base);
+	*base = range_find(as, (size_t)n * PAGE_SIZE, mmap_min_addr, as->mmap_base);
 	if (*base)
 		err = OK;
 	for (unsigned i = 0; i < n && err == OK; i++)

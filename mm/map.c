@@ -8,6 +8,7 @@
 #include "kernel/proc/process.h"
 #include "lib/string.h"
 #include "mm/area.h"
+#include "mm/commit.h"
 #include "mm/mman.h"
 #include "mm/pagecache.h"
 #include "mm/userpt.h"
@@ -26,35 +27,46 @@ area_flags_of(int prot)
 	return flags;
 }
 
-static bool
-is_private_writable(uint32_t flags)
+/* AREA_ACCOUNT where memory is promised by what is private and may be written. */
+static uint32_t
+account_flag(uint32_t flags)
 {
-	return (flags & (AREA_WRITE | AREA_SHARED)) == AREA_WRITE;
+	uint32_t kind = flags & (AREA_WRITE | AREA_SHARED | AREA_NORESERVE);
+
+	return kind == AREA_WRITE ? AREA_ACCOUNT : 0;
 }
 
-/* Whether `len` more bytes of an area with `flags` are within the limits. Lock held. */
+/* MAP_NORESERVE means nothing where every promise is to be kept. */
 static bool
-within_limits(const struct aspace *as, size_t len, uint32_t flags)
+is_noreserve(int flags)
 {
-	uint64_t pages = len >> PAGE_SHIFT;
-
-	if (as->num_pages + pages > current_limit(RLIMIT_AS) >> PAGE_SHIFT)
-		return false;
-	return !is_private_writable(flags) || flags & AREA_STACK ||
-	       as->data_pages + pages <= current_limit(RLIMIT_DATA) >> PAGE_SHIFT;
+	return flags & MAP_NORESERVE &&
+	       __atomic_load_n(&overcommit_memory, __ATOMIC_RELAXED) != OVERCOMMIT_NEVER;
 }
 
-/* Refuses what the machine's memory could never hold; smaller promises may all be kept or
- * not. */
+/*
+ * Whether the limits let the new area, whose length is its end, come to `start`; `replaces`:
+ * what is there goes.
+ */
 static bool
-is_obvious_overcommit(size_t len, int flags)
+may_add(struct aspace *as, vaddr_t start, const struct area *new, bool replaces)
 {
-	struct mem_stats stats;
+	uint64_t pages = new->end >> PAGE_SHIFT, gone = 0, gone_accounted = 0;
+	vaddr_t end = start + new->end;
+	struct area *a = replaces ? area_find_from(as, start) : NULL;
 
-	if (len < MIB(64) || flags & MAP_NORESERVE)
+	if (!area_count_allows(as, 1))
 		return false;
-	mem_stats_get(&stats);
-	return len >> PAGE_SHIFT > stats.total_pages;
+	for (; a && a->start < end; a = area_next(a)) {
+		uint64_t n = (MIN(a->end, end) - MAX(a->start, start)) >> PAGE_SHIFT;
+
+		gone += n;
+		gone_accounted += a->flags & AREA_ACCOUNT ? n : 0;
+	}
+	if (new->flags & AREA_ACCOUNT &&pages > gone_accounted &&
+	    !commit_allows(as, pages - gone_accounted))
+		return false;
+	return area_may_grow(as, pages - gone, new->flags & ~(uint32_t)AREA_ACCOUNT);
 }
 
 /* What a mapping of `f` (NULL: anonymous) may do: its area flags, or an err. */
@@ -75,6 +87,9 @@ check_mapping(const struct file *f, int prot, int flags)
 	}
 	if (flags & MAP_LOCKED)
 		area |= AREA_LOCKED;
+	if (is_noreserve(flags))
+		area |= AREA_NORESERVE;
+	area |= account_flag(area);
 	if (!f)
 		return area;
 	if (!(f->mode & FILE_READ))
@@ -95,21 +110,23 @@ choose_place(struct aspace *as, vaddr_t hint, size_t len, int flags)
 {
 	bool is_fixed = flags & (MAP_FIXED | MAP_FIXED_NOREPLACE);
 	vaddr_t top = flags & MAP_32BIT ? 0x80000000 : as->mmap_base, found;
+	vaddr_t lowest = __atomic_load_n(&mmap_min_addr, __ATOMIC_RELAXED);
 
-	if (is_fixed &&
-	    (!range_ok(hint, len) || (hint < MMAP_MIN_ADDR && !capable(CAP_SYS_RAWIO))))
-		return !IS_ALIGNED(hint, PAGE_SIZE) ? ERR_INVAL
-		       : hint < MMAP_MIN_ADDR       ? ERR_PERM
-		                                    : ERR_NOMEM;
+	if (is_fixed && !range_ok(hint, len))
+		return IS_ALIGNED(hint, PAGE_SIZE) ? ERR_NOMEM : ERR_INVAL;
+	if (is_fixed && hint < lowest && !capable(CAP_SYS_RAWIO))
+		return ERR_PERM;
 	if (flags & MAP_FIXED_NOREPLACE && !range_is_free(as, hint, hint + len))
 		return ERR_EXIST;
 	if (is_fixed)
 		return (long)hint;
-	hint = ALIGN_UP(hint, PAGE_SIZE);
-	if (hint >= MMAP_MIN_ADDR && range_ok(hint, len) &&
-	    range_is_free(as, hint, hint + len))
+	hint = ALIGN_DOWN(hint, PAGE_SIZE);
+	if (hint && hint < lowest)
+		hint = lowest;
+	if (hint && range_ok(hint, len) && range_is_free(as, hint, hint + len))
 		return (long)hint;
-	found = range_find(as, len, flags & MAP_32BIT ? 0x40000000 : MMAP_MIN_ADDR, top);
+	lowest = flags & MAP_32BIT ? 0x40000000 : MAX(lowest, (vaddr_t)PAGE_SIZE);
+	found = range_find(as, len, lowest, top);
 	return found ? (long)found : ERR_NOMEM;
 }
 
@@ -172,7 +189,7 @@ place_area(struct aspace *as, struct area *a, vaddr_t hint, int flags)
 		a->flags |= AREA_LOCKED;
 	addr = choose_place(as, hint, len, flags);
 	err = addr < 0 ? (enum err)addr : OK;
-	if (err == OK && !within_limits(as, len, a->flags))
+	if (err == OK && !may_add(as, (vaddr_t)addr, a, flags & MAP_FIXED))
 		err = ERR_NOMEM;
 	if (err == OK && flags & MAP_FIXED)
 		err = range_unmap(as, (vaddr_t)addr, (vaddr_t)addr + len, &dead);
@@ -215,12 +232,10 @@ aspace_map(struct aspace *as, vaddr_t hint, size_t len, int prot, int flags,
 	area_flags = check_mapping(file, prot, flags);
 	if (area_flags < 0)
 		return area_flags;
-	if (is_private_writable((uint32_t)area_flags) &&
-	    is_obvious_overcommit(size, flags))
-		return ERR_NOMEM;
 	if (file)
 		file_get(file);
-	else if (area_flags & AREA_SHARED && !(file = shmem_file_create(size)))
+	else if (area_flags & AREA_SHARED &&
+	         !(file = shmem_file_create(size, area_flags & AREA_NORESERVE)))
 		return ERR_NOMEM;
 	a = area_alloc(as, 0, size, (uint32_t)area_flags);
 	if (!a) {
@@ -262,6 +277,21 @@ aspace_unmap(struct aspace *as, vaddr_t start, size_t len)
 	return err;
 }
 
+/* Whether the limits allow the area what it has not now. */
+static bool
+may_change_flags(const struct area *a, uint32_t flags)
+{
+	uint64_t pages = (a->end - a->start) >> PAGE_SHIFT;
+	uint32_t data = AREA_WRITE | AREA_SHARED | AREA_STACK;
+	bool becomes_data =
+	    (flags & data) == AREA_WRITE && (a->flags & data) != AREA_WRITE;
+
+	if (becomes_data &&
+	    a->aspace->data_pages + pages > current_limit(RLIMIT_DATA) >> PAGE_SHIFT)
+		return false;
+	return !(flags & ~a->flags & AREA_ACCOUNT) || commit_allows(a->aspace, pages);
+}
+
 /*
  * Gives the part [start, end) of area *ap the flags; *ap is what is left of the area or
  * what it has been joined with.
@@ -271,7 +301,6 @@ change_flags(
     struct area **ap, vaddr_t start, vaddr_t end, uint32_t flags, struct list *dead)
 {
 	struct area *a = *ap;
-	struct aspace *as = a->aspace;
 
 	if (a->start < start) {
 		a = area_split(a, start);
@@ -280,8 +309,7 @@ change_flags(
 	}
 	if (a->end > end && !area_split(a, end))
 		return ERR_NOMEM;
-	if (!is_private_writable(a->flags) && is_private_writable(flags) &&
-	    !within_limits(as, a->end - a->start, flags))
+	if (!may_change_flags(a, flags))
 		return ERR_NOMEM;
 	area_set_flags(a, flags);
 	*ap = area_merge(a, dead);
@@ -308,6 +336,7 @@ protect_range(
 		}
 		stop = MIN(a->end, end);
 		flags = (a->flags & ~AREA_ACCESS) | rights;
+		flags |= account_flag(flags); /* once promised, it stays so */
 		if (rights & AREA_WRITE && !(a->flags & AREA_MAY_WRITE)) {
 			err = ERR_ACCES;
 		} else if (flags != a->flags) {
@@ -357,14 +386,14 @@ aspace_protect(struct aspace *as, vaddr_t start, size_t len, int prot)
 static enum err
 grow_heap(struct aspace *as, vaddr_t old_end, vaddr_t new_end, struct list *dead)
 {
-	uint32_t flags = AREA_READ | AREA_WRITE | AREA_MAY_WRITE | AREA_HEAP;
+	uint32_t flags =
+	    AREA_READ | AREA_WRITE | AREA_MAY_WRITE | AREA_HEAP | AREA_ACCOUNT;
 	struct area *a = old_end > as->brk_start ? area_find(as, old_end - 1) : NULL;
 
 	if (as->lock_future)
 		flags |= AREA_LOCKED;
-	if (new_end - as->brk_start > current_limit(RLIMIT_DATA) ||
-	    !within_limits(as, new_end - old_end, flags) ||
-	    !range_is_free(as, old_end, new_end + PAGE_SIZE))
+	if (!area_may_grow(as, (new_end - old_end) >> PAGE_SHIFT, flags) ||
+	    !area_count_allows(as, 1) || !range_is_free(as, old_end, new_end + PAGE_SIZE))
 		return ERR_NOMEM;
 	if (a && a->end == old_end && a->flags == flags && !a->file) {
 		area_set_end(a, new_end);
@@ -387,7 +416,10 @@ aspace_brk(struct aspace *as, vaddr_t new_brk)
 	if (new_brk >= as->brk_start && new_brk < USER_SPACE_END - PAGE_SIZE) {
 		old_end = ALIGN_UP(as->brk, PAGE_SIZE);
 		new_end = ALIGN_UP(new_brk, PAGE_SIZE);
-		if (new_end > old_end)
+		if (new_brk - as->brk_start + (as->data_end - as->data_start) >
+		    current_limit(RLIMIT_DATA))
+			err = ERR_NOMEM;
+		else if (new_end > old_end)
 			err = grow_heap(as, old_end, new_end, &dead);
 		else if (new_end < old_end)
 			err = range_unmap(as, new_end, old_end, &dead);

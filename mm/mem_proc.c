@@ -4,6 +4,7 @@
 #include "kernel/procfs.h"
 #include "kernel/symbols.h"
 #include "lib/string.h"
+#include "mm/commit.h"
 #include "mm/layout.h"
 #include "mm/page.h"
 #include "mm/slab.h"
@@ -40,6 +41,8 @@ show_meminfo(struct seq *s)
 	show_kib(s, "SUnreclaim:", m.slab_pages);
 	show_kib(s, "KernelStack:", m.kernel_stack_pages);
 	show_kib(s, "PageTables:", m.page_table_pages);
+	show_kib(s, "CommitLimit:", commit_limit());
+	show_kib(s, "Committed_AS:", mem_counter_read(MEM_COMMITTED));
 	show_kib(s, "VmallocTotal:", KVA_SIZE / PAGE_SIZE);
 	show_kib(s, "VmallocUsed:", m.vmalloc_pages);
 }
@@ -113,6 +116,7 @@ store_leaks(const char *text)
 void
 mem_proc_init(void)
 {
+	mem_sysctl_init();
 	/* A missing file is no reason not to boot: the registry says so itself. */
 	(void)proc_register("meminfo", show_meminfo);
 	(void)proc_register("slabinfo", show_slabinfo);

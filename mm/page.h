@@ -124,9 +124,12 @@ enum mem_counter {
 	MEM_ANON,
 	MEM_SHMEM,
 	MEM_VMALLOC,
+	MEM_COMMITTED, /* promised to programs: mm/commit.h */
 	MEM_COUNTERS,
 };
 void mem_counter_add(enum mem_counter, int64_t pages); /* per-CPU, any context */
+uint64_t mem_counter_read(enum mem_counter);           /* their sum */
+uint64_t mem_total_pages(void);                        /* as in mem_stats; cheap */
 
 /*
  * Whether the frame has a struct page: it lies in a 4 MiB section that holds RAM. Its

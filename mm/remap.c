@@ -40,19 +40,19 @@ may_grow(const struct remap *r, const struct area *a)
 {
 	bool keeps = r->flags & MREMAP_DONTUNMAP;
 	uint64_t more = (r->new_len - (keeps ? 0 : r->old_len)) >> PAGE_SHIFT;
-	bool is_data = (a->flags & (AREA_WRITE | AREA_SHARED | AREA_STACK)) == AREA_WRITE;
 
-	return r->as->num_pages + more <= current_limit(RLIMIT_AS) >> PAGE_SHIFT &&
-	       (!is_data ||
-	           r->as->data_pages + more <= current_limit(RLIMIT_DATA) >> PAGE_SHIFT);
+	return area_may_grow(r->as, more, a->flags);
 }
 
 /* The copy of `a` that will hold the moved pages, in the tree at r->new_addr. */
 static struct area *
 make_target(const struct remap *r, const struct area *a)
 {
+	/* Three more: the cuts of the old area when it goes, as on Linux. */
 	struct area *to =
-	    area_alloc(r->as, r->new_addr, r->new_addr + r->new_len, a->flags);
+	    area_count_allows(r->as, 4)
+	        ? area_alloc(r->as, r->new_addr, r->new_addr + r->new_len, a->flags)
+	        : NULL;
 
 	if (!to)
 		return NULL;
@@ -108,6 +108,12 @@ move(const struct remap *r, struct area *a, struct list *dead)
 	return OK;
 }
 
+static vaddr_t
+lowest_address(void)
+{
+	return __atomic_load_n(&mmap_min_addr, __ATOMIC_RELAXED);
+}
+
 /* MREMAP_FIXED: whatever is at the target goes. */
 static long
 remap_fixed(struct remap *r, struct list *dead)
@@ -115,11 +121,12 @@ remap_fixed(struct remap *r, struct list *dead)
 	struct area *a;
 	enum err err;
 
-	if (!range_ok(r->new_addr, r->new_len) || r->new_addr < MMAP_MIN_ADDR ||
-	    !(r->flags & MREMAP_MAYMOVE))
+	if (!range_ok(r->new_addr, r->new_len) || !(r->flags & MREMAP_MAYMOVE))
 		return ERR_INVAL;
 	if (r->new_addr < r->old + r->old_len && r->old < r->new_addr + r->new_len)
 		return ERR_INVAL;
+	if (r->new_addr < lowest_address() && !capable(CAP_SYS_RAWIO))
+		return ERR_PERM;
 	err = find_source(r, &a);
 	if (err == OK && (r->new_len > r->old_len || r->flags & MREMAP_DONTUNMAP) &&
 	    !may_grow(r, a))
@@ -139,7 +146,8 @@ remap_elsewhere(struct remap *r, struct area *a, struct list *dead)
 {
 	enum err err;
 
-	r->new_addr = range_find(r->as, r->new_len, MMAP_MIN_ADDR, r->as->mmap_base);
+	r->new_addr = range_find(r->as, r->new_len,
+	    MAX(lowest_address(), (vaddr_t)PAGE_SIZE), r->as->mmap_base);
 	if (!r->new_addr)
 		return ERR_NOMEM;
 	err = move(r, a, dead);

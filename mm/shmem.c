@@ -5,8 +5,11 @@
  */
 #include "kernel/fcntl.h"
 #include "kernel/file.h"
+#include "kernel/proc/process.h"
 #include "mm/area.h"
+#include "mm/commit.h"
 #include "mm/filemap.h"
+#include "mm/page.h"
 #include "mm/pagecache.h"
 #include "mm/slab.h"
 
@@ -17,13 +20,19 @@ shmem_mmap(struct file *f, struct area *a)
 	return OK;
 }
 
+struct shmem {
+	struct page_cache cache;
+	uint64_t committed; /* [I] pages: mm/commit.h */
+};
+
 static void
 shmem_release(struct file *f)
 {
-	struct page_cache *c = f->private;
+	struct shmem *m = f->private;
 
-	page_cache_destroy(c);
-	kfree(c);
+	page_cache_destroy(&m->cache);
+	mem_counter_add(MEM_COMMITTED, -(int64_t)m->committed);
+	kfree(m);
 }
 
 static const struct file_ops shmem_file_ops = {
@@ -34,22 +43,27 @@ static const struct file_ops shmem_file_ops = {
 };
 
 struct file *
-shmem_file_create(uint64_t size)
+shmem_file_create(uint64_t size, bool is_noreserve)
 {
-	struct page_cache *c = kmalloc(sizeof(*c));
+	uint64_t pages = is_noreserve ? 0 : DIV_ROUND_UP(size, (uint64_t)PAGE_SIZE);
+	struct process *p = current_process();
+	struct shmem *m =
+	    commit_allows(p ? p->aspace : NULL, pages) ? kmalloc(sizeof(*m)) : NULL;
 	struct file *f;
 
-	if (!c)
+	if (!m)
 		return NULL;
-	page_cache_init(c, NULL, NULL);
-	c->is_shmem = true;
-	c->file_size = size;
-	f = file_alloc(&shmem_file_ops, O_RDWR, c);
+	page_cache_init(&m->cache, NULL, NULL);
+	m->cache.is_shmem = true;
+	m->cache.file_size = size;
+	m->committed = pages;
+	f = file_alloc(&shmem_file_ops, O_RDWR, m);
 	if (!f) {
-		kfree(c);
+		kfree(m);
 		return NULL;
 	}
+	mem_counter_add(MEM_COMMITTED, (int64_t)pages);
 	f->mode = FILE_READ | FILE_WRITE;
-	f->cache = c;
+	f->cache = &m->cache;
 	return f;
 }

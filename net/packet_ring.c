@@ -87,7 +87,7 @@ packet_ring_create(
 	ring->per_block = req->block_size / req->frame_size;
 	ring->num_pages = bytes / PAGE_SIZE;
 	ring->pages = kcalloc(ring->num_pages, sizeof(struct page *));
-	ring->memory = shmem_file_create(bytes);
+	ring->memory = shmem_file_create(bytes, true);
 	if (!ring->pages || !ring->memory || take_pages(ring) != OK) {
 		packet_ring_free(ring);
 		return ERR_NOMEM;

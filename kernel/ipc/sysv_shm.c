@@ -11,6 +11,7 @@
 #include "kernel/procfs.h"
 #include "kernel/sync/mutex.h"
 #include "mm/area.h"
+#include "mm/commit.h"
 #include "mm/filemap.h"
 #include "mm/mman.h"
 #include "mm/page.h"
@@ -25,7 +26,8 @@ enum {
 	SHM_REMAP = 040000,
 	SHM_EXEC = 0100000,
 	SHM_HUGETLB = 04000, /* shmget */
-	SHM_DEST = 01000,    /* mode: removed, goes with the last area */
+	SHM_NORESERVE = 010000,
+	SHM_DEST = 01000, /* mode: removed, goes with the last area */
 	SHM_LOCKED = 02000,
 
 	SHM_LOCK = 11,
@@ -109,6 +111,14 @@ shm_check(const struct sysv_obj *o, const struct sysv_get *g)
 	return g->size > container_of(o, struct shm, obj)->size ? ERR_INVAL : OK;
 }
 
+/* The flag means nothing where every promise is to be kept. */
+static bool
+is_noreserve(int flags)
+{
+	return flags & SHM_NORESERVE &&
+	       __atomic_load_n(&overcommit_memory, __ATOMIC_RELAXED) != OVERCOMMIT_NEVER;
+}
+
 static enum err
 shm_create(const struct sysv_get *g, struct sysv_obj **out)
 {
@@ -124,7 +134,7 @@ shm_create(const struct sysv_get *g, struct sysv_obj **out)
 	s = kzalloc(sizeof(*s));
 	if (!s)
 		return ERR_NOMEM;
-	s->file = shmem_file_create(ALIGN_UP(g->size, PAGE_SIZE));
+	s->file = shmem_file_create(ALIGN_UP(g->size, PAGE_SIZE), is_noreserve(g->flags));
 	if (!s->file) {
 		kfree(s);
 		return ERR_NOMEM;

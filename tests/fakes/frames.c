@@ -107,6 +107,21 @@ mem_counter_add(enum mem_counter which, int64_t n)
 	fake_mem_counters[which] += n;
 }
 
+uint64_t
+mem_counter_read(enum mem_counter which)
+{
+	return (uint64_t)fake_mem_counters[which];
+}
+
+uint64_t
+mem_total_pages(void)
+{
+	struct mem_stats s;
+
+	mem_stats_get(&s);
+	return s.total_pages;
+}
+
 void
 mem_stats_get(struct mem_stats *s)
 {
