@@ -230,6 +230,7 @@ SRCS_fs := \
 	fs/notify.c \
 	fs/open.c \
 	fs/permission.c \
+	fs/proc_fail.c \
 	fs/proc_fd.c \
 	fs/proc_global.c \
 	fs/proc_mem.c \

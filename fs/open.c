@@ -105,11 +105,12 @@ path_open(const struct path *path, uint32_t flags, struct file **out)
 	const uint32_t kept =
 	    ~(uint32_t)(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC);
 	unsigned rights = wanted_rights(flags);
-	struct file *f = file_alloc(&path_file_ops, flags, NULL);
+	struct file *f = *out ? *out : file_alloc(&path_file_ops, flags, NULL);
 	enum err err = OK;
 
+	*out = NULL;
 	if (!f)
-		return ERR_NFILE;
+		return ERR_NOMEM;
 	f->inode = path->dentry->inode;
 	f->dentry = dentry_get(path->dentry);
 	f->mount = mount_get(path->mount);
@@ -182,8 +183,10 @@ open_checked(
 		err = path_open(path, flags, out);
 	if (!err && (flags & O_TRUNC) && s_isreg(path->dentry->inode->mode)) {
 		err = path_truncate(path, 0);
-		if (err)
+		if (err) {
 			file_put(*out);
+			*out = NULL;
+		}
 	}
 	return err;
 }
@@ -243,9 +246,9 @@ find_or_create(
 	return OK;
 }
 
-/* Walks to the end and opens, making the file if need be. */
+/* Walks to the end and opens, making the file if need be. *out is a file to be opened. */
 static enum err
-open_create(struct walk *w, uint32_t flags, uint32_t mode, struct file **out)
+walk_and_create(struct walk *w, uint32_t flags, uint32_t mode, struct file **out)
 {
 	for (;;) {
 		bool was_made;
@@ -277,6 +280,31 @@ open_create(struct walk *w, uint32_t flags, uint32_t mode, struct file **out)
 		path_put(&path);
 		return err;
 	}
+}
+
+/* So that no file is made that then cannot be opened, memory for that comes first. */
+static enum err
+open_create(int dirfd, const char *text, const struct open_how *how, unsigned walk_flags,
+    struct file **out)
+{
+	uint32_t flags = how->flags;
+	struct walk w;
+	enum err err;
+
+	if (!*text)
+		return ERR_NOENT;
+	if (flags & O_DIRECTORY)
+		return ERR_INVAL;
+	*out = file_alloc(&path_file_ops, flags, NULL);
+	if (!*out)
+		return ERR_NOMEM;
+	err = walk_begin(&w, dirfd, text, walk_flags);
+	if (!err)
+		err = walk_and_create(&w, flags, how->mode, out);
+	walk_end(&w);
+	if (err && *out)
+		file_put(*out);
+	return err;
 }
 
 static enum err
@@ -337,6 +365,7 @@ file_openat(int dirfd, const char *text, const struct open_how *how, unsigned wa
 	struct path path;
 	enum err err;
 
+	*out = NULL;
 	walk_flags |= resolve_flags(how->resolve);
 	if (flags & O_PATH)
 		flags &= O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
@@ -347,17 +376,9 @@ file_openat(int dirfd, const char *text, const struct open_how *how, unsigned wa
 	if (flags & O_DIRECTORY)
 		walk_flags |= WALK_DIRECTORY;
 	if ((flags & O_CREAT) && (flags & O_TMPFILE) != O_TMPFILE) {
-		struct walk w;
+		const struct open_how create = {.flags = flags, .mode = mode};
 
-		if (!*text)
-			return ERR_NOENT;
-		if (flags & O_DIRECTORY)
-			return ERR_INVAL;
-		err = walk_begin(&w, dirfd, text, walk_flags);
-		if (!err)
-			err = open_create(&w, flags, mode, out);
-		walk_end(&w);
-		return err;
+		return open_create(dirfd, text, &create, walk_flags, out);
 	}
 	err = path_lookup(dirfd, text, walk_flags, &path);
 	if (err)
@@ -392,6 +413,7 @@ open_exec_checked(const struct path *path, struct file **out)
 		return err;
 	if (!deny_writers(inode))
 		return ERR_TXTBSY;
+	*out = NULL;
 	err = path_open(path, O_RDONLY, out);
 	if (err)
 		__atomic_add_fetch(&inode->num_writers, 1, __ATOMIC_RELAXED);

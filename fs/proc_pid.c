@@ -208,7 +208,11 @@ static const struct member members[] = {
     {"status", S_IFREG | 0444, &proc_plain_ops, proc_show_status},
     {"syscall", S_IFREG | 0400, &proc_plain_ops, proc_show_syscall},
     {"wchan", S_IFREG | 0444, &proc_plain_ops, show_wchan},
+    /* last: only in debug kernels */
+    {"fail-nth", S_IFREG | 0644, &proc_fail_ops, NULL},
 };
+
+enum { NUM_MEMBERS = ARRAY_SIZE(members) - !CONFIG_DEBUG };
 
 enum { INO_DIR = 0, INO_SELF = 1, INO_THREAD_SELF = 2, INO_MOUNTS = 3, INO_MEMBERS = 4 };
 
@@ -244,12 +248,20 @@ create(struct super *super, const struct inode_ops *ops, uint32_t mode, unsigned
 	return OK;
 }
 
+static const struct file_ops *
+file_ops_of(const struct member *m)
+{
+	if (m->show)
+		return &proc_text_file_ops;
+	return m->ops == &proc_mem_ops ? &proc_mem_file_ops : &proc_fail_file_ops;
+}
+
 static enum err
 member_lookup(struct inode *dir, const struct name *name, struct inode **out)
 {
 	const struct proc_id *id = &proc_inode_of(dir)->id;
 
-	for (unsigned i = id->tid ? 1 : 0; i < ARRAY_SIZE(members); i++) {
+	for (unsigned i = id->tid ? 1 : 0; i < NUM_MEMBERS; i++) {
 		const struct member *m = &members[i];
 		struct proc_inode *p;
 		enum err err;
@@ -262,8 +274,7 @@ member_lookup(struct inode *dir, const struct name *name, struct inode **out)
 			return err;
 		p->show = m->show;
 		if (s_isreg(m->mode))
-			p->inode.file_ops =
-			    m->show ? &proc_text_file_ops : &proc_mem_file_ops;
+			p->inode.file_ops = file_ops_of(m);
 		*out = &p->inode;
 		return OK;
 	}
@@ -278,7 +289,7 @@ member_readdir(struct inode *dir, struct dir_sink *sink)
 
 	if (!proc_emit_dots(sink, dir->ino, 1))
 		return OK;
-	while (sink->pos - 2 + skip < (loff_t)ARRAY_SIZE(members)) {
+	while (sink->pos - 2 + skip < (loff_t)NUM_MEMBERS) {
 		unsigned i = sink->pos - 2 + skip;
 
 		if (!sink->emit(sink, members[i].name, strlen(members[i].name),

@@ -87,6 +87,10 @@ extern const struct file_ops proc_mem_file_ops;
 void proc_show_auxv(struct seq *, const struct proc_id *);
 void proc_show_syscall(struct seq *, const struct proc_id *);
 
+/* fs/proc_fail.c */
+extern const struct inode_ops proc_fail_ops;
+extern const struct file_ops proc_fail_file_ops;
+
 /* The process, with a reference, or NULL when it is gone. */
 struct process *proc_process(const struct proc_id *);
 struct aspace *proc_aspace(const struct proc_id *); /* its memory, the same */

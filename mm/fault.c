@@ -9,6 +9,7 @@
 #include "kernel/x86/traps.h"
 #include "kernel/x86/trap.h"
 #include "mm/area.h"
+#include "mm/fail_alloc.h"
 #include "mm/page.h"
 
 enum fault_error {
@@ -120,6 +121,7 @@ bool
 page_fault(struct trap_frame *f, vaddr_t addr)
 {
 	struct thread *t = current_thread();
+	uint32_t allocs_to_fail = fail_alloc_left();
 	unsigned access = AREA_READ;
 	enum err err = ERR_FAULT;
 
@@ -138,6 +140,8 @@ page_fault(struct trap_frame *f, vaddr_t addr)
 		return true;
 	if (!trap_is_user(f))
 		return false;
+	if (allocs_to_fail && !fail_alloc_left())
+		return true; /* memory was refused for a test: the program tries again */
 	send_fault_signal(err, addr);
 	return true;
 }

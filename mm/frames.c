@@ -32,6 +32,7 @@
 #include "kernel/x86/percpu.h"
 #include "lib/bits.h"
 #include "lib/string.h"
+#include "mm/fail_alloc.h"
 
 enum {
 	CACHE_FRAMES = 64,
@@ -351,6 +352,8 @@ page_alloc(unsigned order, unsigned flags)
 	struct page *pg;
 
 	ASSERT(order <= MAX_ORDER);
+	if (fail_alloc())
+		return NULL;
 	pg = block_alloc(order, flags);
 	if (unlikely(!pg)) {
 		caches_drain(); /* what they hold may complete a block */

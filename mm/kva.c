@@ -23,6 +23,7 @@
 #include "kernel/x86/percpu.h"
 #include "lib/bits.h"
 #include "lib/string.h"
+#include "mm/fail_alloc.h"
 #include "mm/kva_space.h"
 #include "mm/layout.h"
 #include "mm/page.h"
@@ -222,10 +223,12 @@ corpses_bury(const struct corpse *dead, unsigned n, struct list *frames)
 	}
 	tlb_flush_kernel(start, end);
 	for (unsigned i = 0; i < n; i++) {
-		if (is_stack(dead[i].start))
+		if (is_stack(dead[i].start)) {
 			slot_free(dead[i].start);
-		else
+			mem_counter_add(MEM_KERNEL_STACK, -(int64_t)dead[i].npages);
+		} else {
 			range_free(dead[i].start);
+		}
 	}
 	frames_put(frames);
 }
@@ -328,6 +331,8 @@ stack_alloc(size_t size)
 	vaddr_t end;
 
 	ASSERT(IS_ALIGNED(size, PAGE_SIZE) && size > 0 && size < STACK_SLOT);
+	if (fail_alloc())
+		return NULL;
 	if (size == KERNEL_STACK_SIZE && (base = stack_take_cached()))
 		return base;
 	end = slot_alloc();
@@ -350,7 +355,6 @@ stack_free(void *base, size_t size)
 	if (!base || (size == KERNEL_STACK_SIZE && stack_recycle(base)))
 		return;
 	ASSERT(is_stack((vaddr_t)base) && IS_ALIGNED((vaddr_t)base + size, STACK_SLOT));
-	mem_counter_add(MEM_KERNEL_STACK, -(int64_t)npages);
 	frames_unmap((vaddr_t)base, npages, &frames);
 	corpse_add((vaddr_t)base, npages, &frames);
 }

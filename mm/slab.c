@@ -20,6 +20,7 @@
 #include "kernel/x86/percpu.h"
 #include "lib/bits.h"
 #include "lib/string.h"
+#include "mm/fail_alloc.h"
 #include "mm/page.h"
 
 enum {
@@ -214,6 +215,8 @@ cache_alloc_from(struct slab_cache *c, const void *site)
 	struct magazine *m;
 	void *obj = NULL;
 
+	if (fail_alloc())
+		return NULL;
 	irq_disable_nested();
 	m = magazine_of(c);
 	if (unlikely(!m->loaded)) {

@@ -168,6 +168,8 @@ clear_tail(struct aspace *as, vaddr_t from)
 	static const uint8_t zeros[PAGE_SIZE];
 	size_t len = ALIGN_UP(from, (vaddr_t)PAGE_SIZE) - from;
 
+	if (len && aspace_fault(as, from, AREA_WRITE) == ERR_NOMEM)
+		return ERR_NOMEM;
 	return aspace_write(as, from, zeros, len) == len ? OK : ERR_NOEXEC;
 }
 

@@ -146,6 +146,8 @@ struct thread {
 	void (*entry)(void *); /* kernel threads */
 	void *arg;
 
+	uint32_t fail_nth; /* [own] the allocation that fails: mm/fail_alloc.h; 0: none */
+
 	/* Sleeping locks held, for the rank check and the panic report (debug builds). */
 	struct held_mutex held_mutexes[MAX_HELD_MUTEXES];
 	uint32_t num_held_mutexes;

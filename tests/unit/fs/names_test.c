@@ -441,6 +441,7 @@ KTEST(a_full_tmpfs_says_so_and_recovers)
 	dcache_shrink(100);
 	CHECK_EQ(make("m/c", S_IFREG | 0666), OK);
 	CHECK_EQ(path_lookup(AT_FDCWD, "m/a", 0, &at), OK);
+	f = NULL;
 	CHECK_EQ(path_open(&at, O_RDWR, &f), OK);
 	CHECK_EQ(file_write_at(f, page, 4096, 0), 4096);
 	CHECK_EQ(file_write_at(f, page, 4096, 4096), 4096);
