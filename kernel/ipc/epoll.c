@@ -80,17 +80,22 @@ static const struct file_ops epoll_ops;
 /* ---- Becoming ready
  * -------------------------------------------------------------------- */
 
+/* [ep->lock] */
+static void
+mark_ready_locked(struct epoll_item *it)
+{
+	if (it->is_ready)
+		return;
+	it->is_ready = true;
+	list_push_back(&it->ep->ready, &it->ready_link);
+}
+
 static void
 epoll_mark_ready(struct epoll_item *it)
 {
-	struct epoll *ep = it->ep;
-
-	spin_lock(&ep->lock);
-	if (!it->is_ready) {
-		it->is_ready = true;
-		list_push_back(&ep->ready, &it->ready_link);
-	}
-	spin_unlock(&ep->lock);
+	spin_lock(&it->ep->lock);
+	mark_ready_locked(it);
+	spin_unlock(&it->ep->lock);
 }
 
 /* Under the lock of the file's wait queue. */
@@ -471,22 +476,33 @@ sys_epoll_ctl(int epfd, int op, int fd, const struct epoll_event USER *event)
 	return result;
 }
 
-/* ---- epoll_wait
- * ------------------------------------------------------------------------------ */
+/* ---- epoll_wait ---------------------------------------------------------------------------- */
 
-/* Item taken off the ready list: what to report of it, 0 for nothing. Mutex held. */
-static uint32_t
-epoll_consume(struct epoll *ep, struct epoll_item *it)
+/* The next item that may be ready, off its list; NULL: none. [ep->lock] */
+static struct epoll_item *
+take_ready(struct list *from)
 {
-	uint32_t events = epoll_item_poll(it);
+	struct epoll_item *it = list_first(from, struct epoll_item, ready_link);
 
-	if (!events)
-		return 0;
-	if (it->events & EPOLLONESHOT)
+	if (it) {
+		list_remove(&it->ready_link);
+		it->is_ready = false;
+	}
+	return it;
+}
+
+/* Whether an item whose events were to be told is to be asked again by the next call: a
+ * one-shot one falls silent, an edge waits for the next. */
+static bool
+stays_ready(struct epoll_item *it, bool was_told)
+{
+	if (!was_told)
+		return true;
+	if (it->events & EPOLLONESHOT) {
 		__atomic_store_n(&it->events, it->events & EPOLL_FLAGS, __ATOMIC_RELAXED);
-	else if (!(it->events & EPOLLET))
-		epoll_mark_ready(it);
-	return events;
+		return false;
+	}
+	return !(it->events & EPOLLET);
 }
 
 /* Reports what is ready, at most `max`: how many, or ERR_FAULT if not even one could be
@@ -494,39 +510,34 @@ epoll_consume(struct epoll *ep, struct epoll_item *it)
 static long
 epoll_harvest(struct epoll *ep, struct epoll_event USER *out, int max)
 {
-	struct list taken;
-	long n = 0;
+	struct list taken = LIST_INIT(taken);
+	struct epoll_item *it;
 	enum err err = OK;
+	long n = 0;
 
-	list_init(&taken);
 	mutex_lock(&ep->mutex);
 	spin_lock(&ep->lock);
 	list_splice_back(&taken, &ep->ready);
+	it = take_ready(&taken);
 	spin_unlock(&ep->lock);
-	while (n < max && err == OK) {
-		struct epoll_item *it;
-		struct epoll_event ev;
+	while (it) {
+		struct epoll_event ev = {epoll_item_poll(it), it->data};
 
+		if (ev.events) {
+			err = put_user(ev, &out[n]);
+			n += err == OK;
+		}
 		spin_lock(&ep->lock);
-		it = list_first(&taken, struct epoll_item, ready_link);
-		if (it) {
-			list_remove(&it->ready_link);
-			it->is_ready = false;
+		if (ev.events && stays_ready(it, err == OK))
+			mark_ready_locked(it);
+		it = n < max && err == OK ? take_ready(&taken) : NULL;
+		if (!it && !list_is_empty(&taken)) {
+			/* Not looked at: back in front of what came meanwhile. */
+			list_splice_back(&taken, &ep->ready);
+			list_splice_back(&ep->ready, &taken);
 		}
 		spin_unlock(&ep->lock);
-		if (!it)
-			break;
-		ev = (struct epoll_event){epoll_consume(ep, it), it->data};
-		if (!ev.events)
-			continue;
-		err = put_user(ev, &out[n]);
-		n += err == OK;
 	}
-	/* What was not looked at goes back in front of what came meanwhile. */
-	spin_lock(&ep->lock);
-	list_splice_back(&taken, &ep->ready);
-	list_splice_back(&ep->ready, &taken);
-	spin_unlock(&ep->lock);
 	mutex_unlock(&ep->mutex);
 	return n ? n : err;
 }
@@ -585,9 +596,12 @@ static long
 epoll_wait_masked(int epfd, struct epoll_event USER *events, int max, nsec_t deadline,
     const uint64_t USER *sigmask, size_t setsize)
 {
-	enum err err = signal_begin_mask(sigmask, setsize);
+	enum err err;
 	long n;
 
+	if (!sigmask) /* what libraries make of epoll_wait() */
+		return epoll_wait_fd(epfd, events, max, deadline);
+	err = signal_begin_mask(sigmask, setsize);
 	if (err != OK)
 		return err;
 	n = epoll_wait_fd(epfd, events, max, deadline);

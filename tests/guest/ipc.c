@@ -221,6 +221,14 @@ epoll_level_edge_oneshot(void)
 	CHECK_EQ(epoll_wait(ep, out, 4, 0), 0);
 	CHECK_EQ(epoll_ctl(ep, EPOLL_CTL_MOD, fds[0], &ev), 0);
 	CHECK_EQ(epoll_wait(ep, out, 4, 0), 1);
+	/* What could not be told is told by the next call, once or at an edge as well. */
+	for (unsigned i = 0; i < 2; i++) {
+		ev.events = EPOLLIN | (i ? EPOLLET : EPOLLONESHOT);
+		CHECK_EQ(epoll_ctl(ep, EPOLL_CTL_MOD, fds[0], &ev), 0);
+		CHECK_ERR(epoll_wait(ep, (struct epoll_event *)16, 4, 0), EFAULT);
+		CHECK_EQ(epoll_wait(ep, out, 4, 0), 1);
+		CHECK_EQ(epoll_wait(ep, out, 4, 0), 0);
+	}
 	CHECK_EQ(epoll_ctl(ep, EPOLL_CTL_DEL, fds[0], NULL), 0);
 	CHECK_ERR(epoll_ctl(ep, EPOLL_CTL_DEL, fds[0], NULL), ENOENT);
 	CHECK_ERR(epoll_ctl(ep, EPOLL_CTL_ADD, ep, &ev), EINVAL);
