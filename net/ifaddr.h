@@ -48,6 +48,14 @@ struct ifaddr {
 	struct rcu_head rcu;
 };
 
+/* The flags that programs are shown: that lo's own address has no DAD goes without saying. */
+static inline uint32_t
+ifaddr_shown_flags(const struct ifaddr *ifa)
+{
+	return ip_is_loopback(&ifa->addr) ? ifa->flags & ~(uint32_t)IFA_NODAD
+	                                  : ifa->flags;
+}
+
 struct ifaddr_config {
 	struct ip_addr addr, peer, broadcast;
 	uint8_t plen, scope, origin;

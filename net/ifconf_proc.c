@@ -80,7 +80,7 @@ show_if_inet6(struct seq *s)
 			for (unsigned i = 0; i < 16; i++)
 				seq_printf(s, "%02x", ifa->addr.b[i]);
 			seq_printf(s, " %02x %02x %02x %02x %8s\n", dev->index, ifa->plen,
-			    inet6_scope(ifa), ifa->flags & 0xff, dev->name);
+			    inet6_scope(ifa), ifaddr_shown_flags(ifa) & 0xff, dev->name);
 		}
 	mutex_unlock(&rtnl_mutex);
 }

@@ -42,9 +42,7 @@ fill_addr(struct nl_out *o, const struct ifaddr *ifa, uint16_t type)
 	bool is_v4 = ip_is_v4(&ifa->addr);
 	struct ifaddrmsg *m = nl_begin(o, type, sizeof(*m));
 	nsec_t now = clock_now_ns();
-	/* That lo's own has no DAD goes without saying. */
-	uint32_t flags =
-	    ip_is_loopback(&ifa->addr) ? ifa->flags & ~(uint32_t)IFA_NODAD : ifa->flags;
+	uint32_t flags = ifaddr_shown_flags(ifa);
 	struct ifa_cacheinfo ci = {
 	    .preferred = seconds_left(ifa->preferred_until_ns, now),
 	    .valid = seconds_left(ifa->valid_until_ns, now),

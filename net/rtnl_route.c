@@ -1,7 +1,9 @@
 /*
- * rtnetlink: routes (RTM_*ROUTE, `ip route`, `ip route get`) and the two rules there are
- * (RTM_GETRULE): first the local table, then the main one. Numbers of linux/rtnetlink.h.
+ * rtnetlink: routes (RTM_*ROUTE, `ip route`, `ip route get`) and the rules there are
+ * (RTM_GETRULE): first the local table, then the main one, last the default one, which has no
+ * routes. Numbers of linux/rtnetlink.h.
  */
+#include "kernel/proc/cred.h"
 #include "lib/string.h"
 #include "net/ifaddr.h"
 #include "net/netdev.h"
@@ -19,7 +21,9 @@ enum {
 	RTA_MULTIPATH = 9,
 	RTA_CACHEINFO = 12,
 	RTA_TABLE = 15,
+	RTA_PREF = 20,
 	RTA_EXPIRES = 23,
+	RTA_UID = 25,
 	RTA_NUM = 32,
 
 	RTAX_MTU = 2,
@@ -31,7 +35,12 @@ enum {
 	RT_SCOPE_LINK = 253,
 	RT_SCOPE_HOST = 254,
 	RT_SCOPE_NOWHERE = 255,
+	ICMPV6_ROUTER_PREF_MEDIUM = 0,
+	ROUTE_TABLE_DEFAULT = 253,
 	RTM_F_CLONED = 0x200,
+	RTCF_LOCAL = (int)0x80000000,
+	RTCF_BROADCAST = 0x10000000, /* what IPv4's answers say of the way */
+	RTCF_MULTICAST = 0x20000000,
 	RTNH_F_LINKDOWN = 16,
 
 	FRA_PRIORITY = 6,
@@ -93,8 +102,10 @@ fill_route(struct nl_out *o, const struct route_config *c, uint16_t type, uint32
 	nl_put_u32(o, RTA_TABLE, c->table);
 	if (c->plen)
 		nl_put_addr(o, RTA_DST, &c->dst);
-	if (c->metric)
+	if (c->metric || !is_v4)
 		nl_put_u32(o, RTA_PRIORITY, c->metric);
+	if (!is_v4)
+		nl_put_u8(o, RTA_PREF, ICMPV6_ROUTER_PREF_MEDIUM);
 	if (c->has_prefsrc)
 		nl_put_addr(o, RTA_PREFSRC, &c->prefsrc);
 	if (c->has_gateway)
@@ -102,10 +113,9 @@ fill_route(struct nl_out *o, const struct route_config *c, uint16_t type, uint32
 	if (c->dev)
 		nl_put_u32(o, RTA_OIF, c->dev->index);
 	put_metrics(o, c);
-	if (c->valid_ns) {
-		ci.expires = (int32_t)(c->valid_ns / (10 * NSEC_PER_MSEC));
+	ci.expires = (int32_t)(c->valid_ns / (10 * NSEC_PER_MSEC));
+	if (c->valid_ns || !is_v4 || (flags & RTM_F_CLONED))
 		nl_put(o, RTA_CACHEINFO, &ci, sizeof(ci));
-	}
 }
 
 /* ---- Dumps ------------------------------------------------------------------------------------ */
@@ -230,7 +240,64 @@ del_route(struct nl_request *q)
 	return err == OK ? route_del(&c) : err;
 }
 
-/* `ip route get`: where a packet would go. */
+/* ---- `ip route get`: where a packet would go ------------------------------------------------ */
+
+/* IPv4's answer is about the way alone, whatever table it came from. */
+static void
+fill_way4(struct nl_out *o, struct route_config *c)
+{
+	static const uint32_t flags[] = {[ROUTE_LOCAL] = RTCF_LOCAL,
+	    [ROUTE_BROADCAST] = RTCF_LOCAL | RTCF_BROADCAST,
+	    [ROUTE_MULTICAST] = RTCF_MULTICAST};
+
+	c->table = ROUTE_TABLE_MAIN;
+	fill_route(o, c, RTM_NEWROUTE,
+	    RTM_F_CLONED | (c->type < ARRAY_SIZE(flags) ? flags[c->type] : 0));
+	nl_put_u32(o, RTA_UID, current_cred()->uid);
+}
+
+struct best_route {
+	const struct route_config *way;
+	uint32_t table, metric;
+	uint8_t plen, proto;
+	bool is_found;
+};
+
+/* The longest prefix of the first table that has one, then the lowest metric. */
+static bool
+consider(const struct route_config *c, void *arg)
+{
+	struct best_route *b = arg;
+
+	if (!ip_prefix_match(&c->dst, &b->way->dst, c->plen) ||
+	    (c->dev && c->dev != b->way->dev && c->type != ROUTE_LOCAL))
+		return true;
+	if (b->is_found && (c->table != b->table || c->plen < b->plen ||
+	                       (c->plen == b->plen && c->metric >= b->metric)))
+		return true;
+	b->table = c->table;
+	b->metric = c->metric;
+	b->plen = c->plen;
+	b->proto = c->proto;
+	b->is_found = true;
+	return true;
+}
+
+/* IPv6's is the route that was taken. */
+static void
+fill_way6(struct nl_out *o, struct route_config *c)
+{
+	struct best_route best = {.way = c};
+
+	route_for_each(AF_INET6, consider, &best);
+	if (best.is_found) {
+		c->table = best.table;
+		c->metric = best.metric;
+		c->proto = best.proto;
+	}
+	fill_route(o, c, RTM_NEWROUTE, 0);
+}
+
 static enum err
 get_route(struct nl_request *q)
 {
@@ -238,6 +305,7 @@ get_route(struct nl_request *q)
 	const struct nl_attr *a[RTA_NUM];
 	struct flow f = {.tos = m->tos};
 	struct route_config c;
+	struct ip_addr src;
 	struct dst *dst;
 	enum err err;
 
@@ -249,6 +317,7 @@ get_route(struct nl_request *q)
 	    !nl_get_addr(a[RTA_SRC], m->family, &f.src) ||
 	    !nl_get_u32(a[RTA_OIF], &f.oif))
 		return ERR_INVAL;
+	src = f.src;
 	err = route_output(&f, &dst);
 	if (err != OK)
 		return err;
@@ -259,11 +328,17 @@ get_route(struct nl_request *q)
 	    .has_gateway =
 	        !ip_equal(&dst->next_hop, &f.dst) && !ip_is_unspecified(&dst->next_hop),
 	    .gateway = dst->next_hop,
-	    .has_prefsrc = !ip_is_unspecified(&f.src),
+	    .has_prefsrc = !ip_is_unspecified(&f.src) &&
+	                   (m->family == AF_INET6 || ip_is_unspecified(&src)),
 	    .prefsrc = f.src,
 	    .dev = dst->dev,
 	    .mtu = dst->mtu_until_ns ? dst_mtu(dst) : 0};
-	fill_route(q->out, &c, RTM_NEWROUTE, RTM_F_CLONED);
+	if (m->family == AF_INET)
+		fill_way4(q->out, &c);
+	else
+		fill_way6(q->out, &c);
+	if (m->family == AF_INET6 || !ip_is_unspecified(&src))
+		nl_put_addr(q->out, RTA_SRC, &src);
 	dst_put(dst);
 	return nl_end(q->out) ? OK : ERR_MSGSIZE;
 }
@@ -282,11 +357,14 @@ dump_rules_of(struct nl_dump *d, struct nl_out *o, uint8_t family)
 	static const struct {
 		uint32_t priority;
 		uint8_t table;
-	} rules[] = {{0, ROUTE_TABLE_LOCAL}, {32766, ROUTE_TABLE_MAIN}};
+	} rules[] = {{0, ROUTE_TABLE_LOCAL}, {32766, ROUTE_TABLE_MAIN},
+	    {32767, ROUTE_TABLE_DEFAULT}};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(rules); i++) {
 		struct fib_rule_hdr *h;
 
+		if (family == AF_INET6 && rules[i].table == ROUTE_TABLE_DEFAULT)
+			continue;
 		if (!nl_dump_wants(d))
 			continue;
 		h = nl_begin(o, RTM_NEWRULE, sizeof(*h));

@@ -329,6 +329,52 @@ routes_are_made_found_and_deleted(void)
 	CHECK_EQ(ask(fd, &r), -ESRCH);
 }
 
+static uint32_t
+attr_u32(struct hdr *h, uint16_t type)
+{
+	const uint32_t *a = (void *)find_attr(h, sizeof(struct rt), type);
+
+	return a ? a[1] : ~0u;
+}
+
+/* What `ip route get` shows: IPv4 tells of the way alone, IPv6 of the route. */
+static void
+ways_are_told(void)
+{
+	struct rt q = {.family = AF_INET, .dst_len = 32};
+	struct hdr *h = (struct hdr *)in;
+	struct rt *m = (struct rt *)(h + 1);
+	uint8_t lo[4] = {127, 0, 0, 1}, lo6[16] = {[15] = 1};
+	int fd = nl_socket(0);
+	struct req r;
+
+	begin(&r, GETROUTE, 0, &q, sizeof(q));
+	put(&r, 1, lo, 4);
+	CHECK_EQ(ask(fd, &r), 0);
+	CHECK_EQ(m->flags, 0x80000200);
+	CHECK_EQ(m->type, 2);
+	CHECK_EQ(attr_u32(h, 15), 254);
+	CHECK_EQ(attr_u32(h, 25), getuid());
+	CHECK_EQ(attr_u32(h, 2), ~0u);
+	CHECK_EQ(attr_u32(h, 7), attr_u32(h, 1));
+	put(&r, 2, lo, 4);
+	((struct rt *)(&r.h + 1))->src_len = 32;
+	r.h.seq = ++seq;
+	CHECK_EQ(ask(fd, &r), 0);
+	CHECK_EQ(attr_u32(h, 2), attr_u32(h, 1));
+	CHECK_EQ(attr_u32(h, 7), ~0u);
+	q.family = AF_INET6;
+	q.dst_len = 128;
+	begin(&r, GETROUTE, 0, &q, sizeof(q));
+	put(&r, 1, lo6, 16);
+	CHECK_EQ(ask(fd, &r), 0);
+	CHECK_EQ(m->flags, 0);
+	CHECK_EQ(m->protocol, 2);
+	CHECK_EQ(attr_u32(h, 15), 255);
+	CHECK_EQ(attr_u32(h, 6), 0);
+	CHECK(find_attr(h, sizeof(*m), 20));
+}
+
 static void
 count_only(struct hdr *h)
 {
@@ -342,7 +388,7 @@ rules_and_routes_are_dumped(void)
 	int fd = nl_socket(0);
 
 	begin(&r, GETRULE, F_DUMP, &m, sizeof(m));
-	CHECK(dump(fd, &r, count_only) >= 2);
+	CHECK(dump(fd, &r, count_only) >= 3); /* local, main, default */
 	begin(&r, GETROUTE, F_DUMP, &m, sizeof(m));
 	CHECK(dump(fd, &r, count_only) >= 1);
 }
@@ -419,6 +465,7 @@ static const struct test tests[] = {
     TEST(bad_requests_are_refused),
     TEST(addresses_come_and_go_and_are_told),
     TEST(routes_are_made_found_and_deleted),
+    TEST(ways_are_told),
     TEST(rules_and_routes_are_dumped),
     TEST(the_length_can_be_peeked),
     TEST(sockets_have_names),
