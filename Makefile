@@ -102,6 +102,7 @@ SRCS_kernel_sync := \
 
 SRCS_kernel_sched := \
 	kernel/sched/balance.c \
+	kernel/sched/inherit.c \
 	kernel/sched/params.c \
 	kernel/sched/placement.c \
 	kernel/sched/runqueue.c \
@@ -160,6 +161,8 @@ SRCS_kernel_ipc := \
 	kernel/ipc/epoll.c \
 	kernel/ipc/eventfd.c \
 	kernel/ipc/futex.c \
+	kernel/ipc/futex_pi.c \
+	kernel/ipc/futex_robust.c \
 	kernel/ipc/pipe.c \
 	kernel/ipc/poll.c \
 	kernel/ipc/signalfd.c \

@@ -58,7 +58,7 @@ facts_get(struct facts *f, const struct proc_id *id)
 	f->process = p;
 	f->thread = t;
 	f->as = process_aspace(p);
-	f->state = process_state_letter(p);
+	f->state = t && id->tid ? thread_state_letter(t) : process_state_letter(p);
 	process_times(p, &f->utime_ns, &f->stime_ns);
 	signal_facts(f);
 	if (t) {
@@ -70,7 +70,9 @@ facts_get(struct facts *f, const struct proc_id *id)
 		if (id->tid)
 			thread_times(t, &f->utime_ns, &f->stime_ns);
 	}
-	f->priority = f->rt_priority ? -1 - (int)f->rt_priority : 20 + f->nice;
+	f->priority = 20 + f->nice;
+	if (t && t->sched.run_priority)
+		f->priority = -1 - (int)t->sched.run_priority;
 	return true;
 }
 

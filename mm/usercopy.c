@@ -83,20 +83,34 @@ strncpy_from_user(char *dst, const char USER *src, size_t size)
 	return limit < size ? ERR_FAULT : ERR_NAMETOOLONG;
 }
 
+/* A fault under a spinlock is not resolved, but fails at once: page_fault_trap. */
 enum err
-user_cmpxchg32(uint32_t USER *p, uint32_t expected, uint32_t desired, uint32_t *old)
+user_cmpxchg32_locked(
+    uint32_t USER *p, uint32_t expected, uint32_t desired, uint32_t *old)
 {
-	assert_may_sleep();
 	if (!user_range_ok(p, sizeof(*p)))
 		return ERR_FAULT;
 	return usercopy_cmpxchg32(raw(p), expected, desired, old) ? ERR_FAULT : OK;
 }
 
 enum err
-user_load32(const uint32_t USER *p, uint32_t *value)
+user_load32_locked(const uint32_t USER *p, uint32_t *value)
 {
-	assert_may_sleep();
 	if (!user_range_ok(p, sizeof(*p)))
 		return ERR_FAULT;
 	return usercopy_load32(raw(p), value) ? ERR_FAULT : OK;
+}
+
+enum err
+user_cmpxchg32(uint32_t USER *p, uint32_t expected, uint32_t desired, uint32_t *old)
+{
+	assert_may_sleep();
+	return user_cmpxchg32_locked(p, expected, desired, old);
+}
+
+enum err
+user_load32(const uint32_t USER *p, uint32_t *value)
+{
+	assert_may_sleep();
+	return user_load32_locked(p, value);
 }

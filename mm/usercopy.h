@@ -31,5 +31,10 @@ enum err user_cmpxchg32(
     uint32_t USER *p, uint32_t expected, uint32_t desired, uint32_t *old);
 enum err user_load32(const uint32_t USER *p, uint32_t *value);
 
+/* The same under a spinlock: ERR_FAULT also when the page must be brought in first. */
+enum err user_cmpxchg32_locked(
+    uint32_t USER *p, uint32_t expected, uint32_t desired, uint32_t *old);
+enum err user_load32_locked(const uint32_t USER *p, uint32_t *value);
+
 /* Whether [p, p+n) lies in user space at all. */
 bool user_range_ok(const void USER *p, size_t n);

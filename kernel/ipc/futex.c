@@ -8,9 +8,8 @@
  * The word cannot be read under a spinlock when its page is not present; then the lock is
  * released, the page brought in, and the look repeated.
  */
-#include "kernel/ipc/futex.h"
-
 #include "kernel/file.h"
+#include "kernel/ipc/futex_priv.h"
 #include "kernel/proc/process.h"
 #include "kernel/time/clock.h"
 #include "kernel/time/timespec.h"
@@ -19,41 +18,7 @@
 #include "mm/usercopy.h"
 #include "syscalls.h"
 
-enum {
-	FUTEX_WAIT = 0,
-	FUTEX_WAKE = 1,
-	FUTEX_REQUEUE = 3,
-	FUTEX_CMP_REQUEUE = 4,
-	FUTEX_WAKE_OP = 5,
-	FUTEX_WAIT_BITSET = 9,
-	FUTEX_WAKE_BITSET = 10,
-	FUTEX_PRIVATE_FLAG = 128,
-	FUTEX_CLOCK_REALTIME = 256,
-};
-#define FUTEX_OWNER_DIED 0x40000000u
-#define FUTEX_WAITERS    0x80000000u
-#define FUTEX_TID_MASK   0x3fffffffu
-#define FUTEX_BITSET_ANY 0xffffffffu
-
-enum { FUTEX_BUCKETS = 256, ROBUST_LIST_LIMIT = 2048 };
-
-struct futex_key {
-	const void *space; /* address space, or the object that is mapped shared */
-	uint64_t offset;
-};
-
-struct futex_waiter {
-	struct list link;            /* [bucket] */
-	struct futex_key key;        /* [bucket]: requeue changes it */
-	struct futex_bucket *bucket; /* [its own lock, and the new one's] NULL: woken */
-	struct thread *thread;
-	uint32_t bitset;
-};
-
-struct futex_bucket {
-	struct spinlock lock;
-	struct list waiters;
-} ALIGNED(64);
+enum { FUTEX_BUCKETS = 256 };
 
 static struct futex_bucket futex_buckets[FUTEX_BUCKETS];
 
@@ -63,10 +28,11 @@ futex_init(void)
 	for (unsigned i = 0; i < FUTEX_BUCKETS; i++) {
 		spin_init(&futex_buckets[i].lock, "futex", RANK_OBJECT);
 		list_init(&futex_buckets[i].waiters);
+		list_init(&futex_buckets[i].pi_locks);
 	}
 }
 
-static struct futex_bucket *
+struct futex_bucket *
 futex_bucket(const struct futex_key *key)
 {
 	uint64_t h =
@@ -75,7 +41,7 @@ futex_bucket(const struct futex_key *key)
 	return &futex_buckets[h * 0x9e3779b97f4a7c15ull >> 56];
 }
 
-static bool
+bool
 futex_key_equal(const struct futex_key *a, const struct futex_key *b)
 {
 	return a->space == b->space && a->offset == b->offset;
@@ -96,7 +62,7 @@ futex_key_shared(struct futex_key *key, struct aspace *as, vaddr_t addr)
 	rwsem_unlock_shared(&as->lock);
 }
 
-static enum err
+enum err
 futex_key_get(struct futex_key *key, const uint32_t USER *uaddr, bool is_shared)
 {
 	struct aspace *as = current_process()->aspace;
@@ -115,26 +81,38 @@ futex_key_get(struct futex_key *key, const uint32_t USER *uaddr, bool is_shared)
 /* ---- Waiting
  * --------------------------------------------------------------------------- */
 
-static bool
-futex_is_woken(const struct futex_waiter *w)
+/* RealTime waiters stand before the others, by priority: they are woken first. */
+static void
+futex_insert(struct futex_bucket *b, struct futex_waiter *w)
 {
-	return !__atomic_load_n(&w->bucket, __ATOMIC_ACQUIRE);
+	struct list *before = &b->waiters;
+	struct futex_waiter *other;
+
+	if (unlikely(w->priority)) {
+		before = b->waiters.next;
+		while (before != &b->waiters) {
+			other = list_entry(before, struct futex_waiter, link);
+			if (other->priority < w->priority)
+				break;
+			before = before->next;
+		}
+	}
+	list_insert_between(&w->link, before->prev, before);
+	__atomic_store_n(&w->bucket, b, __ATOMIC_RELEASE);
 }
 
-static void
+void
 futex_queue(struct futex_waiter *w)
 {
 	struct futex_bucket *b = futex_bucket(&w->key);
 
+	w->priority = w->thread->sched.run_priority;
 	spin_lock(&b->lock);
-	w->bucket = b;
-	list_push_back(&b->waiters, &w->link);
+	futex_insert(b, w);
 	spin_unlock(&b->lock);
 }
 
-/* Leaves the queue, wherever a requeue has put us meanwhile. Whether it was woken before
- * that. */
-static bool
+bool
 futex_unqueue(struct futex_waiter *w)
 {
 	for (;;) {
@@ -195,8 +173,7 @@ futex_wait_restart(struct thread *t)
 	return result == ERR_RESTARTSYS ? ERR_RESTART_BLOCK : result;
 }
 
-/* The deadline on the monotonic clock, NO_TIMEOUT without one. */
-static enum err
+enum err
 futex_deadline(
     const struct timespec USER *timeout, bool is_absolute, bool is_wall, nsec_t *deadline)
 {
@@ -221,15 +198,6 @@ futex_deadline(
 	*deadline = MAX(ns, (nsec_t)1);
 	return OK;
 }
-
-struct futex_call {
-	uint32_t USER *uaddr;
-	uint32_t val;
-	uint64_t timeout; /* or the second count */
-	uint32_t USER *uaddr2;
-	uint32_t val3;
-	bool is_shared, is_wall;
-};
 
 static long
 futex_do_wait(const struct futex_call *c, bool is_absolute)
@@ -261,7 +229,7 @@ futex_do_wait(const struct futex_call *c, bool is_absolute)
 /* ---- Waking
  * ---------------------------------------------------------------------------- */
 
-static void
+void
 futex_wake_locked(struct futex_waiter *w)
 {
 	struct thread *t = thread_get(w->thread);
@@ -273,24 +241,48 @@ futex_wake_locked(struct futex_waiter *w)
 	thread_put(t);
 }
 
+bool
+futex_has_waiters_locked(const struct futex_bucket *b, const struct futex_key *key)
+{
+	const struct futex_waiter *w;
+
+	list_for_each(w, &b->waiters, link)
+		if (futex_key_equal(&w->key, key))
+			return true;
+	return false;
+}
+
+/*
+ * ERR_INVAL: who waits there is not to be woken but given a lock. As on Linux, `n` below
+ * one means one.
+ */
 static long
-futex_wake(const struct futex_key *key, unsigned n, uint32_t bitset)
+futex_wake(const struct futex_key *key, int n, uint32_t bitset)
 {
 	struct futex_bucket *b = futex_bucket(key);
 	struct futex_waiter *w, *next;
 	long woken = 0;
 
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	if (list_is_empty(&b->waiters))
+	if (list_is_empty(&b->waiters) && list_is_empty(&b->pi_locks))
 		return 0;
 	spin_lock(&b->lock);
+	if (unlikely(!list_is_empty(&b->pi_locks)) && futex_is_pi_locked(b, key))
+		woken = ERR_INVAL;
 	list_for_each_safe(w, next, &b->waiters, link) {
-		if (woken >= n)
+		if (woken < 0)
 			break;
-		if (!futex_key_equal(&w->key, key) || !(w->bitset & bitset))
+		if (!futex_key_equal(&w->key, key))
+			continue;
+		if (unlikely(w->pi != NULL)) {
+			woken = ERR_INVAL;
+			break;
+		}
+		if (!(w->bitset & bitset))
 			continue;
 		futex_wake_locked(w);
-		woken++;
+		if (++woken >= n)
+			break;
 	}
 	spin_unlock(&b->lock);
 	return woken;
@@ -306,7 +298,7 @@ futex_do_wake(const struct futex_call *c)
 		return err;
 	if (!c->val3)
 		return ERR_INVAL;
-	return futex_wake(&key, c->val, c->val3);
+	return futex_wake(&key, (int)c->val, c->val3);
 }
 
 void
@@ -316,60 +308,95 @@ futex_wake_address(uint32_t USER *addr, unsigned n)
 
 	if (futex_key_get(&key, addr, false) != OK)
 		return;
-	futex_wake(&key, n, FUTEX_BITSET_ANY);
+	(void)futex_wake(&key, (int)n, FUTEX_BITSET_ANY);
 	futex_key_shared(&key, current_process()->aspace, (vaddr_t)addr);
 	if (key.space != current_process()->aspace)
-		futex_wake(&key, n, FUTEX_BITSET_ANY);
+		(void)futex_wake(&key, (int)n, FUTEX_BITSET_ANY);
 }
 
-/*
- * Wakes up to `val` waiters of uaddr and moves up to `timeout` more to uaddr2. With
- * `compare` only if *uaddr is val3; a waiter that comes in between is moved too, and
- * looks at uaddr's new value itself.
- */
-static long
-futex_do_requeue(const struct futex_call *c, bool compare)
+enum err
+futex_fault_in(uint32_t USER *uaddr)
 {
+	uint32_t unused;
+
+	/* Writes 0 over 0, if anything. */
+	if (user_cmpxchg32(uaddr, 0, 0, &unused) != OK)
+		return ERR_FAULT;
+	return signal_is_pending(current_thread()) ? ERR_RESTARTNOINTR : OK;
+}
+
+/* Two futexes and their buckets, for requeueing from the one to the other. */
+struct futex_pair {
 	struct futex_key from, to;
 	struct futex_bucket *a, *b;
-	struct futex_waiter *w, *next;
-	uint32_t moved = 0, woken = 0, max_moved = (uint32_t)c->timeout, now;
-	enum err err = futex_key_get(&from, c->uaddr, c->is_shared);
+};
 
-	if (err == OK)
-		err = futex_key_get(&to, c->uaddr2, c->is_shared);
-	if (err == OK && compare) {
-		err = user_load32(c->uaddr, &now);
-		if (err == OK && now != c->val3)
-			err = ERR_AGAIN;
-	}
-	if (err != OK)
-		return err;
-	if ((int32_t)c->val < 0 || (int32_t)max_moved < 0)
+/* Both buckets are locked. */
+static long
+futex_requeue_locked(const struct futex_pair *p, uint32_t max_woken, uint32_t max_moved)
+{
+	struct futex_waiter *w, *next;
+	uint32_t moved = 0, woken = 0;
+
+	if (futex_is_pi_locked(p->a, &p->from))
 		return ERR_INVAL;
-	a = futex_bucket(&from);
-	b = futex_bucket(&to);
-	spin_lock_pair(&a->lock, &b->lock);
-	list_for_each_safe(w, next, &a->waiters, link) {
-		if (!futex_key_equal(&w->key, &from))
+	list_for_each_safe(w, next, &p->a->waiters, link) {
+		if (!futex_key_equal(&w->key, &p->from))
 			continue;
-		if (woken < c->val) {
+		if (w->pi)
+			return ERR_INVAL;
+		if (woken < max_woken) {
 			futex_wake_locked(w);
 			woken++;
 			continue;
 		}
 		if (moved >= max_moved)
 			break;
-		w->key = to;
-		if (a != b) {
+		w->key = p->to;
+		if (p->a != p->b) {
 			list_remove(&w->link);
-			list_push_back(&b->waiters, &w->link);
-			__atomic_store_n(&w->bucket, b, __ATOMIC_RELEASE);
+			futex_insert(p->b, w);
 		}
 		moved++;
 	}
-	spin_unlock_pair(&a->lock, &b->lock);
 	return (long)woken + (long)moved;
+}
+
+/*
+ * Wakes up to `val` waiters of uaddr and moves up to `timeout` more to uaddr2. With
+ * `compare` only if *uaddr is val3, which is looked at when nobody can come or go: who
+ * has come to wait for another value will see that itself.
+ */
+static long
+futex_do_requeue(const struct futex_call *c, bool compare)
+{
+	uint32_t max_moved = (uint32_t)c->timeout, now;
+	struct futex_pair p;
+	long result;
+	enum err err;
+
+	if ((int32_t)c->val < 0 || (int32_t)max_moved < 0)
+		return ERR_INVAL;
+	err = futex_key_get(&p.from, c->uaddr, c->is_shared);
+	if (err == OK)
+		err = futex_key_get(&p.to, c->uaddr2, c->is_shared);
+	if (err != OK)
+		return err;
+	p.a = futex_bucket(&p.from);
+	p.b = futex_bucket(&p.to);
+	for (;;) {
+		spin_lock_pair(&p.a->lock, &p.b->lock);
+		err = compare ? user_load32_locked(c->uaddr, &now) : OK;
+		if (err == OK && compare && now != c->val3)
+			err = ERR_AGAIN;
+		result = err == OK ? futex_requeue_locked(&p, c->val, max_moved) : err;
+		spin_unlock_pair(&p.a->lock, &p.b->lock);
+		if (err != ERR_FAULT)
+			return result;
+		err = user_load32(c->uaddr, &now);
+		if (err != OK)
+			return err;
+	}
 }
 
 /* FUTEX_WAKE_OP's little language: *uaddr2 = old OP arg; then whether old CMP cmparg. */
@@ -390,7 +417,8 @@ futex_op_apply(uint32_t code, uint32_t old, uint32_t *new)
 	}
 }
 
-static bool
+/* 0, 1, or ERR_NOSYS. */
+static int
 futex_op_compare(uint32_t code, uint32_t old)
 {
 	int32_t arg = (int32_t)(code << 20) >> 20, value = (int32_t)old;
@@ -401,7 +429,8 @@ futex_op_compare(uint32_t code, uint32_t old)
 	case 2: return value < arg;
 	case 3: return value <= arg;
 	case 4: return value > arg;
-	default: return value >= arg;
+	case 5: return value >= arg;
+	default: return ERR_NOSYS;
 	}
 }
 
@@ -410,7 +439,8 @@ futex_do_wake_op(const struct futex_call *c)
 {
 	struct futex_key key1, key2;
 	uint32_t old, seen, new;
-	long woken;
+	long woken, more = 0;
+	int holds;
 	enum err err = futex_key_get(&key1, c->uaddr, c->is_shared);
 
 	if (err == OK)
@@ -427,10 +457,13 @@ futex_do_wake_op(const struct futex_call *c)
 	}
 	if (err != OK)
 		return err;
-	woken = futex_wake(&key1, c->val, FUTEX_BITSET_ANY);
-	if (futex_op_compare(c->val3, old))
-		woken += futex_wake(&key2, (unsigned)c->timeout, FUTEX_BITSET_ANY);
-	return woken;
+	holds = futex_op_compare(c->val3, old);
+	if (holds < 0)
+		return holds;
+	woken = futex_wake(&key1, (int)c->val, FUTEX_BITSET_ANY);
+	if (woken >= 0 && holds)
+		more = futex_wake(&key2, (int)c->timeout, FUTEX_BITSET_ANY);
+	return more < 0 ? more : woken + more;
 }
 
 long
@@ -441,7 +474,12 @@ sys_futex(uint32_t USER *uaddr, int op, uint32_t val, uint64_t timeout,
 	    .is_shared = !(op & FUTEX_PRIVATE_FLAG),
 	    .is_wall = op & FUTEX_CLOCK_REALTIME};
 
-	switch (op & ~(FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME)) {
+	int cmd = op & ~(FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME);
+
+	if (c.is_wall && cmd != FUTEX_WAIT_BITSET && cmd != FUTEX_WAIT_REQUEUE_PI &&
+	    cmd != FUTEX_LOCK_PI2)
+		return ERR_NOSYS;
+	switch (cmd) {
 	case FUTEX_WAIT: c.val3 = FUTEX_BITSET_ANY; return futex_do_wait(&c, false);
 	case FUTEX_WAIT_BITSET: return futex_do_wait(&c, true);
 	case FUTEX_WAKE: c.val3 = FUTEX_BITSET_ANY; return futex_do_wake(&c);
@@ -449,86 +487,12 @@ sys_futex(uint32_t USER *uaddr, int op, uint32_t val, uint64_t timeout,
 	case FUTEX_REQUEUE: return futex_do_requeue(&c, false);
 	case FUTEX_CMP_REQUEUE: return futex_do_requeue(&c, true);
 	case FUTEX_WAKE_OP: return futex_do_wake_op(&c);
+	case FUTEX_LOCK_PI: return futex_lock_pi(&c, true);
+	case FUTEX_LOCK_PI2: return futex_lock_pi(&c, c.is_wall);
+	case FUTEX_TRYLOCK_PI: return futex_trylock_pi(&c);
+	case FUTEX_UNLOCK_PI: return futex_unlock_pi(&c);
+	case FUTEX_WAIT_REQUEUE_PI: return futex_wait_requeue_pi(&c);
+	case FUTEX_CMP_REQUEUE_PI: return futex_cmp_requeue_pi(&c);
 	default: return ERR_NOSYS;
 	}
-}
-
-/* ---- Robust lists
- * ------------------------------------------------------------------------ */
-
-/* Linux's struct robust_list_head. */
-struct robust_list_head {
-	uint64_t next;
-	int64_t futex_offset;
-	uint64_t pending;
-};
-
-static void
-robust_release_one(uint64_t entry, int64_t offset)
-{
-	uint32_t USER *word = (uint32_t USER *)((entry & ~1ull) + (uint64_t)offset);
-	uint32_t old, seen;
-
-	if (((vaddr_t)word & 3) || user_load32(word, &old) != OK)
-		return;
-	while ((old & FUTEX_TID_MASK) == current_thread()->tid) {
-		uint32_t new = (old & FUTEX_WAITERS) | FUTEX_OWNER_DIED;
-
-		if (user_cmpxchg32(word, old, new, &seen) != OK)
-			return;
-		if (seen == old) {
-			if (old & FUTEX_WAITERS)
-				futex_wake_address(word, 1);
-			return;
-		}
-		old = seen;
-	}
-}
-
-void
-futex_release_robust_list(void USER *uhead)
-{
-	struct robust_list_head head;
-	uint64_t entry;
-
-	if (copy_from_user(&head, uhead, sizeof(head)) != OK)
-		return;
-	entry = head.next;
-	for (unsigned n = 0; entry != (uint64_t)uhead && n < ROBUST_LIST_LIMIT; n++) {
-		uint64_t next;
-
-		if (get_user(next, (const uint64_t USER *)(entry & ~1ull)) != OK)
-			return;
-		if (entry != head.pending)
-			robust_release_one(entry, head.futex_offset);
-		entry = next;
-	}
-	if (head.pending)
-		robust_release_one(head.pending, head.futex_offset);
-}
-
-long
-sys_set_robust_list(void USER *head, size_t len)
-{
-	if (len != sizeof(struct robust_list_head))
-		return ERR_INVAL;
-	current_thread()->robust_list = head;
-	return 0;
-}
-
-long
-sys_get_robust_list(int tid, uint64_t USER *head, size_t USER *len)
-{
-	struct thread *t =
-	    tid ? thread_find((uint32_t)tid) : thread_get(current_thread());
-	size_t size = sizeof(struct robust_list_head);
-	uint64_t value;
-
-	if (!t)
-		return ERR_SRCH;
-	value = (uint64_t)t->robust_list;
-	thread_put(t);
-	if (put_user(value, head) != OK)
-		return ERR_FAULT;
-	return put_user(size, len);
 }

@@ -9,8 +9,9 @@ void futex_init(void);
 void futex_wake_address(uint32_t USER *addr, unsigned n);
 
 /*
- * The exiting thread's robust list (set_robust_list): each lock it owns is marked
- * FUTEX_OWNER_DIED and one waiter woken. The list is user memory: a broken one ends the
- * walk.
+ * The current thread gives up its address space: each lock on its robust list
+ * (set_robust_list) is marked FUTEX_OWNER_DIED and one waiter woken; each lock with
+ * priority inheritance for which others wait goes to the first of them. The list is user
+ * memory: a broken one ends the walk. `ends`: the thread itself ends.
  */
-void futex_release_robust_list(void USER *head);
+void futex_release_all(bool ends);

@@ -22,9 +22,7 @@ thread_release_user_memory(struct thread *t)
 	static const uint32_t zero;
 	uint32_t USER *tid = t->clear_child_tid;
 
-	if (t->robust_list)
-		futex_release_robust_list(t->robust_list);
-	t->robust_list = NULL;
+	futex_release_all(t->flags & THREAD_EXITING);
 	t->clear_child_tid = NULL;
 	if (tid && put_user(zero, tid) == OK)
 		futex_wake_address(tid, 1);

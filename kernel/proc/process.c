@@ -436,3 +436,25 @@ process_state_letter(struct process *p)
 	spin_unlock(&p->lock);
 	return letter;
 }
+
+char
+thread_state_letter(const struct thread *t)
+{
+	struct process *p = t->process;
+	uint32_t state = __atomic_load_n(&t->state, __ATOMIC_RELAXED);
+	char letter = 'S';
+
+	if (t->flags & THREAD_EXITED)
+		return 'X';
+	spin_lock(&p->lock);
+	if (is_traced(t) && t->trace->is_stopped)
+		letter = 't';
+	else if (state == THREAD_RUNNABLE)
+		letter = 'R';
+	else if (p->is_stopped && p->num_parked == p->num_threads)
+		letter = 'T';
+	else if (state == THREAD_BLOCKED)
+		letter = 'D';
+	spin_unlock(&p->lock);
+	return letter;
+}

@@ -193,6 +193,9 @@ uint32_t process_parent_pid(struct process *);
 /* 'R' 'S' 'D' 'T' 't' 'Z' as ps shows it. */
 char process_state_letter(struct process *);
 
+/* The same of one user thread; 'X': it has ended. */
+char thread_state_letter(const struct thread *);
+
 /* Before the first process: caches and tables. */
 void process_init(void);
 

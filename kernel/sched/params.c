@@ -1,12 +1,17 @@
 /* Changing how a thread is scheduled, while it may be queued, running or asleep. */
+#include "kernel/sched/inherit.h"
 #include "kernel/sched/sched_priv.h"
-
 #include "kernel/time/clock.h"
 
-enum err
-thread_set_policy(struct thread *t, int policy, int nice, int rt_priority)
+struct sched_params {
+	int policy, nice, rt_priority;
+	uint8_t inherited;
+};
+
+/* As sched_params_set, for a thread in whatever state. Lock held. */
+static void
+change_locked(struct runqueue *rq, struct thread *t, const struct sched_params *p)
 {
-	struct runqueue *rq = thread_rq_lock(t);
 	bool is_current = rq->current == t,
 	     is_waiting = t->sched.is_queued && !is_current;
 	bool was_rt = thread_is_rt(t);
@@ -16,7 +21,8 @@ thread_set_policy(struct thread *t, int policy, int nice, int rt_priority)
 		rq_remove(rq, t);
 	else if (is_current)
 		rq_current_leaves(rq);
-	sched_params_set(t, policy, nice, rt_priority);
+	t->sched.inherited = p->inherited;
+	sched_params_set(t, p->policy, p->nice, p->rt_priority);
 	if (was_rt && !thread_is_rt(t))
 		t->sched.vruntime = rq->min_vruntime;
 	if (is_waiting)
@@ -25,8 +31,30 @@ thread_set_policy(struct thread *t, int policy, int nice, int rt_priority)
 		rq_current_joins(rq);
 	if (is_waiting || is_current)
 		rq_kick(rq);
+}
+
+enum err
+thread_set_policy(struct thread *t, int policy, int nice, int rt_priority)
+{
+	struct runqueue *rq = thread_rq_lock(t);
+	struct sched_params p = {policy, nice, rt_priority, t->sched.inherited};
+
+	change_locked(rq, t, &p);
 	thread_rq_unlock(rq);
+	inherit_priority_changed(t);
 	return OK;
+}
+
+void
+sched_set_inherited(struct thread *t, uint8_t priority)
+{
+	struct runqueue *rq = thread_rq_lock(t);
+	struct sched_params p = {
+	    t->sched.policy, t->sched.nice, t->sched.rt_priority, priority};
+
+	if (t->sched.inherited != priority)
+		change_locked(rq, t, &p);
+	thread_rq_unlock(rq);
 }
 
 enum err

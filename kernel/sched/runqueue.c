@@ -84,8 +84,6 @@ rq_init(struct runqueue *rq, struct cpu *cpu)
 static enum sched_level
 level_of(int policy, int nice)
 {
-	if (policy == SCHED_FIFO || policy == SCHED_RR)
-		return SCHED_LEVEL_REALTIME;
 	if (policy == SCHED_IDLE)
 		return SCHED_LEVEL_IDLE;
 	if (nice < 0)
@@ -99,7 +97,9 @@ sched_params_set(struct thread *t, int policy, int nice, int rt_priority)
 	t->sched.policy = (uint8_t)policy;
 	t->sched.nice = (int8_t)nice;
 	t->sched.rt_priority = (uint8_t)rt_priority;
-	t->sched.level = level_of(policy, nice);
+	t->sched.run_priority = MAX(t->sched.rt_priority, t->sched.inherited);
+	t->sched.level =
+	    t->sched.run_priority ? SCHED_LEVEL_REALTIME : level_of(policy, nice);
 	t->sched.weight = policy == SCHED_IDLE ? WEIGHT_IDLE : nice_weights[nice + 20];
 	t->sched.inverse_weight = (uint32_t)((1ull << 32) / t->sched.weight);
 }
@@ -176,7 +176,7 @@ fair_erase(struct runqueue *rq, struct thread *t)
 static void
 rt_insert(struct runqueue *rq, struct thread *t, bool at_front)
 {
-	unsigned i = RT_PRIORITIES - 1u - t->sched.rt_priority;
+	unsigned i = RT_PRIORITIES - 1u - t->sched.run_priority;
 
 	if (at_front)
 		list_push_front(&rq->rt[i], &t->sched.link);
@@ -188,7 +188,7 @@ rt_insert(struct runqueue *rq, struct thread *t, bool at_front)
 static void
 rt_erase(struct runqueue *rq, struct thread *t)
 {
-	unsigned i = RT_PRIORITIES - 1u - t->sched.rt_priority;
+	unsigned i = RT_PRIORITIES - 1u - t->sched.run_priority;
 
 	list_remove(&t->sched.link);
 	if (list_is_empty(&rq->rt[i]))
@@ -345,7 +345,7 @@ rq_should_preempt(const struct runqueue *rq, const struct thread *t)
 	if (cur == rq->idle)
 		return true;
 	if (unlikely(thread_is_rt(t) || thread_is_rt(cur)))
-		return t->sched.rt_priority > cur->sched.rt_priority;
+		return t->sched.run_priority > cur->sched.run_priority;
 	return fair_should_preempt(cur, t);
 }
 

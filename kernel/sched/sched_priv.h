@@ -59,6 +59,10 @@ bool sched_pull(struct runqueue *rq);
 void sched_balance_tick(
     struct runqueue *rq, nsec_t now); /* from the slice timer; lock held */
 
+/* params.c: the RealTime priority that `t` has from others, 0: none. For inherit.c, under
+ * its lock. */
+void sched_set_inherited(struct thread *t, uint8_t priority);
+
 /* thread.c */
 void threads_init(void);
 struct thread *thread_create_idle(struct cpu *cpu, void (*loop)(void *));

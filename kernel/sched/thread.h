@@ -92,6 +92,8 @@ struct thread {
 		uint8_t policy;          /* [rq] enum sched_policy */
 		int8_t nice;             /* [rq] */
 		uint8_t rt_priority;     /* [rq] 1..99, 0 for other policies */
+		uint8_t inherited;       /* [rq] from who waits for its locks, or 0 */
+		uint8_t run_priority;    /* [rq] the greater: 0 means not RealTime */
 		bool is_queued;          /* [rq] runnable: on a queue, or running */
 		bool is_running;         /* [rq] on a CPU now: its stack is in use */
 		bool is_killable;        /* [own] a fatal signal ends this sleep */
@@ -107,6 +109,13 @@ struct thread {
 		nsec_t slice_used_ns;    /* [rq] since it was picked */
 		struct cpumask affinity; /* [rq] */
 	} sched;
+
+	/* Locks with priority inheritance: kernel/sched/inherit.c, under its lock. */
+	struct {
+		struct rb_root owned; /* those for which others wait, strongest first */
+		struct inherit_waiter *waits_for;
+		bool has_ended; /* nobody may wait for it any more */
+	} inherit;
 
 	/* Accounting, ns; written by the owning CPU. Up to date only while it does not
 	 * run. */

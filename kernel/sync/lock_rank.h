@@ -53,6 +53,7 @@ enum lock_rank {
 	RANK_FRAMES = 1800,
 	RANK_WAIT_QUEUE = 2000,
 	RANK_EPOLL_READY = 2010, /* ..2021: ready lists; the watcher's comes after */
+	RANK_INHERIT = 2090,     /* who waits for whose locks: kernel/sched/inherit.c */
 	RANK_RUN_QUEUE = 2100,
 	RANK_TIMER = 2150,      /* timers are armed under any lock above */
 	RANK_IRQ = 2200,        /* interrupt controllers */
