@@ -51,6 +51,7 @@ next_clear(unsigned level, uint32_t from)
 uint32_t
 tid_next(uint32_t from)
 {
+	from = MAX(from, 1); /* 0 is the idle threads' */
 	for (uint32_t word = from / 64; word < TID_LIMIT / 64; word++, from = 0) {
 		uint64_t used =
 		    __atomic_load_n(&level0[word], __ATOMIC_RELAXED) & ~0ull << from % 64;

@@ -3,6 +3,7 @@
 #include "tests/guest/check.h"
 
 #include <asm/sockios.h>
+#include <dirent.h>
 #include <grp.h>
 #include <limits.h>
 #include <sched.h>
@@ -553,6 +554,38 @@ a_late_subreaper_gets_older_orphans(void)
 }
 
 static void
+all_stand_in_proc_in_order(void)
+{
+	const struct dirent *e;
+	int n = 0, last = 0, num_seen = 0;
+	pid_t pids[20];
+	DIR *d;
+
+	for (int i = 0; i < 20; i++) {
+		pids[i] = fork();
+		if (!pids[i])
+			pause();
+	}
+	d = opendir("/proc");
+	CHECK(d != NULL);
+	while ((e = readdir(d))) {
+		n = atoi(e->d_name);
+		if (!n)
+			continue;
+		CHECK(n > last);
+		last = n;
+		for (int i = 0; i < 20; i++)
+			num_seen += n == pids[i];
+	}
+	closedir(d);
+	CHECK_EQ(num_seen, 20);
+	for (int i = 0; i < 20; i++) {
+		kill(pids[i], SIGKILL);
+		CHECK_EQ(waitpid(pids[i], NULL, 0), pids[i]);
+	}
+}
+
+static void
 owners_of_descriptors(void)
 {
 	int fds[2], owner = INT_MIN;
@@ -601,6 +634,7 @@ static const struct test tests[] = {
     TEST(many_children),
     TEST(wait_tells_the_oldest_first),
     TEST(a_late_subreaper_gets_older_orphans),
+    TEST(all_stand_in_proc_in_order),
     TEST(owners_of_descriptors),
     TEST(unknown_call_is_enosys),
 };

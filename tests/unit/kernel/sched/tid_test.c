@@ -71,6 +71,7 @@ KTEST(those_in_use_are_found_in_order)
 	CHECK_EQ(tid_next(2), 0);
 	a = tid_alloc();
 	b = tid_alloc();
+	CHECK_EQ(tid_next(0), 1);
 	CHECK_EQ(tid_next(1), 1);
 	CHECK_EQ(tid_next(2), a);
 	CHECK_EQ(tid_next(a), a);
