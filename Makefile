@@ -163,6 +163,7 @@ SRCS_kernel_ipc := \
 	kernel/ipc/futex.c \
 	kernel/ipc/futex_pi.c \
 	kernel/ipc/futex_robust.c \
+	kernel/ipc/futex_waitv.c \
 	kernel/ipc/pipe.c \
 	kernel/ipc/poll.c \
 	kernel/ipc/signalfd.c \
