@@ -250,7 +250,8 @@ SRCS_fs := \
 	fs/sys_stat.c \
 	fs/sys_xattr.c \
 	fs/sysfs.c \
-	fs/tmpfs.c
+	fs/tmpfs.c \
+	fs/xattr.c
 
 SRCS_drivers := \
 	drivers/char/console.c \

@@ -83,18 +83,32 @@ path_chown(const struct path *path, uint32_t uid, uint32_t gid)
 	return err;
 }
 
+bool
+file_may_skip_atime(const struct file *f)
+{
+	return !f->inode || inode_owner_or_capable(current_cred(), f->inode);
+}
+
+enum err
+file_size_limit(loff_t size)
+{
+	struct process *p = current_process();
+
+	if (!p || (uint64_t)size <= p->rlimits[RLIMIT_FSIZE].cur)
+		return OK;
+	(void)signal_send_thread(current_thread(), SIGXFSZ, NULL);
+	return ERR_FBIG;
+}
+
 enum err
 path_truncate(const struct path *path, loff_t size)
 {
 	struct inode *inode = path->dentry->inode;
-	struct process *p = current_process();
 	struct attr attr = {.valid = ATTR_SIZE, .size = size};
-	enum err err;
+	enum err err = size > inode->size ? file_size_limit(size) : OK;
 
-	if (size > inode->size && p && (uint64_t)size > p->rlimits[RLIMIT_FSIZE].cur) {
-		(void)signal_send_thread(current_thread(), SIGXFSZ, NULL);
-		return ERR_FBIG;
-	}
+	if (err)
+		return err;
 	mutex_lock(&inode->lock);
 	if ((inode->mode & (S_ISUID | S_ISGID)) &&
 	    !cred_capable(current_cred(), CAP_FSETID)) {

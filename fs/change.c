@@ -82,6 +82,12 @@ end_create(struct walk *w, struct dentry *d, enum err err,
 	dentry_put(d);
 }
 
+static bool
+is_device(uint32_t mode)
+{
+	return (mode & S_IFMT) == S_IFCHR || (mode & S_IFMT) == S_IFBLK;
+}
+
 enum err
 fs_mknod_path(int dirfd, const char *text, uint32_t mode, uint64_t rdev,
     unsigned walk_flags, struct path *out)
@@ -100,9 +106,11 @@ fs_mknod_path(int dirfd, const char *text, uint32_t mode, uint64_t rdev,
 		if (!(walk_flags & WALK_KERNEL))
 			mode &= ~current_fs()->umask;
 		dir = w.cur.dentry->inode;
-		err = dir->ops->create
-		          ? dir->ops->create(dir, &w.last, mode, rdev, &inode)
-		          : ERR_PERM;
+		if (!dir->ops->create ||
+		    (is_device(mode) && !cred_capable(w.cred, CAP_MKNOD)))
+			err = ERR_PERM;
+		else
+			err = dir->ops->create(dir, &w.last, mode, rdev, &inode);
 		if (out && err == OK) {
 			*out = (struct path){.mount = w.cur.mount, .dentry = d};
 			path_get(out);
@@ -231,8 +239,6 @@ unlink_locked(struct walk *w, bool is_rmdir, struct dentry *d)
 		return ERR_NOENT;
 	if (w->has_slash && !is_rmdir)
 		return s_isdir(d->inode->mode) ? ERR_ISDIR : ERR_NOTDIR;
-	if (mount_is_readonly(w->cur.mount))
-		return ERR_ROFS;
 	err = may_delete(w->cred, dir, d, is_rmdir);
 	if (!err)
 		err = dir->ops->unlink ? dir->ops->unlink(dir, &w->last, d->inode)
@@ -255,6 +261,8 @@ fs_unlink(int dirfd, const char *text, bool is_rmdir, unsigned walk_flags)
 		err = walk_to_parent(&w);
 	if (!err && w.last_kind != LAST_NAME)
 		err = not_removable(&w, is_rmdir);
+	if (!err && mount_is_readonly(w.cur.mount))
+		err = ERR_ROFS;
 	if (!err) {
 		struct inode *dir = w.cur.dentry->inode;
 
@@ -361,6 +369,7 @@ rename_locked(struct renaming *r)
 	    .old_inode = r->old->inode,
 	    .new_inode = r->new->inode,
 	    .is_exchange = r->flags &RENAME_EXCHANGE,
+	    .is_whiteout = r->flags &RENAME_WHITEOUT,
 	};
 	enum err err = check_existence(r);
 
@@ -457,8 +466,8 @@ rename_paths(int old_fd, const char *old, int new_fd, const char *text, unsigned
 	struct walk from, to;
 	enum err err;
 
-	if ((flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE)) ||
-	    flags == (RENAME_NOREPLACE | RENAME_EXCHANGE))
+	if ((flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT)) ||
+	    ((flags & RENAME_EXCHANGE) && flags != RENAME_EXCHANGE))
 		return ERR_INVAL;
 	if (!*old || !*text)
 		return ERR_NOENT;

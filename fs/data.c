@@ -187,7 +187,7 @@ write_locked(struct file *f, struct uio *uio, loff_t *pos)
 	struct inode *inode = f->inode;
 	ssize_t total = 0, done = 0, left;
 
-	if (f->flags & O_APPEND)
+	if ((f->flags & O_APPEND) || uio->is_append)
 		*pos = inode->size;
 	left = uio->resid > 0 ? writable(*pos, uio->resid) : 0;
 	if (left <= 0)
@@ -261,11 +261,11 @@ data_seek(struct file *f, loff_t offset, int whence)
 	case SEEK_SET: pos = offset; break;
 	case SEEK_CUR:
 		if (__builtin_add_overflow(f->pos, offset, &pos))
-			return ERR_OVERFLOW;
+			return ERR_INVAL;
 		break;
 	case SEEK_END:
 		if (__builtin_add_overflow(size_of(f->inode), offset, &pos))
-			return ERR_OVERFLOW;
+			return ERR_INVAL;
 		break;
 	case SEEK_DATA: pos = seek_data(f->inode, offset, true); break;
 	case SEEK_HOLE: pos = seek_data(f->inode, offset, false); break;
@@ -275,6 +275,12 @@ data_seek(struct file *f, loff_t offset, int whence)
 		return whence >= SEEK_DATA ? pos : ERR_INVAL;
 	f->pos = pos;
 	return pos;
+}
+
+loff_t
+file_bytes_left(struct file *f)
+{
+	return size_of(f->inode) - f->pos;
 }
 
 enum err

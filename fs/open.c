@@ -182,7 +182,8 @@ open_checked(
 	if (!err)
 		err = path_open(path, flags, out);
 	if (!err && (flags & O_TRUNC) && s_isreg(path->dentry->inode->mode)) {
-		err = path_truncate(path, 0);
+		err = path->dentry->inode->num_writers < 0 ? ERR_TXTBSY
+		                                           : path_truncate(path, 0);
 		if (err) {
 			file_put(*out);
 			*out = NULL;
@@ -369,9 +370,8 @@ file_openat(int dirfd, const char *text, const struct open_how *how, unsigned wa
 	walk_flags |= resolve_flags(how->resolve);
 	if (flags & O_PATH)
 		flags &= O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
-	if ((flags & O_CREAT) && (flags & O_EXCL))
-		flags |= O_NOFOLLOW; /* an existing link is an error, wherever it leads */
-	if (!(flags & O_NOFOLLOW))
+	/* With O_EXCL an existing link is an error, wherever it leads. */
+	if (!(flags & O_NOFOLLOW) && (~flags & (O_CREAT | O_EXCL)))
 		walk_flags |= WALK_FOLLOW;
 	if (flags & O_DIRECTORY)
 		walk_flags |= WALK_DIRECTORY;

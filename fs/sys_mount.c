@@ -299,7 +299,7 @@ check_data_fd(int fd)
 long
 sys_sync_file_range(int fd, loff_t offset, loff_t nbytes, unsigned flags)
 {
-	if (offset < 0 || nbytes < 0 || flags > 7)
+	if (offset < 0 || nbytes < 0 || nbytes > INT64_MAX - offset || flags > 7)
 		return ERR_INVAL;
 	return check_data_fd(fd);
 }
@@ -310,7 +310,7 @@ sys_fadvise64(int fd, loff_t offset, size_t len, int advice)
 {
 	long err = check_data_fd(fd);
 
-	return err ? err : advice < 0 || advice > 5 ? ERR_INVAL : OK;
+	return err ? err : (loff_t)len < 0 || advice < 0 || advice > 5 ? ERR_INVAL : OK;
 }
 
 long

@@ -26,7 +26,8 @@ open_user(int dirfd, const char USER *user, const struct open_how *how)
 
 	if (fd)
 		return fd;
-	fd = file_openat(dirfd, text, how, 0, &f);
+	/* Nothing may be made or truncated that then has no descriptor. */
+	fd = fd_is_left() ? file_openat(dirfd, text, how, 0, &f) : ERR_MFILE;
 	name_put(text);
 	if (fd)
 		return fd;
@@ -66,7 +67,9 @@ long
 sys_openat2(
     int dirfd, const char USER *path, const struct open_how USER *user, size_t size)
 {
-	enum { RESOLVE_ALL = 0x1f, BENEATH_IN_ROOT = 0x18 };
+	enum { RESOLVE_ALL = 0x3f, BENEATH_IN_ROOT = 0x18, RESOLVE_CACHED = 0x20 };
+	enum { PATH_FLAGS = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC };
+	enum { TMPFILE_BIT = O_TMPFILE & ~O_DIRECTORY };
 	struct open_how how;
 	long err;
 
@@ -92,8 +95,16 @@ sys_openat2(
 	    (how.resolve & BENEATH_IN_ROOT) == BENEATH_IN_ROOT ||
 	    (how.mode & ~(uint64_t)S_IALLUGO))
 		return ERR_INVAL;
-	if (how.mode && !(how.flags & (O_CREAT | (O_TMPFILE & ~O_DIRECTORY))))
+	if (how.mode && !(how.flags & (O_CREAT | TMPFILE_BIT)))
 		return ERR_INVAL;
+	if ((how.flags & O_PATH) && (how.flags & ~(uint64_t)PATH_FLAGS))
+		return ERR_INVAL;
+	if ((how.flags & TMPFILE_BIT) && !(how.flags & O_DIRECTORY))
+		return ERR_INVAL;
+	/* Every file is in memory: only what changes something could have to wait. */
+	if ((how.resolve & RESOLVE_CACHED) &&
+	    (how.flags & (O_TRUNC | O_CREAT | TMPFILE_BIT)))
+		return ERR_AGAIN;
 	how.flags |= O_LARGEFILE;
 	return open_user(dirfd, path, &how);
 }
@@ -137,10 +148,7 @@ sys_mknodat(int dirfd, const char USER *path, uint32_t mode, unsigned dev)
 	case S_IFIFO:
 	case S_IFSOCK: dev = 0; break;
 	case S_IFCHR:
-	case S_IFBLK:
-		if (!capable(CAP_MKNOD))
-			return ERR_PERM;
-		break;
+	case S_IFBLK: break;
 	case S_IFDIR: return ERR_PERM;
 	default: return ERR_INVAL;
 	}
@@ -460,6 +468,8 @@ sys_fallocate(int fd, int mode, loff_t offset, loff_t len)
 		                                    : ERR_SPIPE;
 	else if (!inode->ops->fallocate)
 		err = ERR_OPNOTSUPP;
+	if (!err && !(mode & FALLOC_KEEP_SIZE))
+		err = file_size_limit(offset + len);
 	if (!err) {
 		mutex_lock(&inode->lock);
 		err = inode->ops->fallocate(inode, mode, offset, len);

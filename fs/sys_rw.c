@@ -4,6 +4,7 @@
  */
 #include "kernel/file.h"
 #include "kernel/fcntl.h"
+#include "kernel/ipc/pipe.h"
 #include "kernel/proc/signal.h"
 #include "kernel/sched/thread.h"
 #include "fs/notify.h"
@@ -35,11 +36,12 @@ transfer(struct file *f, struct uio *uio, loff_t *pos)
 
 	if (!(f->mode & (uio->is_write ? FILE_WRITE : FILE_READ)))
 		return ERR_BADF;
-	if (!op)
+	if (!op || (pos && uio->resid > (uint64_t)(INT64_MAX - *pos)))
 		return ERR_INVAL;
 	if (use_own) {
 		mutex_lock(&f->pos_lock);
-		n = op(f, uio, &f->pos);
+		n = uio->resid > (uint64_t)(INT64_MAX - f->pos) ? ERR_INVAL
+		                                                : op(f, uio, &f->pos);
 		mutex_unlock(&f->pos_lock);
 	} else {
 		n = op(f, uio, pos ? pos : &none);
@@ -51,14 +53,17 @@ transfer(struct file *f, struct uio *uio, loff_t *pos)
 static long
 rw_user(int fd, void USER *buf, size_t count, bool is_write, loff_t *pos)
 {
-	struct file *f = fd_get(fd);
+	struct file *f;
 	struct uio uio;
 	long n;
 
+	if (pos && *pos < 0)
+		return ERR_INVAL;
+	f = fd_get(fd);
 	if (!f)
 		return ERR_BADF;
-	if (pos && (*pos < 0 || !(f->mode & FILE_SEEKABLE)))
-		n = *pos < 0 ? ERR_INVAL : ERR_SPIPE;
+	if (pos && !(f->mode & FILE_SEEKABLE))
+		n = ERR_SPIPE;
 	else if (!user_range_ok(buf, count))
 		n = ERR_FAULT;
 	else {
@@ -125,21 +130,42 @@ fetch_iov(const struct iovec USER *user, int n, struct iovec *fast, struct iovec
 	return total;
 }
 
-static long
-rw_vector(int fd, const struct iovec USER *user, int iovcnt, bool is_write, loff_t *pos)
+static bool
+is_pipe(const struct file *f)
 {
-	struct iovec fast[FAST_IOV], *iov;
-	struct file *f = fd_get(fd);
+	return f->inode ? (f->inode->mode & S_IFMT) == S_IFIFO
+	                : (f->ops->anon_mode & S_IFMT) == S_IFIFO;
+}
+
+/* Whether RWF_NOWAIT holds for `f`: what has no waiting, or can refuse to. */
+static bool
+can_refuse_to_wait(const struct file *f)
+{
+	return f->cache || is_pipe(f) || (f->ops->anon_mode & S_IFMT) == S_IFSOCK;
+}
+
+static long
+rw_vector(int fd, const struct iovec USER *user, int iovcnt, bool is_write, loff_t *pos,
+    int flags)
+{
+	struct iovec fast[FAST_IOV], *iov = fast;
+	struct file *f;
 	struct uio uio;
 	long n;
 
+	if (pos && *pos < 0)
+		return ERR_INVAL;
+	f = fd_get(fd);
 	if (!f)
 		return ERR_BADF;
-	n = fetch_iov(user, iovcnt, fast, &iov);
-	if (n >= 0 && pos && (*pos < 0 || !(f->mode & FILE_SEEKABLE)))
-		n = *pos < 0 ? ERR_INVAL : ERR_SPIPE;
+	n = pos && !(f->mode & FILE_SEEKABLE) ? ERR_SPIPE
+	                                      : fetch_iov(user, iovcnt, fast, &iov);
+	if (n >= 0 && (flags & RWF_NOWAIT) && !can_refuse_to_wait(f))
+		n = ERR_OPNOTSUPP;
 	if (n >= 0) {
 		uio_init_vector(&uio, iov, iovcnt, is_write);
+		uio.is_nowait = flags & RWF_NOWAIT;
+		uio.is_append = flags & RWF_APPEND;
 		n = transfer(f, &uio, pos);
 	}
 	if (iov != fast)
@@ -151,13 +177,13 @@ rw_vector(int fd, const struct iovec USER *user, int iovcnt, bool is_write, loff
 long
 sys_readv(int fd, const struct iovec USER *iov, int iovcnt)
 {
-	return rw_vector(fd, iov, iovcnt, false, NULL);
+	return rw_vector(fd, iov, iovcnt, false, NULL, 0);
 }
 
 long
 sys_writev(int fd, const struct iovec USER *iov, int iovcnt)
 {
-	return rw_vector(fd, iov, iovcnt, true, NULL);
+	return rw_vector(fd, iov, iovcnt, true, NULL, 0);
 }
 
 /* On x86-64 pos_low holds the whole position. */
@@ -167,7 +193,7 @@ sys_preadv(
 {
 	loff_t pos = pos_low;
 
-	return rw_vector(fd, iov, iovcnt, false, &pos);
+	return rw_vector(fd, iov, iovcnt, false, &pos, 0);
 }
 
 long
@@ -176,7 +202,7 @@ sys_pwritev(
 {
 	loff_t pos = pos_low;
 
-	return rw_vector(fd, iov, iovcnt, true, &pos);
+	return rw_vector(fd, iov, iovcnt, true, &pos, 0);
 }
 
 /* Position -1 means the file's own. Flags that only ask for more durability hold anyway.
@@ -187,9 +213,9 @@ rw_vector2(int fd, const struct iovec USER *iov, int iovcnt, bool is_write,
 {
 	loff_t pos = pos_low;
 
-	if (flags & ~(RWF_HIPRI | RWF_DSYNC | RWF_SYNC))
+	if (flags & ~(RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND))
 		return ERR_OPNOTSUPP;
-	return rw_vector(fd, iov, iovcnt, is_write, pos == -1 ? NULL : &pos);
+	return rw_vector(fd, iov, iovcnt, is_write, pos == -1 ? NULL : &pos, flags);
 }
 
 long
@@ -216,6 +242,8 @@ sys_lseek(int fd, loff_t offset, int whence)
 		return ERR_BADF;
 	if (f->mode & FILE_PATH) {
 		pos = ERR_BADF;
+	} else if ((unsigned)whence > SEEK_HOLE) {
+		pos = ERR_INVAL;
 	} else if (!f->ops->seek) {
 		pos = ERR_SPIPE;
 	} else {
@@ -234,6 +262,7 @@ struct side {
 	struct file *file;
 	loff_t pos;
 	bool has_pos; /* the caller's offset, not the file's */
+	bool is_nowait;
 	loff_t USER *user;
 };
 
@@ -288,6 +317,7 @@ copy_piece(struct side *in, struct side *out, void *buf, size_t n, bool *is_shor
 	ssize_t got, put, done = 0;
 
 	uio_init_kernel(&uio, buf, n, false);
+	uio.is_nowait = in->is_nowait;
 	got = transfer(in->file, &uio, in->has_pos ? &in->pos : NULL);
 	*is_short = got < (ssize_t)n;
 	if (got <= 0)
@@ -363,10 +393,9 @@ is_regular(const struct file *f)
 }
 
 static bool
-is_pipe(const struct file *f)
+is_directory(const struct file *f)
 {
-	return f->inode ? (f->inode->mode & S_IFMT) == S_IFIFO
-	                : (f->ops->anon_mode & S_IFMT) == S_IFIFO;
+	return f->inode && s_isdir(f->inode->mode);
 }
 
 long
@@ -377,7 +406,8 @@ sys_sendfile(int out_fd, int in_fd, loff_t USER *offset, size_t count)
 
 	if (!n)
 		n = side_open(&out, out_fd, NULL);
-	if (!n && (!(in.file->mode & FILE_SEEKABLE) || (out.file->flags & O_APPEND)))
+	if (!n && (!(in.file->mode & FILE_SEEKABLE) || is_directory(in.file) ||
+	              (out.file->flags & O_APPEND)))
 		n = ERR_INVAL;
 	if (!n)
 		n = send_between(&in, &out, count);
@@ -404,12 +434,13 @@ sys_copy_file_range(int fd_in, loff_t USER *off_in, int fd_out, loff_t USER *off
 
 	if (!n)
 		n = side_open(&out, fd_out, off_out);
+	if (n == ERR_INVAL)
+		n = ERR_OVERFLOW; /* of an offset below 0 */
 	len = MIN(len, (size_t)MAX_TRANSFER);
 	if (!n && ((in.file->mode | out.file->mode) & FILE_PATH))
 		n = ERR_BADF;
 	else if (!n && (flags || !is_regular(in.file) || !is_regular(out.file)))
-		n = in.file->inode && s_isdir(in.file->inode->mode) ? ERR_ISDIR
-		                                                    : ERR_INVAL;
+		n = is_directory(in.file) ? ERR_ISDIR : ERR_INVAL;
 	else if (!n && (out.file->flags & O_APPEND))
 		n = ERR_BADF;
 	else if (!n && ranges_overlap(&in, &out, len))
@@ -420,22 +451,53 @@ sys_copy_file_range(int fd_in, loff_t USER *off_in, int fd_out, loff_t USER *off
 	return side_close(&out, n);
 }
 
+/* What must hold of the two ends of a splice. */
+static enum err
+splice_check(const struct side *in, const struct side *out)
+{
+	bool is_to_pipe = is_pipe(out->file);
+
+	if (!(in->file->mode & FILE_READ) || !(out->file->mode & FILE_WRITE))
+		return ERR_BADF;
+	if (!is_pipe(in->file) && !is_to_pipe)
+		return ERR_INVAL;
+	if (is_to_pipe ? in->file->private == out->file->private && is_pipe(in->file)
+	               : out->file->flags & O_APPEND)
+		return ERR_INVAL;
+	return is_directory(in->file) ? ERR_INVAL : OK;
+}
+
+/* A full pipe is waited for, then as much goes as it takes. */
+static long
+splice_between(struct side *in, struct side *out, size_t len)
+{
+	ssize_t room = 65536;
+
+	if (is_pipe(out->file))
+		room = pipe_splice_room(out->file, in->is_nowait);
+	return room < 0 ? room : copy_between(in, out, MIN(len, (size_t)room));
+}
+
 long
 sys_splice(int fd_in, loff_t USER *off_in, int fd_out, loff_t USER *off_out, size_t len,
     unsigned flags)
 {
 	enum { MOVE = 1, NONBLOCK = 2, MORE = 4, GIFT = 8 };
 	struct side in, out = {.file = NULL};
-	long n = side_open(&in, fd_in, off_in);
+	long n;
 
+	if (!len)
+		return 0;
+	if (flags & ~(MOVE | NONBLOCK | MORE | GIFT))
+		return ERR_INVAL;
+	n = side_open(&in, fd_in, off_in);
+	in.is_nowait = flags & NONBLOCK;
 	if (!n)
 		n = side_open(&out, fd_out, off_out);
-	if (!n && ((flags & ~(MOVE | NONBLOCK | MORE | GIFT)) ||
-	              (!is_pipe(in.file) && !is_pipe(out.file))))
-		n = ERR_INVAL;
 	if (!n)
-		n = copy_between(
-		    &in, &out, MIN(len, (size_t)65536)); /* at most a pipe full */
+		n = splice_check(&in, &out);
+	if (!n)
+		n = splice_between(&in, &out, len);
 	n = side_close(&in, n);
 	return side_close(&out, n);
 }

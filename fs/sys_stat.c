@@ -27,14 +27,33 @@ lookup_user(
 	return err;
 }
 
+/* What statx tells besides. */
+struct more_stat {
+	int64_t btime_ns;  /* 0: not kept */
+	uint32_t mount_id; /* 0: there is none */
+	bool is_mount_root;
+};
+
+static void
+get_more(const struct path *path, struct more_stat *more)
+{
+	/* Names that change by themselves are of files made when looked at. */
+	if (!(path->mount->super->flags & SUPER_NO_CACHE))
+		more->btime_ns = path->dentry->inode->btime_ns;
+	more->mount_id = path->mount->id;
+	more->is_mount_root = path->dentry == path->mount->root;
+}
+
 static enum err
-stat_fd(int fd, struct stat *st)
+stat_fd(int fd, struct stat *st, struct more_stat *more)
 {
 	struct file *f = fd_get(fd);
 
 	if (!f)
 		return ERR_BADF;
 	file_stat(f, st);
+	if (f->dentry && f->mount)
+		get_more(&(struct path){f->mount, f->dentry}, more);
 	file_put(f);
 	return OK;
 }
@@ -50,18 +69,20 @@ is_empty_user(const char USER *user)
 }
 
 static enum err
-stat_at(int dirfd, const char USER *user, int at_flags, struct stat *st)
+stat_at(int dirfd, const char USER *user, int at_flags, struct stat *st,
+    struct more_stat *more)
 {
 	struct path path;
 	enum err err;
 
 	/* The descriptor may be of something without a path: a pipe, a socket. */
 	if ((at_flags & AT_EMPTY_PATH) && dirfd >= 0 && is_empty_user(user))
-		return stat_fd(dirfd, st);
+		return stat_fd(dirfd, st, more);
 	err = lookup_user(dirfd, user, at_flags, 0, &path);
 	if (err)
 		return err;
 	inode_stat(path.dentry->inode, st);
+	get_more(&path, more);
 	path_put(&path);
 	return OK;
 }
@@ -75,35 +96,40 @@ give_stat(enum err err, const struct stat *st, struct stat USER *user)
 long
 sys_stat(const char USER *path, struct stat USER *user)
 {
+	struct more_stat more;
 	struct stat st;
 
-	return give_stat(stat_at(AT_FDCWD, path, 0, &st), &st, user);
+	return give_stat(stat_at(AT_FDCWD, path, 0, &st, &more), &st, user);
 }
 
 long
 sys_lstat(const char USER *path, struct stat USER *user)
 {
+	struct more_stat more;
 	struct stat st;
 
-	return give_stat(stat_at(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, &st), &st, user);
+	return give_stat(
+	    stat_at(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, &st, &more), &st, user);
 }
 
 long
 sys_fstat(int fd, struct stat USER *user)
 {
+	struct more_stat more;
 	struct stat st;
 
-	return give_stat(stat_fd(fd, &st), &st, user);
+	return give_stat(stat_fd(fd, &st, &more), &st, user);
 }
 
 long
 sys_newfstatat(int dirfd, const char USER *path, struct stat USER *user, int flags)
 {
+	struct more_stat more;
 	struct stat st;
 
 	if (flags & ~(AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH))
 		return ERR_INVAL;
-	return give_stat(stat_at(dirfd, path, flags, &st), &st, user);
+	return give_stat(stat_at(dirfd, path, flags, &st, &more), &st, user);
 }
 
 struct statx_timestamp {
@@ -131,16 +157,18 @@ long
 sys_statx(
     int dirfd, const char USER *path, int flags, unsigned mask, struct statx USER *user)
 {
-	enum { BASIC_STATS = 0x7ff, RESERVED = 0x80000000u };
+	enum { BASIC_STATS = 0x7ff, BTIME = 0x800, MNT_ID = 0x1000, MOUNT_ROOT = 0x2000 };
+	enum { RESERVED = 0x80000000u };
 	struct stat st;
 	struct statx x = {.mask = BASIC_STATS};
+	struct more_stat more = {.btime_ns = 0};
 	enum err err;
 
 	if ((flags & ~(AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH |
 	                 AT_STATX_SYNC_TYPE)) ||
 	    (flags & AT_STATX_SYNC_TYPE) == AT_STATX_SYNC_TYPE || (mask & RESERVED))
 		return ERR_INVAL;
-	err = stat_at(dirfd, path, flags, &st);
+	err = stat_at(dirfd, path, flags, &st, &more);
 	if (err)
 		return err;
 	x.blksize = st.st_blksize;
@@ -158,6 +186,18 @@ sys_statx(
 	x.rdev_minor = dev_minor(st.st_rdev);
 	x.dev_major = dev_major(st.st_dev);
 	x.dev_minor = dev_minor(st.st_dev);
+	if ((mask & BTIME) && more.btime_ns) {
+		x.mask |= BTIME;
+		x.btime =
+		    (struct statx_timestamp){.sec = more.btime_ns / (int64_t)NSEC_PER_SEC,
+		        .nsec = (uint32_t)(more.btime_ns % (int64_t)NSEC_PER_SEC)};
+	}
+	if (more.mount_id) {
+		x.mask |= MNT_ID;
+		x.mnt_id = more.mount_id;
+		x.attributes_mask = MOUNT_ROOT;
+		x.attributes = more.is_mount_root ? MOUNT_ROOT : 0;
+	}
 	return copy_to_user(user, &x, sizeof(x));
 }
 
@@ -186,6 +226,18 @@ give_statfs(const struct path *path, struct statfs USER *user)
 	return copy_to_user(user, &st, sizeof(st));
 }
 
+/* The file systems that Linux has for pipes, sockets and the rest without a path. */
+static long
+give_statfs_of_kind(uint32_t type, struct statfs USER *user)
+{
+	enum { PIPEFS = 0x50495045, SOCKFS = 0x534f434b, ANON_INODES = 0x09041934 };
+	struct statfs st = {.bsize = 4096, .frsize = 4096, .namelen = NAME_MAX};
+
+	st.flags = 0x20; /* ST_VALID */
+	st.type = type == S_IFIFO ? PIPEFS : type == S_IFSOCK ? SOCKFS : ANON_INODES;
+	return copy_to_user(user, &st, sizeof(st));
+}
+
 long
 sys_statfs(const char USER *user_path, struct statfs USER *buf)
 {
@@ -203,12 +255,12 @@ long
 sys_fstatfs(int fd, struct statfs USER *buf)
 {
 	struct file *f = fd_get(fd);
-	long err = ERR_NOSYS; /* pipes and the like have no file system to speak of */
+	long err;
 
 	if (!f)
 		return ERR_BADF;
-	if (f->dentry)
-		err = give_statfs(&(struct path){f->mount, f->dentry}, buf);
+	err = f->dentry ? give_statfs(&(struct path){f->mount, f->dentry}, buf)
+	                : give_statfs_of_kind(f->ops->anon_mode & S_IFMT, buf);
 	file_put(f);
 	return err;
 }
@@ -293,6 +345,9 @@ sys_readlinkat(int dirfd, const char USER *user, char USER *buf, int size)
 		return n;
 	text = kmalloc(PATH_MAX);
 	n = text ? link_text(path.dentry->inode, text) : ERR_NOMEM;
+	/* An empty path stands for a descriptor, which must then be of a link. */
+	if (n == ERR_INVAL && is_empty_user(user))
+		n = ERR_NOENT;
 	if (n > 0) {
 		n = MIN(n, (long)size);
 		inode_touch(path.dentry->inode, INODE_ATIME);

@@ -11,7 +11,7 @@
  * Pages are charged to the instance by the page cache's fill operation, so those made by
  * faults on a mapping count too. Entries own a reference of their inode.
  */
-#include "fs/vfs.h"
+#include "fs/xattr.h"
 
 #include "kernel/procfs.h"
 #include "kernel/random.h"
@@ -108,6 +108,7 @@ node_create(struct super *super, uint32_t mode)
 	inode_init(&n->inode, super, &tmpfs_inode_ops, mode);
 	n->inode.ino = __atomic_add_fetch(&fs->next_ino, 1, __ATOMIC_RELAXED);
 	spin_init(&n->tree_lock, "tmpfs_dir", RANK_OBJECT);
+	n->inode.flags = INODE_XATTRS;
 	if (s_isreg(mode)) {
 		n->inode.file_ops = &tmpfs_file_ops;
 		page_cache_init(&n->inode.cache, &tmpfs_cache_ops, &n->inode);
@@ -157,6 +158,7 @@ tmpfs_free(struct inode *inode)
 	struct tmpfs *fs = instance_of(inode);
 
 	drop_entries(n);
+	xattr_free_all(inode);
 	page_cache_destroy(&inode->cache);
 	__atomic_sub_fetch(&fs->pages, n->charged, __ATOMIC_RELAXED);
 	mem_counter_add(MEM_COMMITTED, -(int64_t)n->charged);
@@ -454,21 +456,57 @@ repoint(struct node *dir, const struct name *name, struct inode *to)
 	spin_unlock(&dir->tree_lock);
 }
 
+/* After the new name is there: the old one goes, or leads to `whiteout`. */
+static void
+leave_old_name(const struct rename *r, struct inode *whiteout)
+{
+	struct node *old_dir = node_of(r->old_dir);
+	struct entry *e;
+
+	if (whiteout) {
+		repoint(old_dir, &r->old_name, whiteout);
+		inode_put(r->old_inode);
+		return;
+	}
+	e = entry_remove(old_dir, &r->old_name);
+	inode_put(e->inode);
+	kfree(e);
+}
+
+/* *out is NULL when none is wanted. */
+static enum err
+make_whiteout(const struct rename *r, struct inode **out)
+{
+	*out = NULL;
+	if (!r->is_whiteout)
+		return OK;
+	*out = node_create(r->old_dir->super, S_IFCHR);
+	if (!*out)
+		return ERR_NOSPC;
+	inode_init_owner(*out, r->old_dir);
+	return OK;
+}
+
 static enum err
 tmpfs_rename(const struct rename *r)
 {
 	struct node *old_dir = node_of(r->old_dir), *new_dir = node_of(r->new_dir);
+	struct inode *whiteout;
 	struct entry *e;
-	enum err err;
+	enum err err = make_whiteout(r, &whiteout);
 
+	if (err)
+		return err;
 	if (r->is_exchange) {
 		repoint(old_dir, &r->old_name, r->new_inode);
 		repoint(new_dir, &r->new_name, r->old_inode);
 		reparent(r->new_inode, r->new_dir, r->old_dir);
 	} else if (r->new_inode) {
 		err = s_isdir(r->new_inode->mode) ? kill_dir(r->new_inode) : OK;
-		if (err)
+		if (err) {
+			inode_put(whiteout);
 			return err;
+		}
 		repoint(new_dir, &r->new_name, inode_get(r->old_inode));
 		drop_links(r->new_dir, r->new_inode);
 		inode_put(r->new_inode);
@@ -477,14 +515,12 @@ tmpfs_rename(const struct rename *r)
 		err = e ? entry_insert(new_dir, e, r->old_inode) : ERR_NOMEM;
 		if (err) {
 			kfree(e);
+			inode_put(whiteout);
 			return err;
 		}
 	}
-	if (!r->is_exchange) {
-		e = entry_remove(old_dir, &r->old_name);
-		inode_put(e->inode);
-		kfree(e);
-	}
+	if (!r->is_exchange)
+		leave_old_name(r, whiteout);
 	reparent(r->old_inode, r->old_dir, r->new_dir);
 	inode_touch(r->old_inode, INODE_CTIME);
 	if (r->is_exchange)
@@ -629,24 +665,22 @@ zero_range(struct inode *inode, loff_t offset, loff_t len)
 static enum err
 tmpfs_fallocate(struct inode *inode, int mode, loff_t offset, loff_t len)
 {
-	enum { KEEP_SIZE = 1, PUNCH_HOLE = 2, ZERO_RANGE = 16 };
 	loff_t end = offset + len;
 	uint32_t seals = inode->cache.seals;
 
-	if (mode & ~(KEEP_SIZE | PUNCH_HOLE | ZERO_RANGE))
+	if (mode & ~(FALLOC_KEEP_SIZE | FALLOC_PUNCH_HOLE))
 		return ERR_OPNOTSUPP;
-	if (seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE) &&
-	    mode & (PUNCH_HOLE | ZERO_RANGE))
+	if (seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE) && mode & FALLOC_PUNCH_HOLE)
 		return ERR_PERM;
-	if (seals & F_SEAL_GROW && !(mode & PUNCH_HOLE) && end > inode->size)
+	if (seals & F_SEAL_GROW && !(mode & FALLOC_PUNCH_HOLE) && end > inode->size)
 		return ERR_PERM;
-	if (mode & PUNCH_HOLE) {
+	if (mode == FALLOC_PUNCH_HOLE)
+		return ERR_OPNOTSUPP;
+	if (mode & FALLOC_PUNCH_HOLE) {
 		zero_range(inode, offset, len);
 		inode_touch(inode, INODE_MTIME | INODE_CTIME);
-		return mode & KEEP_SIZE ? OK : ERR_OPNOTSUPP;
+		return OK;
 	}
-	if (mode & ZERO_RANGE)
-		zero_range(inode, offset, len);
 	for (loff_t pos = ALIGN_DOWN(offset, PAGE_SIZE); pos < end; pos += PAGE_SIZE) {
 		struct page *page;
 		enum err err = page_cache_get(&inode->cache, pos / PAGE_SIZE, &page);
@@ -655,7 +689,7 @@ tmpfs_fallocate(struct inode *inode, int mode, loff_t offset, loff_t len)
 			return err;
 		page_put(page);
 	}
-	if (!(mode & KEEP_SIZE) && end > inode->size)
+	if (!(mode & FALLOC_KEEP_SIZE) && end > inode->size)
 		set_size(inode, end);
 	inode_touch(inode, INODE_MTIME | INODE_CTIME);
 	return OK;

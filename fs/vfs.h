@@ -71,6 +71,7 @@ struct rename {
 	struct inode *old_inode;
 	struct inode *new_inode; /* what it replaces (exchange: swaps with), or NULL */
 	bool is_exchange;
+	bool is_whiteout; /* a character device 0:0 takes the old name */
 };
 
 /*
@@ -133,13 +134,15 @@ struct inode {
 	struct list watches; /* [inotify] fs/inotify.c */
 	struct list locks;   /* [aux_lock] struct file_lock: fs/locks.c */
 	struct wait_queue locks_wait;
-	struct pipe *pipe; /* [aux_lock] of an open FIFO */
+	struct pipe *pipe;    /* [aux_lock] of an open FIFO */
+	struct xattr *xattrs; /* [lock] fs/xattr.c */
 };
 
 enum inode_flags {
 	INODE_DEAD =
 	    1 << 0, /* a directory that has been removed: nothing can be made in it */
 	INODE_TMPFILE = 1 << 1, /* O_TMPFILE: may be linked though it has no links */
+	INODE_XATTRS = 1 << 2,  /* [I] its file system keeps extended attributes */
 };
 
 struct super_type {
@@ -410,7 +413,7 @@ enum err fs_symlink(const char *target, int dirfd, const char *text, unsigned wa
 enum err fs_link(
     int old_fd, const char *old, int new_fd, const char *text, unsigned walk_flags);
 enum err fs_unlink(int dirfd, const char *text, bool is_rmdir, unsigned walk_flags);
-enum rename_flags { RENAME_NOREPLACE = 1, RENAME_EXCHANGE = 2 };
+enum rename_flags { RENAME_NOREPLACE = 1, RENAME_EXCHANGE = 2, RENAME_WHITEOUT = 4 };
 enum err fs_rename(
     int old_fd, const char *old, int new_fd, const char *text, unsigned flags);
 /* A node without permission checks; *out gets the dentry, also with ERR_EXIST. */
@@ -425,6 +428,9 @@ enum { KEEP_ID = 0xffffffff }; /* chown: leave it */
 enum err path_chmod(const struct path *, uint32_t mode);
 enum err path_chown(const struct path *, uint32_t uid, uint32_t gid);
 enum err path_truncate(const struct path *, loff_t size);
+/* Whether the current process may make a file so large; else ERR_FBIG, with its signal. */
+enum err file_size_limit(loff_t size);
+enum { FALLOC_KEEP_SIZE = 1, FALLOC_PUNCH_HOLE = 2 };
 enum err path_utimes(const struct path *, const struct attr *, bool is_now);
 
 /* ---- locks on files (fs/locks.c) */

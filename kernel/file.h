@@ -111,6 +111,10 @@ void file_closed_by(struct file *f, struct fd_table *owner);
 /* Implemented by fs/: the lock commands of fcntl (F_GETLK, F_SETLK, F_SETLKW and
  * F_OFD_*). */
 long file_fcntl_lock(struct file *f, unsigned cmd, uintptr_t arg);
+/* Implemented by fs/: from the position to the end, of a regular file. */
+loff_t file_bytes_left(struct file *f);
+/* Implemented by fs/: whether the caller may give it O_NOATIME. */
+bool file_may_skip_atime(const struct file *f);
 /* Implemented by fs/: F_ADD_SEALS and F_GET_SEALS. */
 long file_fcntl_seals(struct file *f, unsigned cmd, uintptr_t arg);
 /* Implemented by fs/: the number of the process whose folder in /proc it is, or 0. */

@@ -20,6 +20,8 @@ init_single(struct uio *u, void USER *base, size_t len, bool is_write)
 	u->iov_used = 0;
 	u->resid = len;
 	u->is_write = is_write;
+	u->is_nowait = false;
+	u->is_append = false;
 }
 
 void
@@ -45,6 +47,8 @@ uio_init_vector(struct uio *u, const struct iovec *iov, size_t num_iov, bool is_
 	u->resid = 0;
 	u->is_user = true;
 	u->is_write = is_write;
+	u->is_nowait = false;
+	u->is_append = false;
 	for (size_t i = 0; i < num_iov; i++)
 		u->resid += iov[i].len;
 }

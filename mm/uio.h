@@ -20,6 +20,8 @@ struct uio {
 	size_t resid;        /* bytes left in all */
 	bool is_user;        /* the pieces are user memory */
 	bool is_write;       /* data flows from memory to the file */
+	bool is_nowait;      /* RWF_NOWAIT: as if the file had O_NONBLOCK */
+	bool is_append;      /* RWF_APPEND: as if it had O_APPEND */
 	struct iovec single; /* storage for the one-piece case */
 };
 

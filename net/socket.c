@@ -318,7 +318,7 @@ sock_file_read(struct file *f, struct uio *u, loff_t *pos)
 
 	if (!u->resid)
 		return 0;
-	if (f->flags & O_NONBLOCK)
+	if ((f->flags & O_NONBLOCK) || u->is_nowait)
 		msg.flags |= MSG_DONTWAIT;
 	return sk->ops->recv(sk, &msg);
 }
@@ -329,7 +329,7 @@ sock_file_write(struct file *f, struct uio *u, loff_t *pos)
 	struct sock *sk = f->private;
 	struct sock_msg msg = {.uio = u, .deadline_ns = sock_deadline(sk->sndtimeo_ns)};
 
-	if (f->flags & O_NONBLOCK)
+	if ((f->flags & O_NONBLOCK) || u->is_nowait)
 		msg.flags |= MSG_DONTWAIT;
 	return sock_sigpipe(sk, msg.flags, sk->ops->send(sk, &msg));
 }

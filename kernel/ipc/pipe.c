@@ -169,7 +169,7 @@ pipe_read(struct file *f, struct uio *u, loff_t *pos)
 		}
 		n = p->writers ? ERR_AGAIN : 0;
 		mutex_unlock(&p->lock);
-		if (n == 0 || (f->flags & O_NONBLOCK))
+		if (n == 0 || (f->flags & O_NONBLOCK) || u->is_nowait)
 			return n;
 		err = wait_event(&p->readers_wait, pipe_is_readable(p),
 		    WAIT_INTERRUPTIBLE, NO_TIMEOUT);
@@ -272,9 +272,9 @@ pipe_is_writable(const struct pipe *p)
 
 /* Waits until more can be written: OK, or why not. */
 static enum err
-pipe_wait_room(struct file *f, struct pipe *p)
+pipe_wait_room(struct file *f, struct pipe *p, bool is_nowait)
 {
-	if (f->flags & O_NONBLOCK)
+	if ((f->flags & O_NONBLOCK) || is_nowait)
 		return ERR_AGAIN;
 	return wait_event(
 	    &p->writers_wait, pipe_is_writable(p), WAIT_INTERRUPTIBLE, NO_TIMEOUT);
@@ -311,9 +311,33 @@ pipe_write(struct file *f, struct uio *u, loff_t *pos)
 		done += (size_t)n;
 		if (!u->resid)
 			return (ssize_t)done;
-		err = pipe_wait_room(f, p);
+		err = pipe_wait_room(f, p, u->is_nowait);
 		if (err != OK)
 			return done ? (ssize_t)done : err;
+	}
+}
+
+ssize_t
+pipe_splice_room(struct file *f, bool is_nowait)
+{
+	struct pipe *p = f->private;
+
+	for (;;) {
+		bool has_readers;
+		size_t room;
+		enum err err;
+
+		mutex_lock(&p->lock);
+		has_readers = p->readers;
+		room = (size_t)(p->num_slots - p->used) * PAGE_SIZE;
+		mutex_unlock(&p->lock);
+		if (!has_readers)
+			return pipe_broken();
+		if (room)
+			return (ssize_t)room;
+		err = pipe_wait_room(f, p, is_nowait);
+		if (err != OK)
+			return err;
 	}
 }
 

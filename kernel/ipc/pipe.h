@@ -27,5 +27,9 @@ enum err fifo_open(struct file *file, struct pipe **slot, struct spinlock *lock)
  */
 enum err pipe_open_again(struct file *file, const struct file *from);
 
+/* Bytes that splice may put into the pipe at once, waiting until a page of it is free; ERR_AGAIN,
+ * ERR_RESTARTSYS, and ERR_PIPE with its signal. */
+ssize_t pipe_splice_room(struct file *file, bool is_nowait);
+
 /* F_SETPIPE_SZ and F_GETPIPE_SZ; ERR_BADF when `file` is no pipe. */
 long pipe_fcntl(struct file *file, unsigned cmd, uintptr_t arg);

@@ -95,6 +95,8 @@ file_set_flags(struct file *f, uint32_t flags)
 {
 	uint32_t old = __atomic_load_n(&f->flags, __ATOMIC_RELAXED), new;
 
+	if ((flags & ~old & O_NOATIME) && !file_may_skip_atime(f))
+		return ERR_PERM;
 	do
 		new = (old & ~(uint32_t)SETFL_MASK) | (flags & SETFL_MASK);
 	while (!__atomic_compare_exchange_n(
@@ -190,6 +192,7 @@ enum {
 	FIOCLEX = 0x5451,
 	FIOASYNC = 0x5452,
 	FIONBIO = 0x5421,
+	FIONREAD = 0x541b,
 };
 
 static long
@@ -205,6 +208,28 @@ file_set_flag_by_user(struct file *f, uint32_t flag, uintptr_t arg)
 	else
 		__atomic_fetch_and(&f->flags, ~flag, __ATOMIC_RELAXED);
 	return 0;
+}
+
+/* Regular files and directories have nothing to tell by a signal. */
+static long
+file_set_async_by_user(struct file *f, uintptr_t arg)
+{
+	int32_t on;
+
+	if (get_user(on, (const int32_t USER *)arg) != OK)
+		return ERR_FAULT;
+	if (f->cache || f->ops->readdir)
+		return on ? ERR_NOTTY : 0;
+	return file_set_flag_by_user(f, O_ASYNC, arg);
+}
+
+/* FIONREAD of a regular file: bytes from its position to its end. */
+static long
+file_tell_left(struct file *f, uintptr_t arg)
+{
+	int32_t left = (int32_t)file_bytes_left(f);
+
+	return put_user(left, (int32_t USER *)arg);
 }
 
 long
@@ -224,7 +249,9 @@ sys_ioctl(int fd, unsigned cmd, uintptr_t arg)
 	else if (cmd == FIONBIO)
 		result = file_set_flag_by_user(f, O_NONBLOCK, arg);
 	else if (cmd == FIOASYNC)
-		result = file_set_flag_by_user(f, O_ASYNC, arg);
+		result = file_set_async_by_user(f, arg);
+	else if (cmd == FIONREAD && f->cache)
+		result = file_tell_left(f, arg);
 	else
 		result = f->ops->ioctl ? f->ops->ioctl(f, cmd, arg) : ERR_NOTTY;
 	file_put(f);

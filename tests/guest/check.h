@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -46,6 +47,42 @@
 		CHECK_EQ(errno, error); \
 	} while (0)
 
+/*
+ * The same checks for rows of cases that do not depend on each other: the test goes on,
+ * and fails at its end.
+ */
+static int num_unexpected __attribute__((unused));
+
+#define EXPECT_EQ(a, b) \
+	do { \
+		long a_ = (long)(a), b_ = (long)(b); \
+		if (a_ != b_) { \
+			printf("FAIL %s:%d %s is %ld, not %s (%ld) (errno %d)\n", \
+			    __FILE__, __LINE__, #a, a_, #b, b_, errno); \
+			num_unexpected++; \
+		} \
+	} while (0)
+
+#define EXPECT_ERR(call, error) \
+	do { \
+		long result_; \
+\
+		errno = 0; \
+		result_ = (long)(call); \
+		if (result_ != -1 || errno != (error)) { \
+			printf("FAIL %s:%d %s is %ld (errno %d), not %s\n", __FILE__, \
+			    __LINE__, #call, result_, errno, #error); \
+			num_unexpected++; \
+		} \
+	} while (0)
+
+/* A call as the kernel sees it, without what the C library checks, changes and caches. */
+#define SYS(name, ...) syscall(SYS_##name, ##__VA_ARGS__)
+
+/* An address where nothing is mapped, and one of the kernel's. */
+#define BAD_ADDR    ((void *)16)
+#define KERNEL_ADDR ((void *)0xffff800000000000)
+
 struct test {
 	const char *name;
 	void (*fn)(void);
@@ -69,7 +106,7 @@ run_test(const struct test *t)
 		alarm(30);
 		t->fn();
 		fflush(stdout);
-		_exit(0);
+		_exit(num_unexpected != 0);
 	}
 	if (pid < 0 || waitpid(pid, &status, 0) != pid) {
 		printf("FAIL cannot run\n");
