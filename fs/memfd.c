@@ -183,7 +183,7 @@ sys_memfd_create(const char USER *user, unsigned flags)
 	enum err err = check_flags(flags);
 	char text[NAME_MAX + 1];
 	struct name name;
-	struct file *f;
+	struct file *f = NULL; /* path_open makes it */
 	int fd;
 
 	if (err == OK)
