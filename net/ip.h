@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "kernel/x86/percpu.h"
 #include "lib/err.h"
 #include "net/pkt.h"
 #include "net/route.h"
@@ -132,6 +133,15 @@ enum mib {
 #undef MIB_COUNTER
 	NUM_MIBS,
 };
-void mib_add(enum mib, uint64_t n); /* any context */
+extern PER_CPU(uint64_t[NUM_MIBS], mib_counters); /* [a] */
+
+/* Atomic because the thread may move between finding its CPU's array and adding; nobody shares the
+   line in the usual case, so that costs little. Any context. */
+static inline void
+mib_add(enum mib which, uint64_t n)
+{
+	__atomic_fetch_add(&(*this_cpu_ptr(&mib_counters))[which], n, __ATOMIC_RELAXED);
+}
+
 uint64_t mib_get(enum mib);
 #define mib_inc(m) mib_add(m, 1)

@@ -107,9 +107,11 @@ make_room(struct tcp_sock *ts, const struct tcp_seg *seg)
 static bool
 is_crowded(const struct tcp_sock *ts, const struct tcp_seg *seg)
 {
-	if (likely(!seg->len))
+	uint32_t holds = ts->inet.sock.rx.truesize + ts->ofo_truesize;
+
+	if (!seg->len)
 		return false;
-	return ts->inet.sock.rx.truesize + ts->ofo_truesize >= room_of(ts) ||
+	return (unlikely(holds >= ts->inet.sock.rcvbuf) && holds >= room_of(ts)) ||
 	       tcp_mem_is_out();
 }
 

@@ -24,7 +24,7 @@ static struct pkt_queue wire;
 static struct list timers = LIST_INIT(timers);
 static struct net_work *works, **works_tail = &works;
 static struct list notifiers = LIST_INIT(notifiers);
-static uint64_t mibs[NUM_MIBS];
+PER_CPU(uint64_t[NUM_MIBS], mib_counters);
 static unsigned mc_counts[16];
 
 /* ---- Packets --------------------------------------------------------------------------- */
@@ -513,16 +513,10 @@ fake_mc_count(const struct netdev *dev)
 
 /* ---- The rest -------------------------------------------------------------------------- */
 
-void
-mib_add(enum mib m, uint64_t n)
-{
-	mibs[m] += n;
-}
-
 uint64_t
 mib_get(enum mib m)
 {
-	return mibs[m];
+	return mib_counters[m];
 }
 
 static uint64_t seed = 1;

@@ -26,14 +26,7 @@ net_input_steered(struct pkt *p)
 	pkt_queue_push(&passed, p);
 }
 
-static uint64_t num_coalesced;
-
-void
-mib_add(enum mib m, uint64_t n)
-{
-	if (m == MIB_TcpExt_TCPBacklogCoalesce)
-		num_coalesced += n;
-}
+PER_CPU(uint64_t[NUM_MIBS], mib_counters);
 
 static struct netdev dev = {.index = 2, .features = NETDEV_GRO, .mtu = 1500};
 
@@ -315,7 +308,7 @@ KTEST(gro_keeps_the_last_of_bare_acknowledgements)
 		be32 ack;
 
 		setup();
-		num_coalesced = 0;
+		mib_counters[MIB_TcpExt_TCPBacklogCoalesce] = 0;
 		f.is_v6 = v6;
 		for (unsigned i = 0; i < 6; i++, f.ack += 2896, f.ts++)
 			receive(&f);
@@ -330,7 +323,7 @@ KTEST(gro_keeps_the_last_of_bare_acknowledgements)
 		p = pkt_queue_pop(&passed);
 		CHECK(pkt_read(p, (v6 ? 40 : 20) + 8, &ack, sizeof(ack)));
 		CHECK_EQ(be32_get(ack), 7 + 5 * 2896);
-		CHECK_EQ(num_coalesced, 4);
+		CHECK_EQ(mib_counters[MIB_TcpExt_TCPBacklogCoalesce], 4);
 		pkt_free(p);
 		CHECK_EQ(fake_kmalloc_live, 0);
 	}
