@@ -128,9 +128,13 @@ SRCS_kernel_irq := \
 
 SRCS_kernel_proc := \
 	kernel/proc/access.c \
+	kernel/proc/coredump.c \
+	kernel/proc/coredump_elf.c \
+	kernel/proc/coredump_name.c \
 	kernel/proc/cred.c \
 	kernel/proc/exec.c \
 	kernel/proc/exec_elf.c \
+	kernel/proc/exec_first.c \
 	kernel/proc/exec_stack.c \
 	kernel/proc/exec_strings.c \
 	kernel/proc/exit.c \
@@ -181,6 +185,7 @@ SRCS_mm := \
 	mm/aspace.c \
 	mm/commit.c \
 	mm/dma.c \
+	mm/dump.c \
 	mm/fault.c \
 	mm/filemap.c \
 	mm/frames.c \
@@ -238,6 +243,7 @@ SRCS_fs := \
 	fs/proc_fd.c \
 	fs/proc_global.c \
 	fs/proc_mem.c \
+	fs/proc_number.c \
 	fs/proc_pid.c \
 	fs/proc_smaps.c \
 	fs/proc_stat.c \

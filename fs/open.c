@@ -462,3 +462,57 @@ file_exec_ids(const struct file *f, uint32_t *euid, uint32_t *egid)
 	if ((inode->mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP))
 		*egid = inode->gid;
 }
+
+bool
+file_is_readable(const struct file *f)
+{
+	return inode_permission(current_cred(), f->inode, MAY_READ) == OK;
+}
+
+bool
+file_has_name(const struct file *f)
+{
+	return f->inode && f->dentry && f->inode->nlink > 0;
+}
+
+const char *
+file_path_text(struct file *f, char *buf, size_t size)
+{
+	struct path path = {f->mount, f->dentry}, root;
+	bool is_reachable;
+	char *text;
+
+	if (!f->dentry)
+		return f->ops->anon_name;
+	fs_context_root(current_fs(), &root);
+	text = path_text(&path, &root, buf, size, &is_reachable);
+	path_put(&root);
+	return text;
+}
+
+/* Nobody else's, and nobody else can look in. */
+static bool
+is_fit_for_core(const struct inode *inode)
+{
+	return s_isreg(inode->mode) && inode->nlink == 1 &&
+	       inode->uid == current_cred()->fsuid && (inode->mode & 0677) == 0600;
+}
+
+enum err
+file_create_core(const char *path, bool is_roots, struct file **out)
+{
+	const struct open_how how = {
+	    .flags = O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW, .mode = 0600};
+	unsigned walk_flags = is_roots ? WALK_KERNEL : 0;
+	enum err err;
+
+	if (!is_roots)
+		(void)fs_unlink(
+		    AT_FDCWD, path, false, 0); /* there was none, or it stays */
+	err = file_openat(AT_FDCWD, path, &how, walk_flags, out);
+	if (err == OK && !is_fit_for_core((*out)->inode)) {
+		file_put(*out);
+		err = ERR_PERM;
+	}
+	return err;
+}

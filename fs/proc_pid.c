@@ -5,6 +5,7 @@
  */
 #include "fs/procfs.h"
 
+#include "kernel/proc/coredump.h"
 #include "kernel/proc/process.h"
 #include "lib/fmt.h"
 #include "lib/string.h"
@@ -20,6 +21,7 @@ struct member {
 	uint32_t mode;
 	const struct inode_ops *ops;
 	void (*show)(struct seq *, const struct proc_id *);
+	enum err (*store)(const struct proc_id *, const char *text); /* NULL: read only */
 };
 
 struct process *
@@ -180,36 +182,67 @@ show_wchan(struct seq *s, const struct proc_id *id)
 	seq_putc(s, '0');
 }
 
+/* Which memory core files have (core(5)): enum core_filter. */
+static void
+show_core_filter(struct seq *s, const struct proc_id *id)
+{
+	struct aspace *as = proc_aspace(id);
+
+	if (!as)
+		return;
+	seq_printf(s, "%08x\n", as->core_filter);
+	aspace_put(as);
+}
+
+static enum err
+store_core_filter(const struct proc_id *id, const char *text)
+{
+	struct aspace *as;
+	const char *end;
+	uint64_t value;
+
+	if (!parse_u64(text, &end, 0, &value) || *end || value > UINT32_MAX)
+		return ERR_INVAL;
+	as = proc_aspace(id);
+	if (!as)
+		return ERR_SRCH;
+	as->core_filter = value & CORE_FILTER_ALL;
+	aspace_put(as);
+	return OK;
+}
+
 static const struct member members[] = {
-    {"task", S_IFDIR | 0555, &task_dir_ops, NULL}, /* first: only of processes */
-    {"auxv", S_IFREG | 0400, &proc_plain_ops, proc_show_auxv},
-    {"cgroup", S_IFREG | 0444, &proc_plain_ops, show_cgroup},
-    {"cmdline", S_IFREG | 0444, &proc_plain_ops, show_cmdline},
-    {"comm", S_IFREG | 0444, &proc_plain_ops, show_comm},
-    {"cwd", S_IFLNK | 0777, &cwd_ops, NULL},
-    {"environ", S_IFREG | 0400, &proc_plain_ops, show_environ},
-    {"exe", S_IFLNK | 0777, &exe_ops, NULL},
-    {"fd", S_IFDIR | 0500, &proc_fd_dir_ops, NULL},
-    {"fdinfo", S_IFDIR | 0500, &proc_fdinfo_dir_ops, NULL},
-    {"limits", S_IFREG | 0444, &proc_plain_ops, proc_show_limits},
-    {"maps", S_IFREG | 0444, &proc_plain_ops, proc_show_maps},
-    {"mem", S_IFREG | 0600, &proc_mem_ops, NULL},
-    {"mountinfo", S_IFREG | 0444, &proc_plain_ops, show_mountinfo},
-    {"mounts", S_IFREG | 0444, &proc_plain_ops, show_mounts},
-    {"mountstats", S_IFREG | 0444, &proc_plain_ops, show_mountstats},
-    {"oom_score", S_IFREG | 0444, &proc_plain_ops, show_zero},
-    {"oom_score_adj", S_IFREG | 0444, &proc_plain_ops, show_zero},
-    {"personality", S_IFREG | 0400, &proc_plain_ops, show_personality},
-    {"root", S_IFLNK | 0777, &root_ops, NULL},
-    {"smaps", S_IFREG | 0444, &proc_plain_ops, proc_show_smaps},
-    {"smaps_rollup", S_IFREG | 0444, &proc_plain_ops, proc_show_smaps_rollup},
-    {"stat", S_IFREG | 0444, &proc_plain_ops, proc_show_stat},
-    {"statm", S_IFREG | 0444, &proc_plain_ops, proc_show_statm},
-    {"status", S_IFREG | 0444, &proc_plain_ops, proc_show_status},
-    {"syscall", S_IFREG | 0400, &proc_plain_ops, proc_show_syscall},
-    {"wchan", S_IFREG | 0444, &proc_plain_ops, show_wchan},
+    {"task", S_IFDIR | 0555, &task_dir_ops, NULL, NULL}, /* first: only of processes */
+    {"auxv", S_IFREG | 0400, &proc_plain_ops, proc_show_auxv, NULL},
+    {"cgroup", S_IFREG | 0444, &proc_plain_ops, show_cgroup, NULL},
+    {"cmdline", S_IFREG | 0444, &proc_plain_ops, show_cmdline, NULL},
+    {"comm", S_IFREG | 0444, &proc_plain_ops, show_comm, NULL},
+    {"coredump_filter", S_IFREG | 0644, &proc_plain_ops, show_core_filter,
+        store_core_filter},
+    {"cwd", S_IFLNK | 0777, &cwd_ops, NULL, NULL},
+    {"environ", S_IFREG | 0400, &proc_plain_ops, show_environ, NULL},
+    {"exe", S_IFLNK | 0777, &exe_ops, NULL, NULL},
+    {"fd", S_IFDIR | 0500, &proc_fd_dir_ops, NULL, NULL},
+    {"fdinfo", S_IFDIR | 0500, &proc_fdinfo_dir_ops, NULL, NULL},
+    {"limits", S_IFREG | 0444, &proc_plain_ops, proc_show_limits, NULL},
+    {"maps", S_IFREG | 0444, &proc_plain_ops, proc_show_maps, NULL},
+    {"mem", S_IFREG | 0600, &proc_mem_ops, NULL, NULL},
+    {"mountinfo", S_IFREG | 0444, &proc_plain_ops, show_mountinfo, NULL},
+    {"mounts", S_IFREG | 0444, &proc_plain_ops, show_mounts, NULL},
+    {"mountstats", S_IFREG | 0444, &proc_plain_ops, show_mountstats, NULL},
+    {"oom_score", S_IFREG | 0444, &proc_plain_ops, show_zero, NULL},
+    {"oom_score_adj", S_IFREG | 0444, &proc_plain_ops, show_zero, NULL},
+    {"personality", S_IFREG | 0400, &proc_plain_ops, show_personality, NULL},
+    {"root", S_IFLNK | 0777, &root_ops, NULL, NULL},
+    {"smaps", S_IFREG | 0444, &proc_plain_ops, proc_show_smaps, NULL},
+    {"smaps_rollup", S_IFREG | 0444, &proc_plain_ops, proc_show_smaps_rollup, NULL},
+    {"stat", S_IFREG | 0444, &proc_plain_ops, proc_show_stat, NULL},
+    {"statm", S_IFREG | 0444, &proc_plain_ops, proc_show_statm, NULL},
+    {"status", S_IFREG | 0444, &proc_plain_ops, proc_show_status, NULL},
+    {"syscall", S_IFREG | 0400, &proc_plain_ops, proc_show_syscall, NULL},
+    {"wchan", S_IFREG | 0444, &proc_plain_ops, show_wchan, NULL},
     /* last: only in debug kernels */
-    {"fail-nth", S_IFREG | 0644, &proc_fail_ops, NULL},
+    {"fail-nth", S_IFREG | 0644, &proc_fail_ops, NULL, NULL},
 };
 
 enum { NUM_MEMBERS = ARRAY_SIZE(members) - !CONFIG_DEBUG };
@@ -273,6 +306,7 @@ member_lookup(struct inode *dir, const struct name *name, struct inode **out)
 		if (err)
 			return err;
 		p->show = m->show;
+		p->store = m->store;
 		if (s_isreg(m->mode))
 			p->inode.file_ops = file_ops_of(m);
 		*out = &p->inode;

@@ -53,7 +53,7 @@ show_flags(struct seq *s, uint32_t flags)
 		const char *name;
 	} names[] = {{AREA_READ, "rd"}, {AREA_WRITE, "wr"}, {AREA_EXEC, "ex"},
 	    {AREA_SHARED, "sh"}, {AREA_STACK, "gd"}, {AREA_DEVICE, "pf"},
-	    {AREA_LOCKED, "lo"}};
+	    {AREA_LOCKED, "lo"}, {AREA_NO_DUMP, "dd"}};
 
 	seq_puts(s, "VmFlags:");
 	for (unsigned i = 0; i < ARRAY_SIZE(names); i++)

@@ -215,7 +215,7 @@ sum_areas(struct aspace *as)
 }
 
 static void
-show_memory(struct seq *s, struct aspace *as)
+show_memory(struct seq *s, struct process *p, struct aspace *as)
 {
 	const struct area_sums sums = sum_areas(as);
 	const struct {
@@ -243,7 +243,7 @@ show_memory(struct seq *s, struct aspace *as)
 	for (unsigned i = 0; i < ARRAY_SIZE(lines); i++)
 		seq_printf(s, "%s:\t%8lu kB\n", lines[i].name,
 		    lines[i].pages * (PAGE_SIZE / 1024));
-	seq_puts(s, "CoreDumping:\t0\nTHP_enabled:\t0\n");
+	seq_printf(s, "CoreDumping:\t%d\nTHP_enabled:\t0\n", p->core_dumper != NULL);
 }
 
 static void
@@ -306,7 +306,7 @@ proc_show_status(struct seq *s, const struct proc_id *id)
 	show_ids(s, p);
 	show_numbers(s, p, id->tid ? id->tid : p->pid);
 	if (f.as)
-		show_memory(s, f.as);
+		show_memory(s, p, f.as);
 	seq_printf(s, "Threads:\t%u\nSigQ:\t%u/%lu\n", p->num_threads,
 	    p->num_queued_signals, p->rlimits[RLIMIT_SIGPENDING].cur);
 	seq_printf(s, "SigPnd:\t%016lx\nShdPnd:\t%016lx\nSigBlk:\t%016lx\n", f.pending,

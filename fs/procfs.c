@@ -51,7 +51,6 @@ static uint64_t last_ino = ROOT_INO; /* [tree_lock] */
 static struct slab_cache *inode_cache;
 
 static const struct inode_ops dir_ops;
-static const struct file_ops registered_file_ops;
 
 /* ---- the tree of registered files */
 
@@ -213,7 +212,7 @@ registered_inode(struct super *super, const struct proc_file *f, struct inode **
 		return ERR_NOMEM;
 	p->file = f;
 	if (!s_isdir(f->mode))
-		p->inode.file_ops = &registered_file_ops;
+		p->inode.file_ops = &proc_text_file_ops;
 	*out = &p->inode;
 	return OK;
 }
@@ -416,15 +415,30 @@ text_read(struct file *f, struct uio *uio, loff_t *pos)
 	return copy_out(kept, uio, pos);
 }
 
-static ssize_t
-registered_write(struct file *f, struct uio *uio, loff_t *pos)
+static bool
+is_writable(const struct proc_inode *p)
 {
-	const struct proc_file *file = proc_inode_of(f->inode)->file;
+	return p->file ? p->file->store || p->file->store_private : p->store != NULL;
+}
+
+static enum err
+store_text(const struct proc_inode *p, const char *text)
+{
+	if (!p->file)
+		return p->store(&p->id, text);
+	return p->file->store ? p->file->store(text)
+	                      : p->file->store_private(p->file->private, text);
+}
+
+static ssize_t
+text_write(struct file *f, struct uio *uio, loff_t *pos)
+{
+	const struct proc_inode *p = proc_inode_of(f->inode);
 	size_t n = uio->resid;
 	char *text;
 	enum err err;
 
-	if (!file->store && !file->store_private)
+	if (!is_writable(p))
 		return ERR_IO;
 	if (n > MAX_STORE - 1)
 		return ERR_INVAL;
@@ -436,8 +450,7 @@ registered_write(struct file *f, struct uio *uio, loff_t *pos)
 		text[n] = '\0';
 		if (n > 0 && text[n - 1] == '\n')
 			text[n - 1] = '\0';
-		err = file->store ? file->store(text)
-		                  : file->store_private(file->private, text);
+		err = store_text(p, text);
 	}
 	kfree(text);
 	if (err)
@@ -469,13 +482,7 @@ text_release(struct file *f)
 
 const struct file_ops proc_text_file_ops = {
     .read = text_read,
-    .seek = text_seek,
-    .release = text_release,
-};
-
-static const struct file_ops registered_file_ops = {
-    .read = text_read,
-    .write = registered_write,
+    .write = text_write,
     .seek = text_seek,
     .release = text_release,
 };

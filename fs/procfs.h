@@ -27,7 +27,9 @@ struct proc_id {
 struct proc_inode {
 	struct inode inode;
 	void (*show)(struct seq *, const struct proc_id *); /* of files of processes */
-	const struct proc_file *file;                       /* of registered files */
+	enum err (*store)(
+	    const struct proc_id *, const char *text); /* of some of these */
+	const struct proc_file *file;                  /* of registered files */
 	struct proc_id id;
 };
 

@@ -166,5 +166,14 @@ enum err file_open_exec_at(int dirfd, const char *path, int flags, struct file *
 void file_exec_ids(const struct file *, uint32_t *euid, uint32_t *egid);
 /* Opens by path with kernel privileges, O_* flags; mode for O_CREAT. */
 enum err file_open(const char *path, int flags, uint32_t mode, struct file **out);
+/* Whether the current process may read the file, which it need not have opened for that. */
+bool file_is_readable(const struct file *);
+/* A new file for memory of the current process alone, in place of one that stands there, with its
+ * rights, root, directory and umask. is_roots: from the first root, in place of nothing. */
+enum err file_create_core(const char *path, bool is_roots, struct file **out);
+/* Its path as the current process sees it, or what stands for one, within buf[size]; NULL: it has
+ * none, or that does not fit. */
+const char *file_path_text(struct file *, char *buf, size_t size);
+bool file_has_name(const struct file *); /* in a directory: not removed, not anonymous */
 /* rename(2) by path with kernel privileges: in place of what stands there. */
 enum err file_rename(const char *from, const char *to);

@@ -23,6 +23,7 @@
 #include "kernel/panic.h"
 #include "kernel/platform.h"
 #include "kernel/power.h"
+#include "kernel/proc/coredump.h"
 #include "kernel/proc/process.h"
 #include "kernel/proc/syscall.h"
 #include "kernel/random.h"
@@ -108,6 +109,7 @@ kernel_main(const struct boot_info *boot)
 	smp_start();     /* the other processors */
 	fs_init();       /* the root file system, empty */
 	mem_proc_init(); /* files in /proc */
+	coredump_init();
 	irq_proc_init();
 	net_init(); /* protocols, and the loopback interface */
 	tty_init(); /* terminals, and which is the console */

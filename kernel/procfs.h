@@ -55,6 +55,15 @@ enum err proc_register_private(const char *name, void (*show)(struct seq *),
 enum err sysfs_register_private(
     const char *name, void (*show)(struct seq *), void *private);
 
+/* A number that may be written, within bounds (ERR_INVAL beyond them); read anywhere without a lock. */
+struct proc_number {
+	const char *name; /* as proc_register's */
+	uint32_t *value;
+	uint32_t min, max;
+};
+/* The array must live forever. What there is no memory for is not there. */
+void proc_register_numbers(struct proc_number numbers[], unsigned n);
+
 /* Hides /proc/NAME, /sys/NAME and what is in it, or shows it again: its thing comes and goes. Who
  * has it open may go on reading. */
 void proc_set_visible(const char *name, bool is_visible);

@@ -124,6 +124,24 @@ change_flags(struct aspace *as, vaddr_t start, vaddr_t end, uint32_t set, uint32
 	return err;
 }
 
+static enum err
+refuse_device(struct area *a, vaddr_t from, vaddr_t to, void *arg)
+{
+	return a->flags & AREA_DEVICE ? ERR_INVAL : OK;
+}
+
+/* Devices are never in core files. */
+static enum err
+undo_no_dump(struct aspace *as, vaddr_t start, vaddr_t end)
+{
+	enum err err;
+
+	rwsem_lock_shared(&as->lock);
+	err = for_each_part(as, start, end, refuse_device, NULL);
+	rwsem_unlock_shared(&as->lock);
+	return err == ERR_INVAL ? err : change_flags(as, start, end, 0, AREA_NO_DUMP);
+}
+
 long
 sys_madvise(vaddr_t addr, size_t len, int advice)
 {
@@ -144,12 +162,12 @@ sys_madvise(vaddr_t addr, size_t len, int advice)
 	case MADV_UNMERGEABLE:
 	case MADV_HUGEPAGE:
 	case MADV_NOHUGEPAGE:
-	case MADV_DONTDUMP:
-	case MADV_DODUMP:
 	case MADV_COLD:
 	case MADV_PAGEOUT: return len ? advise_shared(as, addr, addr + size, advice) : OK;
 	case MADV_DONTFORK: return change_flags(as, addr, addr + size, AREA_NO_FORK, 0);
 	case MADV_DOFORK: return change_flags(as, addr, addr + size, 0, AREA_NO_FORK);
+	case MADV_DONTDUMP: return change_flags(as, addr, addr + size, AREA_NO_DUMP, 0);
+	case MADV_DODUMP: return undo_no_dump(as, addr, addr + size);
 	case MADV_WIPEONFORK:
 		return change_flags(as, addr, addr + size, AREA_WIPE_FORK, 0);
 	case MADV_KEEPONFORK:

@@ -6,6 +6,7 @@
 
 #include "kernel/file.h"
 #include "kernel/panic.h"
+#include "kernel/proc/coredump.h"
 #include "kernel/proc/process.h"
 #include "kernel/random.h"
 #include "mm/area.h"
@@ -64,7 +65,8 @@ alloc_space(void)
 	}
 	tlb_context_init(&as->tlb);
 	as->refs = 1;
-	as->is_dumpable = true;
+	as->dumpable = DUMPABLE_USER;
+	as->core_filter = CORE_FILTER_DEFAULT;
 	as->areas.update = area_update_gap;
 	rwsem_init(&as->lock, "aspace", RANK_MMAP);
 	return as;
@@ -168,7 +170,8 @@ copy_layout(struct aspace *to, const struct aspace *from)
 	to->env_end = from->env_end;
 	to->auxv_start = from->auxv_start;
 	to->auxv_end = from->auxv_end;
-	to->is_dumpable = from->is_dumpable;
+	to->dumpable = from->dumpable;
+	to->core_filter = from->core_filter;
 	to->exe = from->exe ? file_get(from->exe) : NULL;
 }
 

@@ -32,6 +32,7 @@ enum area_flags {
 	AREA_WIPE_FORK = 1 << 10, /* madvise: a child gets it empty */
 	AREA_ACCOUNT = 1 << 11,   /* counted as promised: mm/commit.h */
 	AREA_NORESERVE = 1 << 12, /* MAP_NORESERVE: never is */
+	AREA_NO_DUMP = 1 << 13,   /* madvise: not in core files */
 
 	AREA_ACCESS = AREA_READ | AREA_WRITE | AREA_EXEC,
 };
@@ -79,7 +80,8 @@ struct aspace {
 	uint64_t resident_anon; /* [a] of these anonymous */
 	uint64_t peak_resident; /* [a] highest seen */
 	bool lock_future;       /* [lock] mlockall(MCL_FUTURE) */
-	bool is_dumpable;       /* [a] its user may read and trace it: PR_SET_DUMPABLE */
+	uint8_t dumpable;       /* [a] enum dumpable: kernel/proc/coredump.h */
+	uint16_t core_filter;   /* [a] enum core_filter, the same */
 	vaddr_t brk_start, brk; /* [lock] */
 	vaddr_t mmap_base;      /* [I] search goes down from here */
 	vaddr_t stack_top;

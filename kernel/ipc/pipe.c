@@ -488,8 +488,7 @@ static const struct file_ops pipe_ops = {
 /* ---- Making pipes
  * -------------------------------------------------------------------------- */
 
-/* Two files on one new pipe. ERR_NOMEM leaves nothing. */
-static enum err
+enum err
 pipe_create(struct file *ends[2], uint32_t flags)
 {
 	struct pipe *p = pipe_alloc();
@@ -511,6 +510,21 @@ pipe_create(struct file *ends[2], uint32_t flags)
 		return ERR_NOMEM;
 	}
 	return OK;
+}
+
+void
+pipe_wait_unread(struct file *f)
+{
+	struct pipe *p = f->private;
+
+	mutex_lock(&p->lock);
+	p->writers--;
+	f->mode &= ~(uint32_t)FILE_WRITE;
+	mutex_unlock(&p->lock);
+	wait_queue_wake(&p->readers_wait, ~0u, POLLIN | POLLRDNORM | POLLHUP);
+	(void)wait_event(&p->writers_wait,
+	    !__atomic_load_n(&p->readers, __ATOMIC_ACQUIRE), WAIT_KILLABLE,
+	    NO_TIMEOUT); /* killed: it is not waited for any longer */
 }
 
 long

@@ -31,5 +31,12 @@ enum err pipe_open_again(struct file *file, const struct file *from);
  * ERR_RESTARTSYS, and ERR_PIPE with its signal. */
 ssize_t pipe_splice_room(struct file *file, bool is_nowait);
 
+/* Two files on a new pipe, to read and to write; `flags`: O_NONBLOCK or 0. ERR_NOMEM leaves nothing. */
+enum err pipe_create(struct file *ends[2], uint32_t flags);
+
+/* The caller, who alone has `file`, has written all to its pipe: sleeps until nobody has the other end
+ * any more, or a fatal signal comes. */
+void pipe_wait_unread(struct file *file);
+
 /* F_SETPIPE_SZ and F_GETPIPE_SZ; ERR_BADF when `file` is no pipe. */
 long pipe_fcntl(struct file *file, unsigned cmd, uintptr_t arg);

@@ -1,6 +1,7 @@
 /* Access to other processes; see access.h. */
 #include "kernel/proc/access.h"
 
+#include "kernel/proc/coredump.h"
 #include "kernel/proc/process.h"
 #include "mm/aspace.h"
 
@@ -26,7 +27,7 @@ process_may_access_locked(struct process *p, enum access_mode mode)
 {
 	if (p == current_process() || capable(CAP_SYS_PTRACE))
 		return OK;
-	if (p->aspace && !p->aspace->is_dumpable)
+	if (p->aspace && p->aspace->dumpable != DUMPABLE_USER)
 		return ERR_PERM;
 	return is_allowed(current_cred(), p->cred, mode) ? OK : ERR_PERM;
 }

@@ -4,11 +4,12 @@
  * new address space. Then the point of no return: other threads end, the new space,
  * credentials and signal table take effect.
  */
-#include "kernel/proc/exec.h"
+#include "kernel/proc/exec_priv.h"
 
 #include "kernel/fcntl.h"
 #include "kernel/file.h"
 #include "kernel/log.h"
+#include "kernel/proc/coredump.h"
 #include "kernel/proc/exec_strings.h"
 #include "kernel/proc/fdtable.h"
 #include "kernel/proc/proc_priv.h"
@@ -25,20 +26,7 @@
 
 enum { SCRIPT_LINE_MAX = 256, SCRIPT_DEPTH_MAX = 5 };
 
-/* One exec on its way; exec_fini drops whatever of it there is. */
-struct exec {
-	char *
-	    path; /* as given, or /dev/fd/N...; also the name of the process afterwards */
-	struct file *file;
-	struct exec_strings strings;
-	struct aspace *aspace;
-	struct cred *cred;
-	struct trap_frame frame;
-	bool is_secure;
-	bool has_begun; /* exec_begin */
-};
-
-static void
+void
 exec_fini(struct exec *e)
 {
 	exec_strings_free(&e->strings);
@@ -126,7 +114,7 @@ exec_follow_script(struct exec *e, const char *script, char *line, bool *again)
 	return OK;
 }
 
-static enum err
+enum err
 exec_resolve(struct exec *e)
 {
 	char line[SCRIPT_LINE_MAX], *script = kstrdup(e->path);
@@ -207,7 +195,7 @@ exec_make_cred(struct exec *e)
 /* ---- Before the point of no return
  * ---------------------------------------------------------- */
 
-static enum err
+enum err
 exec_load(struct exec *e)
 {
 	struct exec_args args = {
@@ -226,7 +214,10 @@ exec_load(struct exec *e)
 	e->aspace = aspace_create();
 	if (!e->aspace)
 		return ERR_NOMEM;
-	e->aspace->is_dumpable = !e->is_secure;
+	if (current_process() && current_process()->aspace)
+		e->aspace->core_filter = current_process()->aspace->core_filter;
+	if (e->is_secure || !file_is_readable(e->file))
+		e->aspace->dumpable = (uint8_t)coredump_suid_dumpable();
 	return exec_load_elf(e->aspace, e->file, &args, &e->frame);
 }
 
@@ -457,132 +448,5 @@ sys_execveat(int dirfd, const char USER *upath, const vaddr_t USER *argv,
 	if (err == OK)
 		err = exec_run(&e, argv, envp);
 	exec_fini(&e);
-	return err;
-}
-
-/* ---- The first process
- * ------------------------------------------------------------------------------ */
-
-static void
-rlimits_default(struct process *p)
-{
-	static const struct {
-		uint8_t which;
-		struct rlimit limit;
-	} some[] = {
-	    {RLIMIT_STACK, {8 << 20, RLIM_INFINITY}},
-	    {RLIMIT_CORE, {0, RLIM_INFINITY}},
-	    {RLIMIT_NOFILE, {1024, 4096}},
-	    {RLIMIT_MEMLOCK, {8 << 20, 8 << 20}},
-	    {RLIMIT_NPROC, {30000, 30000}},
-	    {RLIMIT_SIGPENDING, {30000, 30000}},
-	    {RLIMIT_MSGQUEUE, {819200, 819200}},
-	    {RLIMIT_NICE, {0, 0}},
-	    {RLIMIT_RTPRIO, {0, 0}},
-	};
-
-	for (unsigned i = 0; i < RLIMITS; i++)
-		p->rlimits[i] = (struct rlimit){RLIM_INFINITY, RLIM_INFINITY};
-	for (unsigned i = 0; i < ARRAY_SIZE(some); i++)
-		p->rlimits[some[i].which] = some[i].limit;
-}
-
-static enum err
-init_open_console(struct process *p)
-{
-	struct file *console;
-	enum err err = file_open("/dev/console", O_RDWR, 0, &console);
-
-	if (err != OK) {
-		log_warn("init: no /dev/console (error %d): started without it", err);
-		return OK;
-	}
-	for (unsigned fd = 0; fd < 3 && err == OK; fd++)
-		err = fd_table_replace(p->fds, console, fd, false);
-	file_put(console);
-	return err;
-}
-
-static enum err
-init_make_process(struct process *p)
-{
-	rlimits_default(p);
-	p->cred = cred_get(&cred_root);
-	p->fds = fd_table_create();
-	p->fs = fs_context_copy(fs_init_context);
-	p->sigactions = signal_actions_create();
-	if (!p->fds || !p->fs || !p->sigactions)
-		return ERR_NOMEM;
-	return init_open_console(p);
-}
-
-static enum err
-init_load(
-    struct exec *e, const char *path, const char *const argv[], const char *const envp[])
-{
-	enum err err = exec_strings_init(&e->strings, 8 << 20);
-
-	e->path = kstrdup(path);
-	if (!e->path)
-		return ERR_NOMEM;
-	for (; err == OK && *argv; argv++)
-		err = exec_strings_add(&e->strings, *argv, false);
-	for (; err == OK && *envp; envp++)
-		err = exec_strings_add(&e->strings, *envp, true);
-	if (err == OK)
-		err = file_open_exec(path, &e->file);
-	if (err == OK)
-		err = exec_resolve(e);
-	if (err == OK) {
-		e->cred = cred_get(&cred_root);
-		err = exec_load(e);
-	}
-	return err;
-}
-
-/* Enters the finished process into the tables and lets it go. */
-static enum err
-init_start(struct process *p, struct exec *e)
-{
-	const char *slash = strrchr(e->path, '/');
-	struct thread *t = thread_create_user(p, slash ? slash + 1 : e->path, &e->frame);
-
-	if (!t)
-		return ERR_NOMEM;
-	list_init(&t->sig_queue);
-	p->aspace = t->aspace = e->aspace;
-	e->aspace = NULL;
-	p->leader = thread_get(t);
-	p->exe_path = e->path;
-	e->path = NULL;
-	init_process = p;
-	process_add_thread(p, t);
-	process_publish(p, NULL);
-	thread_start(t);
-	thread_put(t);
-	return OK;
-}
-
-enum err
-process_start_init(const char *path, const char *const argv[], const char *const envp[])
-{
-	struct process *p = process_create();
-	struct exec e = {0};
-	enum err err;
-
-	if (!p)
-		return ERR_NOMEM;
-	err = init_load(&e, path, argv, envp);
-	if (err == OK)
-		err = init_make_process(p);
-	if (err == OK) {
-		p->pid = 1; /* kept for it: tid_alloc */
-		err = session_start_first(p);
-	}
-	if (err == OK)
-		err = init_start(p, &e);
-	exec_fini(&e);
-	if (err != OK)
-		process_put(p);
 	return err;
 }

@@ -8,6 +8,7 @@
 #include "kernel/ipc/sysv_sem.h"
 #include "kernel/panic.h"
 #include "kernel/poll.h"
+#include "kernel/proc/coredump.h"
 #include "kernel/proc/proc_priv.h"
 #include "kernel/proc/ptrace.h"
 #include "kernel/proc/signal_priv.h"
@@ -169,12 +170,12 @@ bool
 process_tell_parent_locked(struct process *p)
 {
 	struct process *parent = p->parent;
-	bool is_reaped = false;
+	bool is_reaped = p->is_helper;
 
-	if (p->exit_signal) {
+	if (p->exit_signal && !p->is_helper) {
 		int status = p->exit_status;
-		struct siginfo info = process_child_info_locked(
-		    p, status & 0x7f ? CLD_KILLED : CLD_EXITED, status);
+		struct siginfo info =
+		    process_child_info_locked(p, process_exit_code(status), status);
 
 		is_reaped = p->exit_signal == SIGCHLD && parent_wants_no_zombie(parent);
 		info.signo = p->exit_signal;
@@ -247,6 +248,7 @@ process_exit_thread(int status)
 	struct process *p = t->process;
 	bool is_last;
 
+	coredump_stand_by(t);
 	if (p->is_exiting)
 		status = p->exit_status;
 	if (p == init_process && p->num_threads == 1)
@@ -284,6 +286,14 @@ process_exit_group(int status)
 	}
 	spin_unlock(&p->lock);
 	process_exit_thread(status);
+}
+
+NORETURN void
+process_exit_by_signal(const struct siginfo *info)
+{
+	bool has_core = (SIGMASK(info->signo) & SIGNALS_CORE) && coredump(info);
+
+	process_exit_group(info->signo | (has_core ? STATUS_CORE : 0));
 }
 
 long

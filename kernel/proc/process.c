@@ -61,6 +61,7 @@ process_create(void)
 	list_init(&p->shared_pending.infos);
 	wait_queue_init(&p->stop_wait);
 	wait_queue_init(&p->exec_wait);
+	wait_queue_init(&p->core_wait);
 	wait_queue_init(&p->exit_wait);
 	wait_queue_init(&p->child_wait);
 	wait_queue_init(&p->vfork_wait);

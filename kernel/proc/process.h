@@ -101,6 +101,7 @@ struct process {
 	bool has_execed;          /* [tree] setpgid by the parent is refused */
 	bool is_subreaper;        /* [tree] */
 	bool has_subreaper;       /* [tree] it may have an ancestor that is one */
+	bool is_helper;           /* [I] nobody waits for it: kernel/proc/helper.h */
 
 	struct list threads;  /* [lock] */
 	uint32_t num_threads; /* [lock] those not yet gone; read without */
@@ -110,18 +111,24 @@ struct process {
 	uint32_t num_execs; /* [lock] execs that have chosen their credentials: no tracer
 	                       comes then; exec_wait */
 	bool is_exiting; /* [lock] exit_group or a fatal signal: every thread must go */
+	/* [lock] the thread that writes the core file: the others stay where they are
+	 * (core_wait) until it has; and SIGKILL has come, which cuts it short. */
+	struct thread *core_dumper;
+	bool is_core_cut;
 	bool is_stopped; /* [lock] by a job-control signal; threads park at stop_wait */
 	bool is_stop_taken; /* [lock] a thread is about to stop the process; SIGCONT
 	                       clears it */
 	bool is_stop_told,
 	    is_continue_due; /* [lock] the parent has been, is to be told */
 	bool no_new_privs;
-	uint8_t stop_signal;          /* [lock] */
-	uint8_t exit_signal;          /* sent to the parent, SIGCHLD as a rule, 0: none */
-	uint32_t num_parked;          /* [lock] threads at stop_wait */
-	int exit_status;              /* [lock] as wait4 gives it */
-	struct wait_queue stop_wait;  /* stopped threads, until SIGCONT */
-	struct wait_queue exec_wait;  /* an exec waits for the other threads */
+	uint8_t stop_signal;         /* [lock] */
+	uint8_t exit_signal;         /* sent to the parent, SIGCHLD as a rule, 0: none */
+	uint32_t num_parked;         /* [lock] threads at stop_wait */
+	int exit_status;             /* [lock] as wait4 gives it */
+	struct wait_queue stop_wait; /* stopped threads, until SIGCONT */
+	struct wait_queue exec_wait; /* an exec waits for the other threads */
+	struct wait_queue
+	    core_wait; /* core_dumper and the other threads, for each other */
 	struct wait_queue exit_wait;  /* polls of a pidfd, until it is a zombie */
 	struct wait_queue child_wait; /* [tree conditions] wait4 sleeps here */
 
@@ -205,3 +212,6 @@ enum err process_start_init(
 
 /* Ends every thread of the current process; status as wait4 encodes it. */
 NORETURN void process_exit_group(int status);
+enum { STATUS_CORE = 0x80 };
+/* The same by a signal that kills it, with a core file if it is one that makes some. */
+NORETURN void process_exit_by_signal(const struct siginfo *info);

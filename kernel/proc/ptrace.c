@@ -44,7 +44,7 @@ tell_tracer_locked(const struct trace *tr, int code, int status)
 void
 ptrace_tell_end_locked(struct thread *t, int status)
 {
-	tell_tracer_locked(t->trace, status & 0x7f ? CLD_KILLED : CLD_EXITED, status);
+	tell_tracer_locked(t->trace, process_exit_code(status), status);
 }
 
 uint32_t

@@ -195,25 +195,25 @@ log_call(const struct trap_frame *f, const char *what)
 	    (unsigned long)f->rip, what);
 }
 
-static void
-send_sigsys(const struct trap_frame *f, uint32_t data)
+static struct siginfo
+sigsys_info(const struct trap_frame *f, uint32_t data)
 {
-	const struct siginfo info = {.signo = SIGSYS,
+	return (struct siginfo){.signo = SIGSYS,
 	    .code = SYS_SECCOMP,
 	    .errno_ = (int32_t)data,
 	    .addr = f->rip,
 	    .status = (int32_t)f->error,
 	    .value = AUDIT_ARCH_X86_64};
-
-	signal_force(&info);
 }
 
 static NORETURN void
-kill_caller(const struct trap_frame *f, bool is_process)
+kill_caller(const struct trap_frame *f, uint32_t data, bool is_process)
 {
+	const struct siginfo info = sigsys_info(f, data);
+
 	log_call(f, "is not allowed");
 	if (is_process || current_process()->num_threads == 1)
-		process_exit_group(SIGSYS);
+		process_exit_by_signal(&info);
 	process_exit_thread(SIGSYS);
 }
 
@@ -236,6 +236,7 @@ judge(struct trap_frame *f, bool is_again)
 	uint32_t result = run_filters(
 	    __atomic_load_n(&current_thread()->seccomp, __ATOMIC_ACQUIRE), f, &logs);
 	uint32_t data = result & 0xffff;
+	struct siginfo info;
 
 	switch ((int32_t)(result & 0xffff0000)) {
 	case RET_ALLOW: return true;
@@ -250,10 +251,11 @@ judge(struct trap_frame *f, bool is_again)
 	case RET_USER_NOTIF: f->rax = (uint64_t)ERR_NOSYS; break; /* nobody listens */
 	case RET_TRAP:
 		f->rax = f->error;
-		send_sigsys(f, data);
+		info = sigsys_info(f, data);
+		signal_force(&info);
 		break;
-	case RET_KILL_THREAD: kill_caller(f, false);
-	default: kill_caller(f, true);
+	case RET_KILL_THREAD: kill_caller(f, data, false);
+	default: kill_caller(f, data, true);
 	}
 	if (logs)
 		log_call(f, "is refused");

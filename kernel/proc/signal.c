@@ -346,6 +346,7 @@ signal_announce_locked(struct process *p, struct thread *target, int sig)
 	if (!t)
 		return;
 	if (p->is_exiting && sig == SIGKILL) {
+		p->is_core_cut = true;
 		signal_kick_all_locked(
 		    p, NULL, true); /* stopped in its exit by a tracer */
 	} else if (signal_kills_at_once(p, sig) && !(t->sig_waited & SIGMASK(sig)) &&
@@ -399,7 +400,8 @@ signal_send(
 		return ERR_AGAIN;
 
 	spin_lock(&p->lock);
-	if (p->num_threads && !(target && (target->flags & THREAD_EXITING))) {
+	if (p->num_threads && !(target && (target->flags & THREAD_EXITING)) &&
+	    !(p->core_dumper && sig != SIGKILL)) {
 		signal_cancel_opposites_locked(p, sig);
 		if (!signal_is_ignored(p, target, sig) &&
 		    signal_enqueue_locked(p, target, &info, &q))
@@ -516,6 +518,8 @@ signal_is_fatal_pending(const struct thread *t)
 {
 	const struct process *p = t->process;
 
+	if (p && p->core_dumper == t)
+		return p->is_core_cut;
 	return p && (p->is_exiting || (p->exec_thread && p->exec_thread != t));
 }
 

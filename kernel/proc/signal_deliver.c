@@ -95,7 +95,7 @@ signal_kill_process(const struct trap_frame *frame, const struct siginfo *info)
 		log_info("%s[%u]: signal %d code %d at address %lx, ip %lx sp %lx",
 		    t->name, t->tid, info->signo, info->code, (unsigned long)info->addr,
 		    (unsigned long)frame->rip, (unsigned long)frame->rsp);
-	process_exit_group(info->signo);
+	process_exit_by_signal(info);
 }
 
 /* The default action of a signal that does not kill. Lock held, as it returns. true:

@@ -1,6 +1,7 @@
 /* System calls about identity: pid and tid, user and group ids, capabilities. */
 #include "syscalls.h"
 
+#include "kernel/proc/coredump.h"
 #include "kernel/proc/proc_priv.h"
 #include "lib/string.h"
 #include "mm/aspace.h"
@@ -83,7 +84,7 @@ cred_commit(struct cred *c)
 	if (c->euid != p->cred->euid || c->egid != p->cred->egid ||
 	    c->fsuid != p->cred->fsuid || c->fsgid != p->cred->fsgid ||
 	    (c->cap_permitted & ~p->cred->cap_permitted))
-		p->aspace->is_dumpable = false;
+		p->aspace->dumpable = (uint8_t)coredump_suid_dumpable();
 	process_set_cred(p, c);
 	return 0;
 }

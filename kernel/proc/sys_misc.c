@@ -4,6 +4,7 @@
 
 #include "kernel/log.h"
 #include "kernel/power.h"
+#include "kernel/proc/coredump.h"
 #include "kernel/proc/proc_priv.h"
 #include "kernel/proc/seccomp.h"
 #include "kernel/proc/utsname.h"
@@ -132,8 +133,11 @@ sys_prctl(int option, uint64_t arg2, uint64_t arg3, uint64_t arg4, uint64_t arg5
 		return 0;
 	case PR_GET_PDEATHSIG: return prctl_put_int(t->pdeath_signal, arg2);
 	case PR_SET_DUMPABLE:
-		return arg2 > 1 ? ERR_INVAL : prctl_flag(&p->aspace->is_dumpable, arg2);
-	case PR_GET_DUMPABLE: return p->aspace->is_dumpable;
+		if (arg2 > DUMPABLE_USER)
+			return ERR_INVAL;
+		p->aspace->dumpable = (uint8_t)arg2;
+		return 0;
+	case PR_GET_DUMPABLE: return p->aspace->dumpable;
 	case PR_SET_NAME: return prctl_set_name((const char USER *)arg2);
 	case PR_GET_NAME:
 		return copy_to_user((char USER *)arg2, t->name, THREAD_NAME_LEN);

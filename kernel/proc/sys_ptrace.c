@@ -38,23 +38,6 @@ enum { OPTIONS_KNOWN = PTRACE_O_TRACESYSGOOD | PTRACE_O_EVENTS | PTRACE_O_EXITKI
 
 /* ---- Finding, freezing ------------------------------------------------------------- */
 
-/* Its registers are in memory only when it has left the CPU; it is on its way there. */
-static void
-wait_until_asleep(const struct thread *t)
-{
-	enum { SPINS = 200, NAP_NS = 50000 };
-
-	for (unsigned i = 0;; i++) {
-		if (!__atomic_load_n(&t->sched.is_queued, __ATOMIC_ACQUIRE) &&
-		    !__atomic_load_n(&t->sched.is_running, __ATOMIC_ACQUIRE))
-			return;
-		if (i < SPINS && t->sched.cpu != this_cpu())
-			cpu_relax();
-		else
-			thread_sleep_ns(NAP_NS);
-	}
-}
-
 /* A thread that the caller traces, with a reference; stopped and frozen if `is_frozen`.
  * NULL: ESRCH. */
 static struct thread *
@@ -85,7 +68,7 @@ tracee_take(int tid, bool is_frozen)
 		return NULL;
 	}
 	if (is_frozen)
-		wait_until_asleep(t);
+		thread_wait_asleep(t);
 	return t;
 }
 

@@ -98,6 +98,14 @@ status_for_siginfo(int code, int status)
 	return code == CLD_STOPPED ? status >> 8 & 0xff : status & 0x7f;
 }
 
+int
+process_exit_code(int status)
+{
+	if (status & STATUS_CORE)
+		return CLD_DUMPED;
+	return status & 0x7f ? CLD_KILLED : CLD_EXITED;
+}
+
 struct siginfo
 process_child_info_locked(struct process *p, int code, int status)
 {
@@ -166,6 +174,8 @@ wait_matches(const struct waiting *w, const struct process *child)
 {
 	bool is_clone = child->exit_signal != SIGCHLD;
 
+	if (child->is_helper)
+		return false;
 	if (w->which == P_PID && child->pid != (uint32_t)w->id)
 		return false;
 	if (w->which == P_PGID && child->pgroup->pgid != (uint32_t)w->id)
@@ -202,11 +212,7 @@ wait_check_locked(struct waiting *w, struct process *child)
 	if (child->is_zombie && (w->options & WEXITED)) {
 		int status = child->exit_status;
 
-		wait_found_locked(w, child,
-		    status & 0x80   ? CLD_DUMPED
-		    : status & 0x7f ? CLD_KILLED
-		                    : CLD_EXITED,
-		    status);
+		wait_found_locked(w, child, process_exit_code(status), status);
 		process_rusage(child, &w->ru);
 		if (!keep)
 			process_reap_locked(child);
@@ -276,11 +282,7 @@ wait_check_end(struct waiting *w, struct trace *tr)
 	    !(is_process ? p->is_zombie && ptrace_is_foreign_locked(p) : tr->is_ended))
 		return false;
 	status = is_process ? p->exit_status : tr->status;
-	wait_found_locked(w, p,
-	    status & 0x80   ? CLD_DUMPED
-	    : status & 0x7f ? CLD_KILLED
-	                    : CLD_EXITED,
-	    status);
+	wait_found_locked(w, p, process_exit_code(status), status);
 	if (w->options & WNOWAIT)
 		return true;
 	ptrace_unlink_locked(tr);

@@ -20,6 +20,9 @@ struct rusage {
  */
 void process_report(struct process *p, int code);
 
+/* CLD_* of an exit status. */
+int process_exit_code(int status);
+
 /* The siginfo of SIGCHLD for `p` and its wait status. Tree lock held. */
 struct siginfo process_child_info_locked(struct process *p, int code, int status);
 

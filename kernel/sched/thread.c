@@ -121,6 +121,22 @@ thread_put(struct thread *t)
 		rcu_call(&t->rcu, thread_free);
 }
 
+void
+thread_wait_asleep(const struct thread *t)
+{
+	enum { SPINS = 200, NAP_NS = 50000 };
+
+	for (unsigned i = 0;; i++) {
+		if (!__atomic_load_n(&t->sched.is_queued, __ATOMIC_ACQUIRE) &&
+		    !__atomic_load_n(&t->sched.is_running, __ATOMIC_ACQUIRE))
+			return;
+		if (i < SPINS && t->sched.cpu != this_cpu())
+			cpu_relax();
+		else
+			thread_sleep_ns(NAP_NS);
+	}
+}
+
 struct thread *
 thread_create_kernel(const char *name, void (*entry)(void *), void *arg)
 {

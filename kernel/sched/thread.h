@@ -185,6 +185,9 @@ enum {
 	THREAD_CALL_FILTERED = 1 << 12, /* seccomp judges its calls */
 	THREAD_HAS_BREAKPOINTS = 1 << 13,
 	THREAD_WORK = 0xff00,
+
+	THREAD_LEAVING = 1 << 16, /* has begun to exit; [process lock] set */
+	THREAD_IN_CORE = 1 << 17, /* and stands by while the core file is written */
 };
 
 /*
@@ -230,6 +233,10 @@ void thread_join(struct thread *); /* sleeps until it has ended; needs a referen
 struct thread *thread_get(struct thread *);
 void thread_put(
     struct thread *); /* frees it with the last reference, in thread context */
+
+/* Until a thread that is on its way to sleep has left the CPU, so that all its registers are in memory.
+ * The caller sees to it that it stays asleep; sleeps. */
+void thread_wait_asleep(const struct thread *);
 
 /* Gives up the CPU. thread_yield stays runnable; schedule() runs whatever is next. */
 void thread_yield(void);
