@@ -744,8 +744,10 @@ test-net-matrix: setup
 	@KEEL_MATRIX='$(MATRIX)' $(if $(MS),KEEL_MATRIX_MS=$(MS)) \
 		/usr/bin/python3 -m pytest -q -p no:cacheprovider $(PYTEST_ARGS) tests/boot/test_net_matrix.py
 
-# Debian's own programs beside Linux, all of them, and its servers (tests/boot/test_debian.py).
-test-debian: setup
+# Debian's own programs beside Linux, all of them, its servers, Python's own tests, and servers in Go and
+# Rust, whose compilers the other tests do without (tests/boot/test_debian.py).
+test-debian:
+	@scripts/setup whole
 	@$(MAKE) --no-print-directory all
 	@$(MAKE) --no-print-directory BUILD=debug build/debug/kernel.elf
 	@KEEL_DEBIAN=whole /usr/bin/python3 -m pytest -q -p no:cacheprovider $(PYTEST_ARGS) tests/boot/test_debian.py

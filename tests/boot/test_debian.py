@@ -3,6 +3,7 @@
 The oracle is the host's Linux: each line of debian.commands runs there in the same file system
 (chroot), and must print the same on Keel. `make test` runs a sample of the lines; `make test-debian`
 (KEEL_DEBIAN=whole) all of them, and the servers and tools on a larger file system."""
+import concurrent.futures
 import hashlib
 import os
 import re
@@ -168,3 +169,50 @@ def test_nginx_serves_files(server):
 ])
 def test_tool_works(server, command, wanted):
     assert re.search(wanted, server.run(command, limit=90))
+
+
+# ---- Static binaries of other languages (make test-debian)
+
+@pytest.fixture(scope="module")
+def web(tmp_path_factory):
+    """tests/servers, built by Debian's compilers on the host, on the debug kernel with four CPUs: ports."""
+    work = tmp_path_factory.mktemp("web")
+    env = {**os.environ, "CGO_ENABLED": "0", "GO111MODULE": "off", "GOFLAGS": "-mod=mod", "GOPATH": str(work),
+           "GOCACHE": f"{work}/cache"}
+    for command in (["/usr/bin/go", "build", "-o", f"{work}/web-go", f"{TOP}/tests/servers/web.go"],
+                    ["/usr/bin/rustc", "-O", "-C", "target-feature=+crt-static", "-o", f"{work}/web-rust",
+                     f"{TOP}/tests/servers/web.rs"]):
+        if not os.path.exists(command[0]):
+            pytest.skip(f"no {command[0]}: scripts/setup whole")
+        subprocess.run(command, env=env, cwd=work, check=True)
+    (work / "list").write_text("".join(f"file /{p} {work}/{p} 0755\n" for p in ("web-go", "web-rust")))
+    subprocess.run([f"{TOP}/scripts/mkcpio", work / "web.cpio", work / "list"], check=True)
+    ports = {"go": free_port(), "rust": free_port()}
+    with VM(boot="pvh", kernel=DEBUG_KERNEL, smp="4", mem="1G", nic="virtio", limit=120,
+            initrd=[f"{TOP}/build/initrd.cpio.gz", str(work / "web.cpio")],
+            hostfwd=[f"tcp:127.0.0.1:{ports['go']}-:8001", f"tcp:127.0.0.1:{ports['rust']}-:8002"]) as vm:
+        vm.prompt()
+        vm.run("dmesg -n 1; /web-go & /web-rust & until netstat -ltn | grep -c :800 | grep -q 2; do sleep 0.2; done")
+        yield vm, ports, work
+
+
+def fetch(port, path):
+    return subprocess.run(["curl", "-sS", "--noproxy", "*", "-m", "120", f"http://127.0.0.1:{port}{path}"],
+                          capture_output=True, check=True).stdout
+
+
+@needs_whole
+@pytest.mark.parametrize("language, n, requests", [("go", 500, 24), ("rust", 50, 8)])
+def test_static_server_works_on_all_cpus(web, language, n, requests):
+    """Eight requests at once, each of `n` goroutines or threads."""
+    vm, ports, work = web
+    assert fetch(ports[language], "/") == f"hello from {language}\n".encode()
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: fetch(ports[language], f"/work?n={n}"), range(requests)))
+    assert {int(x) for answer in answers for x in answer.split()} == {2262 * n}
+    stats = fetch(ports[language], "/stats").split()
+    assert stats[0] == b"4"
+    if language == "go":
+        assert int(stats[1]) > 10  # collections of garbage
+        assert fetch(ports["go"], "/file") == (work / "web-go").read_bytes()
+    assert vm.run("echo alive") == "alive\n"
