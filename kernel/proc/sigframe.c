@@ -220,7 +220,7 @@ sigframe_push(
     struct trap_frame *f, const struct sigaction *action, const struct siginfo *info)
 {
 	struct thread *t = current_thread();
-	struct rt_sigframe frame = {.restorer = action->restorer};
+	struct rt_sigframe frame; /* each byte of it is set below: it has no padding */
 	uint64_t top = sigframe_top(t, f, action);
 	uint64_t fpstate = ALIGN_DOWN(top - fpu_signal_size(), (uint64_t)64);
 	uint64_t at = ALIGN_DOWN(fpstate - sizeof(frame), (uint64_t)16) - 8;
@@ -233,6 +233,8 @@ sigframe_push(
 		return false;
 	sigcontext_save(&frame.uc.regs, f, info->addr);
 	frame.uc.regs.fpstate = fpstate;
+	frame.restorer = action->restorer;
+	frame.uc.link = 0;
 	frame.uc.flags = UC_FP_XSTATE | UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS;
 	frame.uc.stack = altstack_get(t, f->rsp);
 	frame.uc.mask =

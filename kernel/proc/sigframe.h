@@ -6,6 +6,7 @@
 struct stack {
 	uint64_t sp;
 	int32_t flags;
+	uint32_t pad; /* shown to programs */
 	uint64_t size;
 };
 
