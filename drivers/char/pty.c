@@ -426,7 +426,7 @@ static long
 open_peer(struct file *f, uint32_t flags)
 {
 	struct path path;
-	struct file *peer;
+	struct file *peer = NULL;
 	int fd;
 	enum err err = find_slave(f, &path);
 
