@@ -19,6 +19,15 @@ struct termios {
 enum { TERMIOS_SIZE = 36, TERMIOS2_SIZE = 44 };
 static_assert(sizeof(struct termios) == TERMIOS2_SIZE, "termios2 layout");
 
+/* The old System V's struct termio (TCGETA): the low halves of the flags. */
+enum { NCC = 8 };
+
+struct termio {
+	uint16_t iflag, oflag, cflag, lflag;
+	uint8_t line;
+	uint8_t cc[NCC];
+};
+
 struct winsize {
 	uint16_t rows, cols, xpixels, ypixels;
 };
@@ -102,6 +111,10 @@ enum tty_ioctl {
 	TCSETS = 0x5402,
 	TCSETSW = 0x5403,
 	TCSETSF = 0x5404,
+	TCGETA = 0x5405,
+	TCSETA = 0x5406,
+	TCSETAW = 0x5407,
+	TCSETAF = 0x5408,
 	TCSBRK = 0x5409,
 	TCXONC = 0x540a,
 	TCFLSH = 0x540b,
@@ -114,6 +127,8 @@ enum tty_ioctl {
 	TIOCSTI = 0x5412,
 	TIOCGWINSZ = 0x5413,
 	TIOCSWINSZ = 0x5414,
+	TIOCGSOFTCAR = 0x5419,
+	TIOCSSOFTCAR = 0x541a,
 	FIONREAD = 0x541b,
 	TIOCPKT = 0x5420,
 	TIOCNOTTY = 0x5422,
@@ -129,6 +144,9 @@ enum tty_ioctl {
 	TIOCSPTLCK = 0x40045431,
 	TIOCGDEV = (int)0x80045432,
 	TIOCSIG = 0x40045436,
+	TIOCGEXCL = (int)0x80045440,
+	TIOCGLCKTRMIOS = 0x5456,
+	TIOCSLCKTRMIOS = 0x5457,
 	TIOCGPKT = (int)0x80045438,
 	TIOCGPTLCK = (int)0x80045439,
 	TIOCGPTPEER = 0x5441,

@@ -40,6 +40,7 @@ struct tty {
 	struct mutex write_lock;   /* one write at a time, so each comes out whole */
 	struct spinlock lock;
 	struct ldisc ldisc;     /* [lock] */
+	struct termios locked;  /* [lock] TIOCSLCKTRMIOS: bits that keep what they are */
 	struct winsize winsize; /* [lock] */
 	uint32_t signals;       /* [lock] typed signals to send once the lock is free */
 	uint32_t sid;           /* [lock] session it controls, 0: none */

@@ -38,15 +38,31 @@ speeds_from_code(struct termios *t)
 			t->ispeed = t->ospeed = speeds[i].baud;
 }
 
-static long
-get_termios(struct tty *tty, uintptr_t arg, size_t size)
+static struct termios
+termios_of(struct tty *tty)
 {
 	struct termios t;
 
 	spin_lock(&tty->lock);
 	t = tty->ldisc.tio;
 	spin_unlock(&tty->lock);
-	return copy_to_user((void USER *)arg, &t, size);
+	return t;
+}
+
+/* The size tells which structure `arg` is: termio, termios or termios2. */
+static long
+get_termios(struct tty *tty, uintptr_t arg, size_t size)
+{
+	struct termios t = termios_of(tty);
+	struct termio old = {.iflag = (uint16_t)t.iflag,
+	    .oflag = (uint16_t)t.oflag,
+	    .cflag = (uint16_t)t.cflag,
+	    .lflag = (uint16_t)t.lflag,
+	    .line = t.line};
+
+	memcpy(old.cc, t.cc, NCC);
+	return copy_to_user(
+	    (void USER *)arg, size == sizeof(old) ? (void *)&old : (void *)&t, size);
 }
 
 static void
@@ -62,36 +78,140 @@ flush_locked(struct tty *tty, bool input, bool output)
 		tty->ops->input_taken(tty);
 }
 
-static long
-set_termios(struct tty *tty, uintptr_t arg, size_t size, bool drain, bool flush)
+/* What a program wants to set; *t is what it leaves as it is. */
+static enum err
+fetch_termios(struct termios *t, uintptr_t arg, size_t size)
 {
-	struct termios t;
+	enum { LOW = 0xffff };
+	struct termio old;
 	enum err err;
 
-	spin_lock(&tty->lock);
-	t = tty->ldisc.tio;
-	spin_unlock(&tty->lock);
-	err = copy_from_user(&t, (const void USER *)arg, size);
+	if (size != sizeof(old))
+		return copy_from_user(t, (const void USER *)arg, size);
+	err = copy_from_user(&old, (const void USER *)arg, size);
 	if (err != OK)
 		return err;
-	if (size == TERMIOS_SIZE || (t.cflag & CBAUD) != BOTHER)
-		speeds_from_code(&t);
-	err = tty_check_access(tty, SIGTTOU);
-	if (err == OK && drain)
-		err = tty_drain(tty);
-	if (err != OK)
-		return err;
+	t->iflag = (t->iflag & ~(uint32_t)LOW) | old.iflag;
+	t->oflag = (t->oflag & ~(uint32_t)LOW) | old.oflag;
+	t->cflag = (t->cflag & ~(uint32_t)LOW) | old.cflag;
+	t->lflag = (t->lflag & ~(uint32_t)LOW) | old.lflag;
+	t->line = old.line;
+	memcpy(t->cc, old.cc, NCC);
+	return OK;
+}
+
+static uint32_t
+keep(uint32_t new, uint32_t old, uint32_t locked)
+{
+	return (new & ~locked) | (old & locked);
+}
+
+/* Takes back what `t` changes of what is locked. */
+static void
+keep_locked_bits(
+    struct termios *t, const struct termios *old, const struct termios *locked)
+{
+	t->iflag = keep(t->iflag, old->iflag, locked->iflag);
+	t->oflag = keep(t->oflag, old->oflag, locked->oflag);
+	t->cflag = keep(t->cflag, old->cflag, locked->cflag);
+	t->lflag = keep(t->lflag, old->lflag, locked->lflag);
+	if (locked->line)
+		t->line = old->line;
+	for (unsigned i = 0; i < NCCS; i++)
+		if (locked->cc[i])
+			t->cc[i] = old->cc[i];
+}
+
+static void
+apply_termios(struct tty *tty, struct termios *t, bool flush)
+{
 	spin_lock(&tty->lock);
 	if (flush)
 		flush_locked(tty, true, false);
-	ldisc_set_termios(&tty->ldisc, &t);
+	keep_locked_bits(t, &tty->ldisc.tio, &tty->locked);
+	ldisc_set_termios(&tty->ldisc, t);
 	if (tty->ops->set_termios)
 		tty->ops->set_termios(tty);
 	spin_unlock(&tty->lock);
 	/* A reader in the other mode may have something now. */
 	wait_queue_wake_all(&tty->readers);
 	tty_output_ready(tty);
+}
+
+static long
+set_termios(struct tty *tty, uintptr_t arg, size_t size, bool drain, bool flush)
+{
+	struct termios t = termios_of(tty);
+	enum err err = fetch_termios(&t, arg, size);
+
+	if (err != OK)
+		return err;
+	if (size != TERMIOS2_SIZE || (t.cflag & CBAUD) != BOTHER)
+		speeds_from_code(&t);
+	err = tty_check_access(tty, SIGTTOU);
+	if (err == OK && drain)
+		err = tty_drain(tty);
+	if (err == OK)
+		apply_termios(tty, &t, flush);
+	return err;
+}
+
+/* TIOCGLCKTRMIOS, TIOCSLCKTRMIOS: which bits the calls above leave alone. */
+static long
+termios_lock(struct tty *tty, uintptr_t arg, bool is_set)
+{
+	struct termios t = {0};
+	enum err err;
+
+	if (!is_set) {
+		spin_lock(&tty->lock);
+		t = tty->locked;
+		spin_unlock(&tty->lock);
+		return copy_to_user((void USER *)arg, &t, TERMIOS_SIZE);
+	}
+	if (!capable(CAP_SYS_ADMIN))
+		return ERR_PERM;
+	err = copy_from_user(&t, (const void USER *)arg, TERMIOS_SIZE);
+	if (err != OK)
+		return err;
+	spin_lock(&tty->lock);
+	tty->locked = t;
+	spin_unlock(&tty->lock);
 	return OK;
+}
+
+/* TIOCGSOFTCAR, TIOCSSOFTCAR: CLOCAL by another name. */
+static long
+soft_carrier(struct tty *tty, uintptr_t arg, bool is_set)
+{
+	struct termios t = termios_of(tty);
+	uint32_t value = !!(t.cflag & CLOCAL);
+	enum err err;
+
+	if (!is_set)
+		return put_user(value, (uint32_t USER *)arg);
+	err = get_user(value, (const uint32_t USER *)arg);
+	if (err != OK)
+		return err;
+	t.cflag = value ? t.cflag | CLOCAL : t.cflag & ~(uint32_t)CLOCAL;
+	apply_termios(tty, &t, false);
+	return OK;
+}
+
+static long
+old_termios(struct tty *tty, unsigned cmd, uintptr_t arg)
+{
+	enum { SIZE = sizeof(struct termio) };
+
+	switch (cmd) {
+	case TCGETA: return get_termios(tty, arg, SIZE);
+	case TCSETA: return set_termios(tty, arg, SIZE, false, false);
+	case TCSETAW: return set_termios(tty, arg, SIZE, true, false);
+	case TCSETAF: return set_termios(tty, arg, SIZE, true, true);
+	case TIOCGLCKTRMIOS:
+	case TIOCSLCKTRMIOS: return termios_lock(tty, arg, cmd == TIOCSLCKTRMIOS);
+	default: return soft_carrier(tty, arg, cmd == TIOCSSOFTCAR);
+	}
 }
 
 static long
@@ -259,6 +379,17 @@ set_exclusive(struct tty *tty, bool is_exclusive)
 }
 
 static long
+get_exclusive(struct tty *tty, uintptr_t arg)
+{
+	uint32_t is_exclusive;
+
+	spin_lock(&tty->lock);
+	is_exclusive = tty->is_exclusive;
+	spin_unlock(&tty->lock);
+	return put_user(is_exclusive, (uint32_t USER *)arg);
+}
+
+static long
 line_discipline(unsigned cmd, uintptr_t arg)
 {
 	uint32_t n_tty = 0, wanted;
@@ -297,12 +428,21 @@ tty_ioctl_on(struct tty *tty, bool is_master, unsigned cmd, uintptr_t arg)
 	case TCSETS2: return set_termios(tty, arg, TERMIOS2_SIZE, false, false);
 	case TCSETSW2: return set_termios(tty, arg, TERMIOS2_SIZE, true, false);
 	case TCSETSF2: return set_termios(tty, arg, TERMIOS2_SIZE, true, true);
+	case TCGETA:
+	case TCSETA:
+	case TCSETAW:
+	case TCSETAF:
+	case TIOCGLCKTRMIOS:
+	case TIOCSLCKTRMIOS:
+	case TIOCGSOFTCAR:
+	case TIOCSSOFTCAR: return old_termios(tty, cmd, arg);
 	case TCSBRK: /* a break is not sent; a non-zero argument means: drain */
 	case TCSBRKP: return tty_drain(tty);
 	case TCXONC: return flow(tty, arg);
 	case TCFLSH: return flush(tty, arg);
 	case TIOCEXCL: return set_exclusive(tty, true);
 	case TIOCNXCL: return set_exclusive(tty, false);
+	case (unsigned)TIOCGEXCL: return get_exclusive(tty, arg);
 	case TIOCOUTQ: return count(tty, arg, false);
 	case FIONREAD: return count(tty, arg, true);
 	case TIOCSTI: return simulate_input(tty, arg);

@@ -99,6 +99,67 @@ the_slave_knows_no_master_calls(void)
 	CHECK_ERR(ioctl(s, TIOCGPTPEER, O_RDWR), EIO);
 }
 
+/* System V's structure: the low half of each flag, the first eight characters. */
+static void
+old_attributes(void)
+{
+	enum { GETA = 0x5405, SETA, SETAW, SETAF };
+	struct {
+		uint16_t iflag, oflag, cflag, lflag;
+		uint8_t line, cc[8];
+	} old;
+	int m = open_master(0), s = open_slave(m, 0);
+	struct termios t, after;
+
+	CHECK_EQ(tcgetattr(s, &t), 0);
+	CHECK_EQ(ioctl(s, GETA, &old), 0);
+	CHECK_EQ(old.iflag, t.c_iflag & 0xffff);
+	CHECK_EQ(old.lflag, t.c_lflag & 0xffff);
+	CHECK_EQ(old.cc[VERASE], t.c_cc[VERASE]);
+	old.lflag &= ~(ECHO | ICANON);
+	old.cc[VINTR] = 7;
+	CHECK_EQ(ioctl(s, SETA, &old), 0);
+	CHECK_EQ(tcgetattr(s, &after), 0);
+	CHECK_EQ(after.c_lflag, t.c_lflag & ~(ECHO | ICANON));
+	CHECK_EQ(after.c_cc[VINTR], 7);
+	CHECK_EQ(after.c_cc[VSUSP], t.c_cc[VSUSP]);
+	CHECK_EQ(ioctl(s, SETAW, &old), 0);
+	CHECK_EQ(ioctl(s, SETAF, &old), 0);
+	CHECK_ERR(ioctl(s, SETA, 1), EFAULT);
+}
+
+static void
+locked_attributes_stay(void)
+{
+	enum { GETLOCK = 0x5456, SETLOCK = 0x5457, GETSOFT = 0x5419, SETSOFT = 0x541a };
+	struct {
+		uint32_t iflag, oflag, cflag, lflag;
+		uint8_t line, cc[19];
+	} lock;
+	int m = open_master(0), s = open_slave(m, 0), v = -1;
+	struct termios t;
+
+	CHECK_EQ(ioctl(s, GETLOCK, &lock), 0);
+	CHECK_EQ(lock.iflag | lock.oflag | lock.cflag | lock.lflag, 0);
+	lock.lflag = ECHO;
+	lock.cc[VINTR] = 1;
+	CHECK_EQ(ioctl(s, SETLOCK, &lock), 0);
+	CHECK_EQ(tcgetattr(s, &t), 0);
+	t.c_lflag &= ~(ECHO | ECHOE);
+	t.c_cc[VINTR] = t.c_cc[VQUIT] = 9;
+	CHECK_EQ(tcsetattr(s, TCSANOW, &t), 0);
+	CHECK_EQ(tcgetattr(s, &t), 0);
+	CHECK_EQ(t.c_lflag & (ECHO | ECHOE), ECHO);
+	CHECK_EQ(t.c_cc[VINTR], 3);
+	CHECK_EQ(t.c_cc[VQUIT], 9);
+	CHECK_EQ(ioctl(s, GETSOFT, &v), 0);
+	CHECK_EQ(v, !!(t.c_cflag & CLOCAL));
+	v = 1;
+	CHECK_EQ(ioctl(s, SETSOFT, &v), 0);
+	CHECK_EQ(tcgetattr(s, &t), 0);
+	CHECK(t.c_cflag & CLOCAL);
+}
+
 static void
 a_peer_is_opened_without_a_path(void)
 {
@@ -608,6 +669,8 @@ static const struct test tests[] = {
     TEST(a_number_stays_taken_while_the_slave_is_open),
     TEST(a_slave_is_locked_at_first),
     TEST(the_slave_knows_no_master_calls),
+    TEST(old_attributes),
+    TEST(locked_attributes_stay),
     TEST(a_peer_is_opened_without_a_path),
     TEST(data_goes_both_ways),
     TEST(input_waits_for_the_first_open),
