@@ -113,6 +113,7 @@ SRCS_kernel_sched := \
 	kernel/sched/tid.c
 
 SRCS_kernel_time := \
+	kernel/time/adjtime.c \
 	kernel/time/calibrate.c \
 	kernel/time/clock.c \
 	kernel/time/reference.c \
