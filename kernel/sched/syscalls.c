@@ -264,7 +264,7 @@ is_meant(const struct thread *t, const struct priority_walk *w)
 	if (w->which == PRIO_PROCESS)
 		return t->tid == w->who;
 	if (w->which == PRIO_PGRP)
-		return t->process->pgroup && t->process->pgroup->pgid == w->who;
+		return process_pgid(t->process) == w->who;
 	return rcu_dereference(t->process->cred)->uid == w->who;
 }
 
@@ -287,18 +287,31 @@ visit(struct thread *t, void *arg)
 	return true;
 }
 
+/* PRIO_PROCESS: one thread, and so no walk over all. */
+static long
+look_at_thread(struct priority_walk *w)
+{
+	struct thread *t = w->who ? thread_find(w->who) : thread_get(current_thread());
+
+	w->result = ERR_SRCH;
+	if (!t)
+		return ERR_SRCH;
+	w->who = t->tid;
+	visit(t, w);
+	thread_put(t);
+	return w->result;
+}
+
 static long
 walk(struct priority_walk *w, int who)
 {
-	const struct process *self = current_process();
-
 	if (w->which < PRIO_PROCESS || w->which > PRIO_USER)
 		return ERR_INVAL;
 	w->who = (uint32_t)who;
-	if (who == 0 && w->which == PRIO_PROCESS)
-		w->who = current_thread()->tid;
-	else if (who == 0 && w->which == PRIO_PGRP)
-		w->who = self->pgroup->pgid;
+	if (w->which == PRIO_PROCESS)
+		return look_at_thread(w);
+	if (who == 0 && w->which == PRIO_PGRP)
+		w->who = process_pgid(current_process());
 	else if (who == 0)
 		w->who = current_cred()->uid;
 	w->result = ERR_SRCH;
