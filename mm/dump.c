@@ -5,6 +5,13 @@
 #include "mm/area.h"
 #include "mm/userpt.h"
 
+/* Untouched memory of it is not just zeros. */
+static bool
+has_contents(const struct area *a)
+{
+	return a->file || (a->flags & AREA_DEVICE);
+}
+
 static bool
 is_own(pte_t entry)
 {
@@ -33,7 +40,7 @@ aspace_dump_next(struct aspace *as, vaddr_t from, vaddr_t end)
 
 	rwsem_lock_shared(&as->lock);
 	a = area_find(as, from);
-	if (a && !a->file) {
+	if (a && !has_contents(a)) {
 		bool is_found = upt_next_run(as, from, end, &run);
 
 		from = is_found ? run.va : end;
@@ -48,7 +55,7 @@ copy_page(struct area *a, vaddr_t va, void *buf)
 {
 	pte_t *pte = upt_find(a->aspace, va), entry = pte ? upt_load(pte) : 0;
 
-	if (!entry && a->file && a->ops->fault(a, va, AREA_READ) == OK) {
+	if (!entry && has_contents(a) && a->ops->fault(a, va, AREA_READ) == OK) {
 		pte = upt_find(a->aspace, va);
 		entry = pte ? upt_load(pte) : 0;
 	}
@@ -66,7 +73,7 @@ aspace_dump_page(struct aspace *as, vaddr_t va, void *buf)
 
 	rwsem_lock(&as->lock);
 	a = area_find(as, va);
-	is_there = a && !(a->flags & AREA_DEVICE) && copy_page(a, va, buf);
+	is_there = a && copy_page(a, va, buf);
 	rwsem_unlock(&as->lock);
 	return is_there;
 }

@@ -19,5 +19,5 @@ bool area_has_own_pages(const struct area *);
  */
 vaddr_t aspace_dump_next(struct aspace *, vaddr_t from, vaddr_t end);
 
-/* The page at `va` into buf[PAGE_SIZE]. false: nothing is there, which reads as zeros. */
+/* The page at `va`, which is no device's, into buf[PAGE_SIZE]. false: nothing is there, which reads as zeros. */
 bool aspace_dump_page(struct aspace *, vaddr_t va, void *buf);

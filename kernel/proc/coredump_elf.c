@@ -82,8 +82,8 @@ piece_size(const struct area *a, uint32_t filter, bool *is_maybe_elf)
 {
 	uint64_t all = a->end - a->start;
 
-	if (a->ops->name && a->ops->name[0] == '[')
-		return all; /* the vDSO */
+	if (a->ops->name && strcmp(a->ops->name, "[vdso]") == 0)
+		return all;
 	if (a->flags & (AREA_NO_DUMP | AREA_DEVICE))
 		return 0;
 	if (a->flags & AREA_SHARED) {

@@ -3,7 +3,9 @@
 The oracle is the host's Linux: each line of debian.commands runs there in the same file system
 (chroot), and must print the same on Keel. `make test` runs a sample of the lines; `make test-debian`
 (KEEL_DEBIAN=whole) all of them, and the servers and tools on a larger file system."""
+import base64
 import concurrent.futures
+import gzip
 import hashlib
 import os
 import re
@@ -83,6 +85,88 @@ def quoted(text):
 def test_says_what_linux_says(keel, on_linux, line):
     wanted = on_linux(line)
     assert keel.run(f"bash /line {quoted(line)}", limit=60) == wanted
+
+
+# ---- Debuggers, on a program that dies
+
+CRASH = """
+#include <pthread.h>
+#include <unistd.h>
+static volatile int is_waiting;
+static void *waiter(void *arg) { is_waiting = 1; for (;;) pause(); return arg; }
+static __attribute__((noinline)) int deepest(int *p) { return *p = 1; }
+static __attribute__((noinline)) int middle(int n) { return deepest((int *)(long)n) + n; }
+int main(void) {
+	pthread_t t;
+	if (pthread_create(&t, 0, waiter, 0)) return 1;
+	while (!is_waiting) usleep(1000);
+	return middle(7);
+}
+"""
+READ_CORE = ("gdb -batch -nx -ex 'set width 0' {} -ex bt -ex 'info threads' -ex 'info registers rip' -ex 'info auxv'"
+             " -ex 'thread apply all bt' {} {} 2>&1")
+
+
+@pytest.fixture(scope="module")
+def debuggers(tmp_path_factory):
+    """gdb, strace and the program, which is also in `vm.crash`; the file system is in `vm.root`."""
+    rootfs, root = make_rootfs("debuggers", ["gdb", "strace"])
+    work = tmp_path_factory.mktemp("debuggers")
+    (work / "crash.c").write_text(CRASH)
+    subprocess.run(["gcc", "-g", "-O1", "-pthread", "-o", work / "crash", work / "crash.c"], check=True)
+    (work / "list").write_text(f"file /crash {work}/crash 0755\n")
+    subprocess.run([f"{TOP}/scripts/mkcpio", work / "more.cpio", work / "list"], check=True)
+    with VM(boot="pvh", kernel=DEBUG_KERNEL, smp="2", mem="1G", initrd=[rootfs, str(work / "more.cpio")],
+            limit=120) as vm:
+        vm.prompt()
+        vm.run("bind 'set enable-bracketed-paste off'; dmesg -n 1; cd /tmp; ulimit -c unlimited")
+        vm.crash, vm.root, vm.work = str(work / "crash"), root, work
+        yield vm
+
+
+def frames(text):
+    """The functions of the last backtrace, without addresses."""
+    return re.findall(r"^#\d+ +(?:0x[0-9a-f]+ in )?(\w+)", text, re.M)[-3:]
+
+
+def check_core(text):
+    assert "terminated with signal SIGSEGV" in text, text
+    assert frames(text) == ["deepest", "middle", "main"], text
+    assert "=0x7) at" in text and "=7) at" in text, text
+    assert len(re.findall(r"^[* ] +\d+ +Thread", text, re.M)) == 2, text
+    assert re.search(r"^rip +0x[0-9a-f]+ +0x[0-9a-f]+ <deepest", text, re.M), text
+    assert re.search(r"AT_PAGESZ .*4096", text) and re.search(r"AT_EXECFN .*/crash", text), text
+    assert "in pause ()" in text and "in waiter (" in text and "not read" not in text, text
+    assert "Failed" not in text, text
+
+
+def test_gdb_reads_a_core_file_there_and_here(debuggers):
+    vm = debuggers
+    assert "core dumped" in vm.run("bash -c '/crash; echo status $?' 2>&1; ls -l core")
+    check_core(vm.run(READ_CORE.format("", "/crash", "core"), limit=120))
+    packed = vm.run("busybox gzip -c core | base64", limit=60)
+    with open(vm.work / "core", "wb") as f:
+        f.write(gzip.decompress(base64.b64decode(packed)))
+    here = subprocess.run(READ_CORE.format(f"-ex 'set sysroot {vm.root}' -ex 'core-file core'", vm.crash, ""),
+                          shell=True, cwd=vm.work, capture_output=True, text=True, timeout=120).stdout
+    assert frames(here) == ["deepest", "middle", "main"], here
+
+
+def test_gdb_runs_a_program_of_two_threads(debuggers):
+    out = debuggers.run("gdb -batch -nx -ex 'break deepest' -ex run -ex bt -ex 'info threads' -ex 'print *&is_waiting'"
+                        " -ex 'watch is_waiting' -ex stepi -ex continue -ex 'info registers rip' /crash 2>&1",
+                        limit=120)
+    assert frames(out) == ["deepest", "middle", "main"], out
+    assert "$1 = 1" in out and "atchpoint 2: is_waiting" in out, out
+    assert "received signal SIGSEGV" in out and len(re.findall(r"^[* ] +\d+ +Thread", out, re.M)) == 2, out
+
+
+def test_strace_follows_threads_to_their_end(debuggers):
+    out = debuggers.run("strace -f -o st /crash; grep -c . st; cat st", limit=60)
+    assert re.search(r"clone3?\(.*CLONE_THREAD", out), out
+    assert re.search(r"pause\(", out), out
+    assert "--- SIGSEGV {si_signo=SIGSEGV, si_code=SEGV_MAPERR, si_addr=0x7} ---" in out, out
+    assert len(re.findall(r"\+\+\+ killed by SIGSEGV \(core dumped\) \+\+\+", out)) == 2, out
 
 
 # ---- Servers and tools (make test-debian)

@@ -4,6 +4,7 @@
 
 #include <elf.h>
 #include <pthread.h>
+#include <sys/auxv.h>
 #include <stdbool.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -424,7 +425,9 @@ check_memory(const struct core *c)
 	CHECK_EQ(fstat(c->fd, &st), 0);
 	CHECK(st.st_size > 64 << 20);
 	CHECK(st.st_blocks < MAX_CORE / 512);
-	/* Code is not there, but the first page of the program is. */
+	/* The vDSO, which no file has; code of files is not there, but the first page of the program is. */
+	CHECK(core_read(c, (void *)getauxval(AT_SYSINFO_EHDR), text, 4) &&
+	      !memcmp(text, ELFMAG, 4));
 	s = core_segment(c, (void *)threads_die);
 	CHECK(s && s->p_filesz == 0 && s->p_flags == (PF_R | PF_X));
 }
