@@ -6,7 +6,6 @@ The commands run one after the other as root under bash, each in a session of it
 for a limited time. What they say goes over the serial line in hexadecimal, so that nothing on the way
 changes it and the kernels' own messages cannot be taken for it."""
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -62,8 +61,8 @@ def archive(folder, commands, limit, files):
 
 
 def answers(commands, packages, kernel=None, limit=20, files=(), **machine):
-    """What each command said on `kernel` (a path; None is Linux), by its number from 1; its last line is the
-    exit status. Those that were never reached are missing."""
+    """Yields (number, what it said) for each command on `kernel` (a path; None is Linux), as they come; the
+    last line is the exit status. Those that are never reached are missing."""
     if not kernel and not linux.kernel():
         sys.exit("no Linux kernel: run tests/bench/run-linux once, it fetches Debian's")
     base = rootfs(packages)
@@ -71,11 +70,10 @@ def answers(commands, packages, kernel=None, limit=20, files=(), **machine):
     with tempfile.TemporaryDirectory(prefix="keel-oracle-") as folder:
         with VM(kernel=kernel or linux.kernel(), initrd=[base, archive(folder, commands, limit, files)],
                 append="console=serial loglevel=1" if kernel else linux.COMMAND_LINE, **options) as vm:
-            for i in range(len(commands) + 1):
+            for i in range(1, len(commands) + 1):
                 try:
-                    vm.expect(f"@({i + 1} [0-9a-f]*|end)@", limit=limit + 120)
+                    m = vm.expect(f"@{i} ([0-9a-f]*)@", limit=limit + 120)
                 except AssertionError as e:  # what came before still counts
                     print(str(e)[-1500:], file=sys.stderr)
-                    break
-    found = re.findall(r"@(\d+) ([0-9a-f]*)@", vm.text)
-    return {int(n): bytes.fromhex(x).decode("utf-8", "replace") for n, x in found}
+                    return
+                yield i, bytes.fromhex(m[1]).decode("utf-8", "replace")
