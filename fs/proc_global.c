@@ -2,6 +2,7 @@
 #include "fs/procfs.h"
 
 #include "kernel/cmdline.h"
+#include "kernel/ipc/pipe.h"
 #include "kernel/proc/process.h"
 #include "kernel/random.h"
 #include "kernel/sched/sched.h"
@@ -247,6 +248,29 @@ show_nr_open(struct seq *s)
 }
 
 static void
+show_pipe_max(struct seq *s)
+{
+	seq_printf(s, "%u\n", PIPE_MAX_SIZE);
+}
+
+static void
+add_files(const struct slab_stats *st, void *sum)
+{
+	if (strcmp(st->name, "file") == 0)
+		*(uint64_t *)sum += st->in_use;
+}
+
+/* Open files, none kept free, and the limit: there is none. */
+static void
+show_file_nr(struct seq *s)
+{
+	uint64_t n = 0;
+
+	slab_for_each(add_files, &n);
+	seq_printf(s, "%lu\t0\t%lu\n", n, INT64_MAX);
+}
+
+static void
 show_randomize(struct seq *s)
 {
 	seq_puts(s, "2\n"); /* stack, mappings, break: always all */
@@ -312,7 +336,9 @@ proc_global_init(void)
 	    {"uptime", show_uptime},
 	    {"version", show_version},
 	    {"sys/fs/file-max", show_file_max},
+	    {"sys/fs/file-nr", show_file_nr},
 	    {"sys/fs/nr_open", show_nr_open},
+	    {"sys/fs/pipe-max-size", show_pipe_max},
 	    {"sys/kernel/cap_last_cap", show_cap_last_cap},
 	    {"sys/kernel/ngroups_max", show_ngroups_max},
 	    {"sys/kernel/osrelease", show_osrelease},

@@ -87,6 +87,60 @@ facts_put(struct facts *f)
 }
 
 void
+proc_show_io(struct seq *s, const struct proc_id *id)
+{
+	struct io_count io;
+	struct facts f;
+
+	if (!facts_get(&f, id))
+		return;
+	if (id->tid && f.thread)
+		io = f.thread->io;
+	else
+		process_io(f.process, &io);
+	facts_put(&f);
+	seq_printf(s, "rchar: %lu\nwchar: %lu\nsyscr: %lu\nsyscw: %lu\n", io.rchar,
+	    io.wchar, io.syscr, io.syscw);
+	/* Nothing is on a disk. */
+	seq_puts(s, "read_bytes: 0\nwrite_bytes: 0\ncancelled_write_bytes: 0\n");
+}
+
+static void
+show_sched_ns(struct seq *s, const char *name, nsec_t ns)
+{
+	seq_printf(s, "%-45s:%14lu.%06lu\n", name, (uint64_t)(ns / NSEC_PER_MSEC),
+	    (uint64_t)(ns % NSEC_PER_MSEC));
+}
+
+void
+proc_show_sched(struct seq *s, const struct proc_id *id)
+{
+	const struct thread *t;
+	nsec_t user, system;
+	struct facts f;
+
+	if (!facts_get(&f, id))
+		return;
+	t = f.thread;
+	if (t) {
+		thread_times(f.thread, &user, &system);
+		seq_printf(s, "%s (%u, #threads: %u)\n", t->name, t->tid,
+		    f.process->num_threads);
+		seq_puts(s, "------------------------------------------------------------"
+		            "-------\n");
+		show_sched_ns(s, "se.vruntime", t->sched.vruntime);
+		show_sched_ns(s, "se.sum_exec_runtime", user + system);
+		seq_printf(s, "%-45s:%21lu\n", "nr_switches", t->nvcsw + t->nivcsw);
+		seq_printf(s, "%-45s:%21lu\n", "nr_voluntary_switches", t->nvcsw);
+		seq_printf(s, "%-45s:%21lu\n", "nr_involuntary_switches", t->nivcsw);
+		seq_printf(s, "%-45s:%21u\n", "se.load.weight", t->sched.weight);
+		seq_printf(s, "%-45s:%21u\n", "policy", f.policy);
+		seq_printf(s, "%-45s:%21d\n", "prio", 100 + f.priority);
+	}
+	facts_put(&f);
+}
+
+void
 proc_show_stat(struct seq *s, const struct proc_id *id)
 {
 	static const struct aspace no_aspace;
@@ -314,7 +368,8 @@ proc_show_status(struct seq *s, const struct proc_id *id)
 	seq_printf(s, "SigIgn:\t%016lx\nSigCgt:\t%016lx\n", f.ignored, f.caught);
 	show_capabilities(s, p);
 	if (f.thread) {
-		seq_printf(s, "Seccomp:\t%u\n", seccomp_mode_of(f.thread));
+		seq_printf(s, "Seccomp:\t%u\nSeccomp_filters:\t%u\n",
+		    seccomp_mode_of(f.thread), seccomp_num_filters(f.thread));
 		show_cpus_allowed(s, f.thread);
 		seq_printf(s,
 		    "voluntary_ctxt_switches:\t%lu\nnonvoluntary_ctxt_switches:\t%lu\n",

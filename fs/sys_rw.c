@@ -50,6 +50,21 @@ transfer(struct file *f, struct uio *uio, loff_t *pos)
 	return n;
 }
 
+/* A call that came as far as the file, for /proc/PID/io. */
+static void
+count_call(bool is_write, ssize_t n)
+{
+	struct io_count *io = &current_thread()->io;
+
+	if (is_write) {
+		io->syscw++;
+		io->wchar += n > 0 ? (uint64_t)n : 0;
+	} else {
+		io->syscr++;
+		io->rchar += n > 0 ? (uint64_t)n : 0;
+	}
+}
+
 static long
 rw_user(int fd, void USER *buf, size_t count, bool is_write, loff_t *pos)
 {
@@ -69,6 +84,7 @@ rw_user(int fd, void USER *buf, size_t count, bool is_write, loff_t *pos)
 	else {
 		uio_init_user(&uio, buf, MIN(count, (size_t)MAX_TRANSFER), is_write);
 		n = transfer(f, &uio, pos);
+		count_call(is_write, n);
 	}
 	file_put(f);
 	return n;

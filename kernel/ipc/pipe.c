@@ -23,7 +23,6 @@
 
 enum {
 	PIPE_SLOTS = 16,
-	PIPE_MAX_SIZE = 1 << 20, /* what F_SETPIPE_SZ allows without CAP_SYS_RESOURCE */
 	PIPE_HARD_MAX = 1 << 22,
 	FIONREAD = 0x541b,
 	PIPE_ANON_MODE = 0010600, /* S_IFIFO, rw for the owner */

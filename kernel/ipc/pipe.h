@@ -8,7 +8,10 @@
 #include "kernel/file.h"
 #include "lib/err.h"
 
-enum { PIPE_BUF = 4096 };
+enum {
+	PIPE_BUF = 4096,
+	PIPE_MAX_SIZE = 1 << 20, /* what F_SETPIPE_SZ allows without CAP_SYS_RESOURCE */
+};
 
 struct pipe;
 

@@ -204,6 +204,15 @@ process_add_thread(struct process *p, struct thread *t)
 	spin_unlock(&proc_tree_lock);
 }
 
+static void
+io_count_add(struct io_count *sum, const struct io_count *io)
+{
+	sum->rchar += io->rchar;
+	sum->wchar += io->wchar;
+	sum->syscr += io->syscr;
+	sum->syscw += io->syscw;
+}
+
 void
 process_remove_thread(struct process *p, struct thread *t)
 {
@@ -218,6 +227,7 @@ process_remove_thread(struct process *p, struct thread *t)
 	p->stime_ns += system;
 	p->nvcsw += t->nvcsw;
 	p->nivcsw += t->nivcsw;
+	io_count_add(&p->io, &t->io);
 	spin_unlock(&p->lock);
 	spin_unlock(&proc_tree_lock);
 }
@@ -373,6 +383,18 @@ process_times(struct process *p, nsec_t *utime_ns, nsec_t *stime_ns)
 	*utime_ns = MAX(sum - MIN(sum, *stime_ns), p->told_utime_ns);
 	p->told_utime_ns = *utime_ns;
 	p->told_stime_ns = *stime_ns;
+	spin_unlock(&p->lock);
+}
+
+void
+process_io(struct process *p, struct io_count *io)
+{
+	const struct thread *t;
+
+	spin_lock(&p->lock);
+	*io = p->io;
+	list_for_each(t, &p->threads, process_link)
+		io_count_add(io, &t->io);
 	spin_unlock(&p->lock);
 }
 

@@ -151,6 +151,7 @@ struct process {
 	nsec_t utime_ns, stime_ns, child_utime_ns, child_stime_ns;
 	nsec_t told_utime_ns, told_stime_ns; /* what process_times said last */
 	uint64_t nvcsw, nivcsw, child_nvcsw, child_nivcsw;
+	struct io_count io; /* not the children's */
 	uint64_t min_faults, maj_faults, child_min_faults, child_maj_faults;
 	uint64_t max_resident, child_max_resident; /* pages */
 	nsec_t start_ns;
@@ -191,6 +192,8 @@ void process_for_each(bool (*fn)(struct process *, void *), void *arg);
 
 /* CPU time of all its threads, past and present. */
 void process_times(struct process *, nsec_t *utime_ns, nsec_t *stime_ns);
+/* What all its threads, past and present, read and wrote. */
+void process_io(struct process *, struct io_count *io);
 
 /* Group, session and parent as numbers; 0 when there is none (a child of the kernel). */
 uint32_t process_pgid(struct process *);

@@ -288,6 +288,19 @@ seccomp_mode_of(const struct thread *t)
 	                                                      : SECCOMP_STRICT;
 }
 
+unsigned
+seccomp_num_filters(struct thread *t)
+{
+	const struct seccomp_filter *f;
+	unsigned n = 0;
+
+	spin_lock(&t->process->lock); /* it may be given others meanwhile */
+	for (f = t->seccomp; f; f = f->before)
+		n++;
+	spin_unlock(&t->process->lock);
+	return n;
+}
+
 void
 seccomp_inherit_locked(struct thread *t)
 {

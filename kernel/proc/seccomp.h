@@ -25,5 +25,6 @@ void seccomp_inherit_locked(struct thread *t);
 void seccomp_release(struct thread *t); /* a thread that is freed */
 
 enum seccomp_mode seccomp_mode_of(const struct thread *t);
+unsigned seccomp_num_filters(struct thread *t);
 /* prctl(PR_SET_SECCOMP). */
 long seccomp_set_mode(uint64_t mode, const void USER *program);

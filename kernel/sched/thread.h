@@ -67,6 +67,11 @@ enum sched_policy {
 	SCHED_RESET_ON_FORK = 0x40000000,
 };
 
+/* What read and write moved, and how often they were called: /proc/PID/io. */
+struct io_count {
+	uint64_t rchar, wchar, syscr, syscw;
+};
+
 struct thread {
 	uint64_t kernel_sp; /* +0: saved by context_switch (switch.asm) */
 	void *stack_base;   /* [I] lowest usable byte of the kernel stack */
@@ -121,7 +126,8 @@ struct thread {
 	 * run. */
 	nsec_t utime_ns, stime_ns;
 	uint64_t nvcsw, nivcsw;
-	nsec_t start_ns; /* [I] monotonic time of creation */
+	struct io_count io; /* its own */
+	nsec_t start_ns;    /* [I] monotonic time of creation */
 
 	/* x86 state saved across switches (kernel/x86). */
 	uint64_t fs_base, gs_base;

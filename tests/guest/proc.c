@@ -601,6 +601,62 @@ owners_of_descriptors(void)
 	CHECK_EQ(fcntl(fds[0], F_GETOWN), 0);
 }
 
+/* A number in /proc/self/io or sched. */
+static long
+number_in(const char *path, const char *name)
+{
+	char line[128], *end;
+	FILE *f = fopen(path, "r");
+	long value = -1;
+
+	CHECK(f);
+	while (f && fgets(line, sizeof(line), f)) {
+		end = strpbrk(line, " :");
+		if (end && (size_t)(end - line) == strlen(name) &&
+		    !memcmp(line, name, strlen(name)))
+			value = atol(strchr(line, ':') + 1);
+	}
+	if (f)
+		fclose(f);
+	return value;
+}
+
+static void
+reads_and_writes_are_counted(void)
+{
+	long wchar = number_in("/proc/self/io", "wchar"),
+	     syscw = number_in("/proc/self/io", "syscw"), rchar, syscr;
+	char buf[10];
+	int p[2];
+
+	CHECK_EQ(pipe(p), 0);
+	CHECK_EQ(write(p[1], "12345678", 8), 8);
+	CHECK_ERR(write(-1, buf, 1), EBADF);
+	CHECK_EQ(number_in("/proc/self/io", "wchar"), wchar + 8);
+	CHECK_EQ(number_in("/proc/self/io", "syscw"), syscw + 1);
+	rchar = number_in("/proc/self/io", "rchar");
+	syscr = number_in("/proc/self/io", "syscr");
+	CHECK_EQ(read(p[0], buf, sizeof(buf)), 8);
+	CHECK(number_in("/proc/self/io", "rchar") >= rchar + 8);
+	CHECK(number_in("/proc/self/io", "syscr") > syscr);
+	CHECK_EQ(number_in("/proc/thread-self/io", "wchar"), wchar + 8);
+	CHECK_EQ(number_in("/proc/self/io", "read_bytes"), 0);
+	close(p[0]);
+	close(p[1]);
+}
+
+static void
+the_scheduler_tells_of_a_thread(void)
+{
+	long switches = number_in("/proc/self/sched", "nr_voluntary_switches");
+
+	CHECK_EQ(number_in("/proc/self/sched", "policy"), SCHED_OTHER);
+	CHECK_EQ(number_in("/proc/self/sched", "prio"), 120);
+	usleep(1000);
+	CHECK(number_in("/proc/self/sched", "nr_voluntary_switches") > switches);
+	CHECK(number_in("/proc/self/sched", "nr_switches") > switches);
+}
+
 static void
 unknown_call_is_enosys(void)
 {
@@ -636,6 +692,8 @@ static const struct test tests[] = {
     TEST(a_late_subreaper_gets_older_orphans),
     TEST(all_stand_in_proc_in_order),
     TEST(owners_of_descriptors),
+    TEST(reads_and_writes_are_counted),
+    TEST(the_scheduler_tells_of_a_thread),
     TEST(unknown_call_is_enosys),
 };
 
