@@ -198,6 +198,7 @@ SRCS_mm := \
 	mm/map.c \
 	mm/mem_proc.c \
 	mm/mmap.c \
+	mm/oom.c \
 	mm/pagecache.c \
 	mm/pagetable.c \
 	mm/remap.c \
@@ -244,6 +245,7 @@ SRCS_fs := \
 	fs/proc_fd.c \
 	fs/proc_global.c \
 	fs/proc_mem.c \
+	fs/proc_oom.c \
 	fs/proc_number.c \
 	fs/proc_pid.c \
 	fs/proc_smaps.c \

@@ -159,12 +159,6 @@ show_mountstats(struct seq *s, const struct proc_id *id)
 }
 
 static void
-show_zero(struct seq *s, const struct proc_id *id)
-{
-	seq_puts(s, "0\n");
-}
-
-static void
 show_cgroup(struct seq *s, const struct proc_id *id)
 {
 	seq_puts(s, "0::/\n");
@@ -231,8 +225,10 @@ static const struct member members[] = {
     {"mountinfo", S_IFREG | 0444, &proc_plain_ops, show_mountinfo, NULL},
     {"mounts", S_IFREG | 0444, &proc_plain_ops, show_mounts, NULL},
     {"mountstats", S_IFREG | 0444, &proc_plain_ops, show_mountstats, NULL},
-    {"oom_score", S_IFREG | 0444, &proc_plain_ops, show_zero, NULL},
-    {"oom_score_adj", S_IFREG | 0444, &proc_plain_ops, show_zero, NULL},
+    {"oom_adj", S_IFREG | 0644, &proc_plain_ops, proc_show_oom_adj, proc_store_oom_adj},
+    {"oom_score", S_IFREG | 0444, &proc_plain_ops, proc_show_oom_score, NULL},
+    {"oom_score_adj", S_IFREG | 0644, &proc_plain_ops, proc_show_oom_score_adj,
+        proc_store_oom_score_adj},
     {"personality", S_IFREG | 0400, &proc_plain_ops, show_personality, NULL},
     {"root", S_IFLNK | 0777, &root_ops, NULL, NULL},
     {"sched", S_IFREG | 0444, &proc_plain_ops, proc_show_sched, NULL},

@@ -91,6 +91,13 @@ extern const struct file_ops proc_mem_file_ops;
 void proc_show_auxv(struct seq *, const struct proc_id *);
 void proc_show_syscall(struct seq *, const struct proc_id *);
 
+/* fs/proc_oom.c */
+void proc_show_oom_score(struct seq *, const struct proc_id *);
+void proc_show_oom_score_adj(struct seq *, const struct proc_id *);
+void proc_show_oom_adj(struct seq *, const struct proc_id *);
+enum err proc_store_oom_score_adj(const struct proc_id *, const char *text);
+enum err proc_store_oom_adj(const struct proc_id *, const char *text);
+
 /* fs/proc_fail.c */
 extern const struct inode_ops proc_fail_ops;
 extern const struct file_ops proc_fail_file_ops;

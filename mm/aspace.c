@@ -197,3 +197,21 @@ aspace_fork(struct aspace *parent)
 	aspace_put(child);
 	return NULL;
 }
+
+void
+aspace_reap(struct aspace *as)
+{
+	struct tlb_batch batch;
+
+	rwsem_lock(&as->lock);
+	tlb_batch_begin(&batch, as);
+	for (struct area *a = area_find_from(as, 0); a; a = area_next(a)) {
+		if (a->flags & (AREA_SHARED | AREA_DEVICE))
+			continue;
+		area_set_flags(a, a->flags & ~(uint32_t)AREA_ACCESS);
+		upt_zap(as, a->start, a->end, &batch);
+	}
+	tlb_batch_end(&batch);
+	as->is_reaped = true;
+	rwsem_unlock(&as->lock);
+}

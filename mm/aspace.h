@@ -82,6 +82,7 @@ struct aspace {
 	bool lock_future;       /* [lock] mlockall(MCL_FUTURE) */
 	uint8_t dumpable;       /* [a] enum dumpable: kernel/proc/coredump.h */
 	uint16_t core_filter;   /* [a] enum core_filter, the same */
+	bool is_reaped;         /* [lock] its private memory has been taken: mm/oom.c */
 	vaddr_t brk_start, brk; /* [lock] */
 	vaddr_t mmap_base;      /* [I] search goes down from here */
 	vaddr_t stack_top;
@@ -127,6 +128,11 @@ struct kernel_page {
 };
 enum err aspace_map_kernel_pages(
     struct aspace *, const struct kernel_page *pages, unsigned n, vaddr_t *base);
+/*
+ * Takes its private memory from a space whose processes have all been killed; an access to
+ * it is a fault from now on. May sleep.
+ */
+void aspace_reap(struct aspace *);
 /* Makes the pages of [start, start+len) present, as far as there are areas. */
 enum err aspace_populate(struct aspace *, vaddr_t start, size_t len);
 

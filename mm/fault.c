@@ -10,6 +10,7 @@
 #include "kernel/x86/trap.h"
 #include "mm/area.h"
 #include "mm/fail_alloc.h"
+#include "mm/oom.h"
 #include "mm/page.h"
 
 enum fault_error {
@@ -101,13 +102,35 @@ send_fault_signal(enum err err, vaddr_t addr)
 	switch (err) {
 	case ERR_FAULT: signal_fault(SIGSEGV, SEGV_MAPERR, addr); break;
 	case ERR_ACCES: signal_fault(SIGSEGV, SEGV_ACCERR, addr); break;
-	case ERR_NOMEM:
-		log_err("out of memory: process %u (%s) is killed", p->pid,
-		    current_thread()->name);
+	case ERR_NOMEM: /* by mm/oom.c already, as a rule */
+		if (!p->is_exiting)
+			log_err("Out of memory: Killed process %u (%s), for there is no "
+			        "other",
+			    p->pid, current_thread()->name);
 		(void)signal_send_process(p, SIGKILL, NULL); /* it exists: we are in it */
 		break;
 	default: signal_fault(SIGBUS, BUS_ADRERR, addr); break;
 	}
+}
+
+/* The same fault again once there is memory, for which another process may have to end. */
+static enum err
+fault_after_making_room(struct aspace *as, vaddr_t addr, unsigned access)
+{
+	enum {
+		IN_VAIN_MAX = 8
+	}; /* though there are pages: then of no use to this fault */
+	enum oom_answer answer;
+	enum err err = ERR_NOMEM;
+
+	for (unsigned in_vain = 0; err == ERR_NOMEM && in_vain < IN_VAIN_MAX;) {
+		answer = oom_make_room();
+		if (answer == OOM_GIVE_UP)
+			break;
+		err = aspace_fault(as, addr, access);
+		in_vain += answer == OOM_THERE_IS;
+	}
+	return err;
 }
 
 /* Whether the kernel may fault on user memory at this instruction at all. */
@@ -138,10 +161,15 @@ page_fault(struct trap_frame *f, vaddr_t addr)
 	}
 	if (err == OK)
 		return true;
+	/* Memory was refused for a test: the program tries again. */
+	if (allocs_to_fail && !fail_alloc_left())
+		return trap_is_user(f);
+	if (err == ERR_NOMEM)
+		err = fault_after_making_room(t->aspace, addr, access);
+	if (err == OK)
+		return true;
 	if (!trap_is_user(f))
 		return false;
-	if (allocs_to_fail && !fail_alloc_left())
-		return true; /* memory was refused for a test: the program tries again */
 	send_fault_signal(err, addr);
 	return true;
 }

@@ -26,6 +26,7 @@
 #include "mm/frames_priv.h"
 
 #include "kernel/panic.h"
+#include "kernel/proc/process.h"
 #include "kernel/sched/cpumask.h"
 #include "kernel/sync/spinlock.h"
 #include "kernel/x86/ipi.h"
@@ -346,6 +347,15 @@ block_alloc(unsigned order, unsigned flags)
 	return zones_alloc(order, flags, &pg, 1) ? pg : NULL;
 }
 
+/* A process that is killed for its memory gives it back the sooner. */
+static bool
+is_for_victim(void)
+{
+	const struct thread *t = current_thread();
+
+	return t && t->process && t->process->is_oom_victim;
+}
+
 struct page *
 page_alloc(unsigned order, unsigned flags)
 {
@@ -357,7 +367,7 @@ page_alloc(unsigned order, unsigned flags)
 	pg = block_alloc(order, flags);
 	if (unlikely(!pg)) {
 		caches_drain(); /* what they hold may complete a block */
-		pg = block_alloc(order, flags);
+		pg = block_alloc(order, flags | (is_for_victim() ? ALLOC_ATOMIC : 0));
 		if (!pg)
 			return NULL;
 	}

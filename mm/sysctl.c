@@ -9,6 +9,7 @@
 #include "lib/string.h"
 #include "mm/area.h"
 #include "mm/commit.h"
+#include "mm/oom.h"
 
 struct setting {
 	const char *path; /* below /proc */
@@ -25,10 +26,14 @@ static const struct setting settings[] = {
     {"sys/vm/admin_reserve_kbytes", &admin_reserve_kbytes, UINT64_MAX, NULL, false},
     {"sys/vm/max_map_count", &max_map_count, INT32_MAX, NULL, false},
     {"sys/vm/mmap_min_addr", &mmap_min_addr, UINT64_MAX, NULL, true},
+    {"sys/vm/oom_dump_tasks", &oom_dump_tasks, INT32_MAX, NULL, false},
+    {"sys/vm/oom_kill_allocating_task", &oom_kill_allocating_task, INT32_MAX, NULL,
+        false},
     {"sys/vm/overcommit_kbytes", &overcommit_kbytes, UINT64_MAX, &overcommit_ratio,
         false},
     {"sys/vm/overcommit_memory", &overcommit_memory, OVERCOMMIT_NEVER, NULL, false},
     {"sys/vm/overcommit_ratio", &overcommit_ratio, INT32_MAX, &overcommit_kbytes, false},
+    {"sys/vm/panic_on_oom", &panic_on_oom, 2, NULL, false},
     {"sys/vm/swappiness", &swappiness, 200, NULL, false},
     {"sys/vm/user_reserve_kbytes", &user_reserve_kbytes, UINT64_MAX, NULL, false},
 };

@@ -14,6 +14,7 @@
 #include "kernel/proc/signal_priv.h"
 #include "kernel/proc/wait.h"
 #include "mm/aspace.h"
+#include "mm/oom.h"
 #include "mm/usercopy.h"
 #include "syscalls.h"
 
@@ -75,6 +76,7 @@ process_release_resources(struct process *p)
 		p->max_resident = MAX(p->max_resident, as->peak_resident);
 		aspace_put(as);
 	}
+	oom_victim_exit(p);
 	process_release_vfork(p);
 	fds = process_take(p, fds);
 	if (fds)

@@ -86,6 +86,8 @@ process_copy_attributes(
 	p->exit_signal =
 	    c->flags & CLONE_PARENT ? parent->exit_signal : (uint8_t)c->exit_signal;
 	p->personality = parent->personality;
+	p->oom_score_adj = parent->oom_score_adj;
+	p->oom_score_adj_min = parent->oom_score_adj_min;
 	p->creator_tid = current_thread()->tid;
 	p->no_new_privs = parent->no_new_privs;
 	p->cred = process_cred(parent);

@@ -158,6 +158,10 @@ struct process {
 
 	bool is_vfork_child; /* [lock] the parent waits at vfork_wait for exec or exit */
 	struct wait_queue vfork_wait;
+	int16_t oom_score_adj;     /* [lock] /proc/PID/oom_score_adj: mm/oom.h */
+	int16_t oom_score_adj_min; /* [lock] lower needs CAP_SYS_RESOURCE */
+	bool is_oom_victim;        /* [a] until its memory is given back */
+	nsec_t oom_deadline_ns;    /* of a victim: then another is chosen as well */
 	uint32_t personality;
 	char *exe_path; /* [lock] */
 };

@@ -51,7 +51,7 @@ def test_running_out_of_memory_kills_the_hog_only(kernel, mem):
         vm.prompt()
         before = free_kib(vm)
         vm.send("sh -c 'x=a; while true; do x=$x$x; done'\n")
-        vm.expect(r"out of memory: process \d+ \(sh\) is killed")
+        vm.expect(r"Out of memory: Killed process \d+ \(sh\) total-vm:\d+kB, anon-rss:\d+kB")
         vm.expect(r"Killed")
         vm.prompt()
         assert free_kib(vm) > before - 2048

@@ -12,6 +12,7 @@
 #include "kernel/proc/process.h"
 #include "lib/string.h"
 #include "mm/area.h"
+#include "mm/commit.h"
 #include "mm/filemap.h"
 #include "mm/mman.h"
 #include "mm/pagecache.h"
@@ -77,6 +78,61 @@ reach(struct aspace *as, vaddr_t va, unsigned access)
 }
 
 /* ---- Single operations ---- */
+
+KTEST(aspace_reap_takes_private_memory_and_leaves_shared)
+{
+	struct aspace *as;
+	long p, q;
+
+	set_up();
+	as = aspace_create();
+	p = aspace_map(as, 0, 3 * PAGE_SIZE, RW, ANON, NULL, 0);
+	q = aspace_map(as, 0, PAGE_SIZE, RW, MAP_SHARED | MAP_ANONYMOUS, NULL, 0);
+	*reach(as, (vaddr_t)p, AREA_WRITE) = 1;
+	*reach(as, (vaddr_t)q, AREA_WRITE) = 2;
+	CHECK_EQ(as->resident_anon, 1);
+	aspace_reap(as);
+	CHECK_EQ(as->resident_anon, 0);
+	CHECK(as->is_reaped);
+	/* Zeros in its place would be believed. */
+	CHECK_EQ(aspace_fault(as, (vaddr_t)p, AREA_READ), ERR_ACCES);
+	CHECK_EQ(aspace_fault(as, (vaddr_t)p + PAGE_SIZE, AREA_WRITE), ERR_ACCES);
+	CHECK_EQ(*reach(as, (vaddr_t)q, AREA_READ), 2);
+	aspace_put(as);
+	CHECK(nothing_is_left());
+}
+
+KTEST(aspace_promises_are_counted_and_bounded_in_the_strict_mode)
+{
+	uint64_t allowed = commit_limit();
+	struct aspace *as, *child;
+	long p;
+
+	set_up();
+	overcommit_memory = OVERCOMMIT_NEVER;
+	admin_reserve_kbytes = user_reserve_kbytes = 0;
+	as = aspace_create();
+	p = aspace_map(as, 0, allowed / 2 * PAGE_SIZE, RW, ANON | MAP_NORESERVE, NULL, 0);
+	CHECK(p > 0);
+	CHECK_EQ(fake_mem_counters[MEM_COMMITTED], (int64_t)(allowed / 2));
+	CHECK_EQ(aspace_map(as, 0, (allowed / 2 + 2) * PAGE_SIZE, RW, ANON, NULL, 0),
+	    ERR_NOMEM);
+	CHECK_EQ(aspace_map(as, 0, (allowed / 2 + 2) * PAGE_SIZE, RW,
+	             MAP_SHARED | MAP_ANONYMOUS, NULL, 0),
+	    ERR_NOMEM);
+	CHECK(aspace_fork(as) == NULL);
+	CHECK_EQ(aspace_unmap(as, (vaddr_t)p, 3 * PAGE_SIZE), OK);
+	CHECK_EQ(fake_mem_counters[MEM_COMMITTED], (int64_t)(allowed / 2) - 3);
+	child = aspace_fork(as);
+	CHECK(child != NULL);
+	aspace_put(child);
+	overcommit_memory = OVERCOMMIT_GUESS;
+	CHECK_EQ(
+	    aspace_protect(as, (vaddr_t)p + 3 * PAGE_SIZE, PAGE_SIZE, PROT_READ), OK);
+	CHECK_EQ(fake_mem_counters[MEM_COMMITTED], (int64_t)(allowed / 2) - 3);
+	aspace_put(as);
+	CHECK(nothing_is_left());
+}
 
 KTEST(aspace_anonymous_memory_reads_zeros_then_keeps_what_is_written)
 {
