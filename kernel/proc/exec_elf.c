@@ -324,7 +324,7 @@ load_interp(
 		err = ERR_NOEXEC;
 	image_fini(&e);
 	file_put(file);
-	return err;
+	return err == ERR_NOEXEC ? ERR_LIBBAD : err;
 }
 
 static enum err

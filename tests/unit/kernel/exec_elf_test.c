@@ -410,8 +410,8 @@ KTEST(exec_damaged_interpreters_are_refused)
 	CHECK_EQ(DAMAGED(segment(p, 3)->filesz = 7), ERR_NOEXEC);
 	CHECK_EQ(DAMAGED(segment(p, 3)->offset = IMAGE_SIZE), ERR_NOEXEC);
 	CHECK_EQ(DAMAGED(p->bytes[0x301] = 'x'), ERR_NOENT);
-	CHECK_EQ(DAMAGED(interp_program.size = 20), ERR_NOEXEC);
-	CHECK_EQ(DAMAGED(header(&interp_program)->entry = 0x7000000), ERR_NOEXEC);
+	CHECK_EQ(DAMAGED(interp_program.size = 20), ERR_LIBBAD);
+	CHECK_EQ(DAMAGED(header(&interp_program)->entry = 0x7000000), ERR_LIBBAD);
 	CHECK_EQ(interp_program.file.refs, 1);
 }
 
