@@ -695,7 +695,7 @@ $(DEFAULT_INITRD): scripts/mkinitrd scripts/mkcpio $(shell find esp/initrd -type
 GUEST_SRCS := $(sort $(wildcard tests/guest/*.c))
 GUEST_BINS := $(GUEST_SRCS:tests/guest/%.c=build/guest/%)
 
-build/guest/badptr: $(GEN)/syscalls_args.h
+build/guest/badptr build/guest/badnum: $(GEN)/syscalls_args.h
 
 build/guest/%: tests/guest/%.c $(wildcard tests/guest/*.h) Makefile
 	@mkdir -p $(@D)

@@ -99,8 +99,9 @@ attach_ops(struct file *f)
 	return inode->ops->open ? inode->ops->open(inode, f) : OK;
 }
 
-enum err
-path_open(const struct path *path, uint32_t flags, struct file **out)
+/* *out is NULL, or a new file that becomes it, or goes if that fails. */
+static enum err
+open_path(const struct path *path, uint32_t flags, struct file **out)
 {
 	const uint32_t kept =
 	    ~(uint32_t)(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC);
@@ -134,6 +135,13 @@ path_open(const struct path *path, uint32_t flags, struct file **out)
 		notify_dentry(f->dentry, IN_OPEN);
 	*out = f;
 	return OK;
+}
+
+enum err
+path_open(const struct path *path, uint32_t flags, struct file **out)
+{
+	*out = NULL;
+	return open_path(path, flags, out);
 }
 
 void
@@ -177,10 +185,10 @@ open_checked(
 	if ((flags & O_DIRECTORY) && !s_isdir(path->dentry->inode->mode))
 		return ERR_NOTDIR;
 	if (flags & O_PATH)
-		return path_open(path, flags, out);
+		return open_path(path, flags, out);
 	err = may_open(path, flags, cred);
 	if (!err)
-		err = path_open(path, flags, out);
+		err = open_path(path, flags, out);
 	if (!err && (flags & O_TRUNC) && s_isreg(path->dentry->inode->mode)) {
 		err = path->dentry->inode->num_writers < 0 ? ERR_TXTBSY
 		                                           : path_truncate(path, 0);
@@ -273,7 +281,7 @@ walk_and_create(struct walk *w, uint32_t flags, uint32_t mode, struct file **out
 			return open_checked(&w->cur, flags, w->cred, out);
 		}
 		if (was_made)
-			err = path_open(&path, flags & ~(uint32_t)O_TRUNC, out);
+			err = open_path(&path, flags & ~(uint32_t)O_TRUNC, out);
 		else if (s_isdir(path.dentry->inode->mode))
 			err = ERR_ISDIR;
 		else
@@ -334,7 +342,7 @@ open_tmpfile(
 	if (!path.dentry)
 		return ERR_NOMEM;
 	dentry_drop(path.dentry);
-	err = path_open(&path, flags & ~(uint32_t)O_TRUNC, out);
+	err = open_path(&path, flags & ~(uint32_t)O_TRUNC, out);
 	dentry_put(path.dentry);
 	return err;
 }
@@ -413,7 +421,6 @@ open_exec_checked(const struct path *path, struct file **out)
 		return err;
 	if (!deny_writers(inode))
 		return ERR_TXTBSY;
-	*out = NULL;
 	err = path_open(path, O_RDONLY, out);
 	if (err)
 		__atomic_add_fetch(&inode->num_writers, 1, __ATOMIC_RELAXED);

@@ -14,6 +14,7 @@
 #include "fs/xattr.h"
 
 #include "kernel/procfs.h"
+#include "kernel/proc/signal.h"
 #include "kernel/random.h"
 #include "lib/rbtree.h"
 #include "lib/string.h"
@@ -648,31 +649,62 @@ tmpfs_setattr(struct inode *inode, const struct attr *attr)
 static void
 zero_range(struct inode *inode, loff_t offset, loff_t len)
 {
-	loff_t end = MIN(offset + len, inode->size);
+	uint64_t end = MIN((uint64_t)offset + len, (uint64_t)inode->size), at = offset;
+	uint64_t index = page_cache_next(&inode->cache, at / PAGE_SIZE);
 
-	while (offset < end) {
-		size_t n = MIN((loff_t)(PAGE_SIZE - offset % PAGE_SIZE), end - offset);
-		struct page *page = page_cache_find(&inode->cache, offset / PAGE_SIZE);
+	while (index < DIV_ROUND_UP(end, PAGE_SIZE)) {
+		struct page *page = page_cache_find(&inode->cache, index);
 
+		at = MAX(at, index * PAGE_SIZE);
 		if (page) {
-			memset((char *)page_to_virt(page) + offset % PAGE_SIZE, 0, n);
+			memset((char *)page_to_virt(page) + at % PAGE_SIZE, 0,
+			    MIN(PAGE_SIZE - at % PAGE_SIZE, end - at));
 			page_put(page);
 		}
-		offset += n;
+		index = page_cache_next(&inode->cache, index + 1);
 	}
+}
+
+/* Makes the pages of [offset, end) present. On an error none remain beyond the file's end. */
+static enum err
+allocate_range(struct inode *inode, uint64_t offset, uint64_t end)
+{
+	uint64_t last = DIV_ROUND_UP(end, PAGE_SIZE), before;
+	enum err err = OK;
+
+	if (last - offset / PAGE_SIZE > instance_of(inode)->max_pages)
+		return ERR_NOSPC;
+	for (uint64_t i = offset / PAGE_SIZE; i < last && !err; i++) {
+		struct page *page;
+
+		err = signal_is_pending(current_thread())
+		          ? ERR_INTR
+		          : page_cache_get(&inode->cache, i, &page);
+		if (!err)
+			page_put(page);
+	}
+	if (!err)
+		return OK;
+	before = inode->cache.num_pages;
+	page_cache_truncate(
+	    &inode->cache, DIV_ROUND_UP((uint64_t)inode->size, PAGE_SIZE), 0);
+	uncharge(inode, before);
+	return err;
 }
 
 static enum err
 tmpfs_fallocate(struct inode *inode, int mode, loff_t offset, loff_t len)
 {
-	loff_t end = offset + len;
+	uint64_t end = (uint64_t)offset + len;
+	enum err err;
 	uint32_t seals = inode->cache.seals;
 
 	if (mode & ~(FALLOC_KEEP_SIZE | FALLOC_PUNCH_HOLE))
 		return ERR_OPNOTSUPP;
 	if (seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE) && mode & FALLOC_PUNCH_HOLE)
 		return ERR_PERM;
-	if (seals & F_SEAL_GROW && !(mode & FALLOC_PUNCH_HOLE) && end > inode->size)
+	if (seals & F_SEAL_GROW && !(mode & FALLOC_PUNCH_HOLE) &&
+	    end > (uint64_t)inode->size)
 		return ERR_PERM;
 	if (mode == FALLOC_PUNCH_HOLE)
 		return ERR_OPNOTSUPP;
@@ -681,15 +713,10 @@ tmpfs_fallocate(struct inode *inode, int mode, loff_t offset, loff_t len)
 		inode_touch(inode, INODE_MTIME | INODE_CTIME);
 		return OK;
 	}
-	for (loff_t pos = ALIGN_DOWN(offset, PAGE_SIZE); pos < end; pos += PAGE_SIZE) {
-		struct page *page;
-		enum err err = page_cache_get(&inode->cache, pos / PAGE_SIZE, &page);
-
-		if (err)
-			return err;
-		page_put(page);
-	}
-	if (!(mode & FALLOC_KEEP_SIZE) && end > inode->size)
+	err = allocate_range(inode, offset, end);
+	if (err)
+		return err;
+	if (!(mode & FALLOC_KEEP_SIZE) && end > (uint64_t)inode->size)
 		set_size(inode, end);
 	inode_touch(inode, INODE_MTIME | INODE_CTIME);
 	return OK;

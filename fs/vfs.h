@@ -392,10 +392,7 @@ struct open_how {
 };
 enum err file_openat(int dirfd, const char *text, const struct open_how *,
     unsigned walk_flags, struct file **out);
-/*
- * Opens the very inode of `path` (permissions checked by the caller). *out is NULL, or a new file
- * that becomes it, or goes if that fails.
- */
+/* Opens the very inode of `path` (permissions checked by the caller). */
 enum err path_open(const struct path *, uint32_t flags, struct file **out);
 /* A file just opened for writing is not in the way of executing it. */
 void file_ignore_writer(struct file *);

@@ -478,6 +478,7 @@ long
 sys_select(int n, uint64_t USER *in, uint64_t USER *out, uint64_t USER *ex,
     struct timeval USER *timeout)
 {
+	const int64_t usec_per_sec = NSEC_PER_SEC / NSEC_PER_USEC;
 	nsec_t deadline = NO_TIMEOUT;
 	struct timeval tv;
 	long result;
@@ -485,8 +486,11 @@ sys_select(int n, uint64_t USER *in, uint64_t USER *out, uint64_t USER *ex,
 	if (timeout) {
 		if (get_user(tv, timeout) != OK)
 			return ERR_FAULT;
-		if (tv.sec < 0 || tv.usec < 0)
+		/* Here alone microseconds may be more than a second's. */
+		if (tv.sec < 0 || tv.usec < 0 ||
+		    __builtin_add_overflow(tv.sec, tv.usec / usec_per_sec, &tv.sec))
 			return ERR_INVAL;
+		tv.usec %= usec_per_sec;
 		deadline = poll_deadline(timeval_to_ns(&tv));
 	}
 	result = select_call(n, in, out, ex, deadline);

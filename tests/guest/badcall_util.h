@@ -1,5 +1,5 @@
 /*
- * For badptr.c: the system calls as kernel/syscalls.def has them, memory good and
+ * For badptr.c and badnum.c: the system calls as kernel/syscalls.def has them, memory good and
  * bad, and good arguments of every kind, among them descriptors of each kind with something to
  * read. An unprivileged child makes them for itself.
  */
@@ -67,7 +67,6 @@ enum special {
 static uint8_t *buffers[6];
 static uint8_t *unmapped, *no_rights, *read_only, *vdso;
 static uint8_t vdso_before[PAGE];
-static volatile uint8_t *answers; /* shared with the child */
 
 static void *
 map(size_t size, int prot, int flags)
@@ -89,7 +88,6 @@ make_memory(void)
 	read_only = map(PAGE, PROT_READ, MAP_PRIVATE);
 	vdso = (uint8_t *)getauxval(AT_SYSINFO_EHDR);
 	memcpy(vdso_before, vdso, PAGE);
-	answers = map(PAGE, PROT_READ | PROT_WRITE, MAP_SHARED);
 	unmapped = map(256 * PAGE, PROT_NONE, MAP_PRIVATE);
 	munmap(unmapped, 256 * PAGE);
 	unmapped += PAGE; /* what is mapped later comes above */
@@ -166,10 +164,31 @@ make_queues(void)
 		CHECK_EQ(sigqueue(getpid(), SIGRTMAX - 1, (union sigval){0}), 0);
 	CHECK_EQ(syscall(SYS_timer_create, CLOCK_MONOTONIC, NULL, &id), 0);
 	timer_id = id;
-	for (int i = 0; i < 16; i++)
-		if (fork() == 0)
+}
+
+/* To be waited for. */
+static inline void
+make_zombies(void)
+{
+	for (int i = 0; i < 16; i++) {
+		siginfo_t info;
+		pid_t pid = fork();
+
+		if (pid == 0)
 			_exit(0);
-	sleep_ms(20); /* they are zombies then, for wait4 */
+		CHECK_EQ(waitid(P_PID, pid, &info, WEXITED | WNOWAIT), 0);
+	}
+}
+
+/* The file that calls are given, as the user's own. */
+static void
+make_file(void)
+{
+	unlink(path);
+	unlink(link_path);
+	close(open(path, O_RDWR | O_CREAT, 0644));
+	CHECK_EQ(chown(path, 1000, 1000), 0);
+	CHECK_EQ(symlink(path, link_path), 0);
 }
 
 static void
@@ -234,47 +253,4 @@ default_of(char kind, int arg)
 	case 'z': return 8;
 	default: return 0;
 	}
-}
-
-static long
-good_value(long value, char kind, int arg)
-{
-	switch (value) {
-	case DEF: return default_of(kind, arg);
-	case SELF: return getpid();
-	case FILEFD: return file_fd;
-	case DIRFD: return dir_fd;
-	case UDP: return udp_fd;
-	case LISTENER: return listener_fd;
-	case PEER: return peer_fd;
-	case PIPE_IN: return pipe_fds[0];
-	case PIPE_OUT: return pipe_fds[1];
-	case EPOLL: return epoll_fd;
-	case TIMERFD: return timer_fd;
-	case INOTIFY: return inotify_fd;
-	case PIDFD: return pid_fd;
-	case MSGQ: return queue;
-	case TIMER: return timer_id;
-	case BUF:
-	case PATH:
-	case LINK:
-	case LEN16:
-	case ADDR:
-	case IOV:
-	case MSG:
-	case CAPS:
-	case SIGNALS:
-	case XNAME: return buffer_of(arg, (enum special)value);
-	default: return value;
-	}
-}
-
-static const struct call *
-call_named(const char *name)
-{
-	for (int i = 0; i < NUM_CALLS; i++)
-		if (!strcmp(calls[i].name, name))
-			return &calls[i];
-	printf("FAIL no call is named %s\n", name);
-	exit(1);
 }
