@@ -148,6 +148,7 @@ SRCS_kernel_proc := \
 	kernel/proc/process.c \
 	kernel/proc/ptrace.c \
 	kernel/proc/seccomp.c \
+	kernel/proc/seccomp_notify.c \
 	kernel/proc/session.c \
 	kernel/proc/sigframe.c \
 	kernel/proc/signal.c \

@@ -8,9 +8,11 @@
 
 #define LOG_PREFIX "seccomp: "
 
+#include "kernel/file.h"
 #include "kernel/log.h"
 #include "kernel/proc/proc_priv.h"
 #include "kernel/proc/ptrace.h"
+#include "kernel/proc/seccomp_notify.h"
 #include "kernel/x86/context.h"
 #include "kernel/x86/ipi.h"
 #include "kernel/x86/trap.h"
@@ -43,17 +45,11 @@ enum {
 	RET_ALLOW = 0x7fff0000,
 };
 
-/* Linux's struct seccomp_data. */
-struct call_data {
-	int32_t nr;
-	uint32_t arch;
-	uint64_t rip, args[6];
-};
-
 struct seccomp_filter {
 	uint32_t refs;      /* [a] */
 	uint32_t num_total; /* instructions of this one and those before, with extras */
 	bool logs;          /* SECCOMP_FILTER_FLAG_LOG */
+	struct seccomp_listener *listener; /* [I] a reference, or NULL */
 	unsigned n;
 	struct seccomp_filter *before; /* [I] a reference, or NULL */
 	struct bpf_insn insns[];
@@ -75,6 +71,8 @@ filter_put(struct seccomp_filter *f)
 	while (f && __atomic_sub_fetch(&f->refs, 1, __ATOMIC_ACQ_REL) == 0) {
 		struct seccomp_filter *before = f->before;
 
+		if (f->listener)
+			listener_orphan(f->listener);
 		kfree(f);
 		f = before;
 	}
@@ -159,29 +157,38 @@ load_call(const struct bpf_source *source, uint32_t off, unsigned size, bool is_
 	return true;
 }
 
+/* What the filters say, and which of them. */
+struct verdict {
+	uint32_t result;
+	const struct seccomp_filter *filter; /* NULL: none stands against the call */
+};
+
+static struct call_data
+call_of(const struct trap_frame *f)
+{
+	return (struct call_data){.nr = (int32_t)f->error,
+	    .arch = AUDIT_ARCH_X86_64,
+	    .rip = f->rip,
+	    .args = {f->rdi, f->rsi, f->rdx, f->r10, f->r8, f->r9}};
+}
+
 /* The strictest answer; of equal ones the newest filter's. */
-static uint32_t
-run_filters(const struct seccomp_filter *f, const struct trap_frame *frame, bool *logs)
+static struct verdict
+run_filters(const struct seccomp_filter *f, const struct trap_frame *frame)
 {
 	const struct call_source c = {
 	    .source = {.load = load_call, .len = sizeof(struct call_data)},
-	    .data = {.nr = (int32_t)frame->error,
-	        .arch = AUDIT_ARCH_X86_64,
-	        .rip = frame->rip,
-	        .args = {frame->rdi, frame->rsi, frame->rdx, frame->r10, frame->r8,
-	            frame->r9}},
+	    .data = call_of(frame),
 	};
-	uint32_t result = RET_ALLOW;
+	struct verdict v = {.result = RET_ALLOW};
 
 	for (; f; f = f->before) {
 		uint32_t one = bpf_run(f->insns, &c.source);
 
-		if ((int32_t)(one & 0xffff0000) < (int32_t)(result & 0xffff0000)) {
-			result = one;
-			*logs = f->logs;
-		}
+		if ((int32_t)(one & 0xffff0000) < (int32_t)(v.result & 0xffff0000))
+			v = (struct verdict){one, f};
 	}
-	return result;
+	return v;
 }
 
 /* ---- Judging ----------------------------------------------------------------------- */
@@ -229,16 +236,27 @@ ask_tracer(struct trap_frame *f, uint32_t data)
 	return !signal_is_fatal_pending(current_thread()) && (int32_t)f->error >= 0;
 }
 
+/* Its listener decides: true, the call is to be done. */
+static bool
+ask_listener(struct trap_frame *f, const struct seccomp_filter *filter)
+{
+	const struct call_data call = call_of(f);
+
+	if (filter->listener)
+		return listener_ask(filter->listener, f, &call);
+	f->rax = (uint64_t)ERR_NOSYS;
+	return false;
+}
+
 static bool
 judge(struct trap_frame *f, bool is_again)
 {
-	bool logs = false;
-	uint32_t result = run_filters(
-	    __atomic_load_n(&current_thread()->seccomp, __ATOMIC_ACQUIRE), f, &logs);
-	uint32_t data = result & 0xffff;
+	struct verdict v =
+	    run_filters(__atomic_load_n(&current_thread()->seccomp, __ATOMIC_ACQUIRE), f);
+	uint32_t data = v.result & 0xffff;
 	struct siginfo info;
 
-	switch ((int32_t)(result & 0xffff0000)) {
+	switch ((int32_t)(v.result & 0xffff0000)) {
 	case RET_ALLOW: return true;
 	case RET_LOG: log_call(f, "is allowed"); return true;
 	case RET_TRACE:
@@ -248,7 +266,7 @@ judge(struct trap_frame *f, bool is_again)
 	case RET_ERRNO:
 		f->rax = (uint64_t) - (int64_t)MIN(data, (uint32_t)ERRNO_MAX);
 		break;
-	case RET_USER_NOTIF: f->rax = (uint64_t)ERR_NOSYS; break; /* nobody listens */
+	case RET_USER_NOTIF: return ask_listener(f, v.filter);
 	case RET_TRAP:
 		f->rax = f->error;
 		info = sigsys_info(f, data);
@@ -257,7 +275,7 @@ judge(struct trap_frame *f, bool is_again)
 	case RET_KILL_THREAD: kill_caller(f, data, false);
 	default: kill_caller(f, data, true);
 	}
-	if (logs)
+	if (v.filter && v.filter->logs)
 		log_call(f, "is refused");
 	return false;
 }
@@ -377,8 +395,11 @@ enum {
 	FLAG_TSYNC = 1,
 	FLAG_LOG = 2,
 	FLAG_SPEC_ALLOW = 4,
+	FLAG_NEW_LISTENER = 8,
 	FLAG_TSYNC_ESRCH = 16,
-	FLAGS_KNOWN = FLAG_TSYNC | FLAG_LOG | FLAG_SPEC_ALLOW | FLAG_TSYNC_ESRCH,
+	FLAG_WAIT_KILLABLE = 32,
+	FLAGS_KNOWN = FLAG_TSYNC | FLAG_LOG | FLAG_SPEC_ALLOW | FLAG_NEW_LISTENER |
+	              FLAG_TSYNC_ESRCH | FLAG_WAIT_KILLABLE,
 };
 
 /* Takes the caller's reference. */
@@ -416,23 +437,124 @@ add_filter(struct seccomp_filter *f, unsigned flags)
 	return 0;
 }
 
+static bool
+are_flags_ok(unsigned flags)
+{
+	if (flags & ~(unsigned)FLAGS_KNOWN)
+		return false;
+	/* Both would say something by the result: a thread's number, or a descriptor. */
+	if ((flags & FLAG_TSYNC) && (flags & FLAG_NEW_LISTENER) &&
+	    !(flags & FLAG_TSYNC_ESRCH))
+		return false;
+	return !(flags & FLAG_WAIT_KILLABLE) || (flags & FLAG_NEW_LISTENER);
+}
+
+/* A thread has one listener at most. */
+static bool
+has_listener(const struct seccomp_filter *f)
+{
+	for (; f; f = f->before)
+		if (f->listener)
+			return true;
+	return false;
+}
+
+/* The filter's listener and a file on it, which nobody else has yet. */
+static enum err
+make_listener(struct seccomp_filter *f, unsigned flags, struct file **file)
+{
+	if (has_listener(current_thread()->seccomp))
+		return ERR_BUSY;
+	f->listener = listener_create(flags & FLAG_WAIT_KILLABLE);
+	*file = f->listener ? listener_file(f->listener) : NULL;
+	return *file ? OK : ERR_NOMEM;
+}
+
+/* Takes the caller's references: the descriptor of the file, once the filter holds. */
+static long
+add_filter_with_file(struct seccomp_filter *f, unsigned flags, struct file *file)
+{
+	int fd = fd_install(file, 0, true);
+	long result;
+
+	if (fd < 0) {
+		file_put(file);
+		filter_put(f);
+		return fd;
+	}
+	result = add_filter(f, flags);
+	if (result != 0)
+		(void)fd_close(fd); /* its number has not been told */
+	return result ? result : fd;
+}
+
 static long
 set_filter(unsigned flags, const void USER *program)
 {
+	struct file *file = NULL;
 	struct seccomp_filter *f;
 	enum err err;
 
-	if (flags & ~(unsigned)FLAGS_KNOWN)
+	if (!are_flags_ok(flags))
 		return ERR_INVAL;
 	err = filter_from_user(program, &f);
 	if (err != OK)
 		return err;
-	if (seccomp_mode_of(current_thread()) == SECCOMP_STRICT) {
+	if (seccomp_mode_of(current_thread()) == SECCOMP_STRICT)
+		err = ERR_INVAL;
+	if (err == OK && (flags & FLAG_NEW_LISTENER))
+		err = make_listener(f, flags, &file);
+	if (err != OK) {
 		filter_put(f);
-		return ERR_INVAL;
+		return err;
 	}
-	return add_filter(f, flags);
+	return file ? add_filter_with_file(f, flags, file) : add_filter(f, flags);
 }
+
+/* ---- PTRACE_SECCOMP_GET_FILTER ----------------------------------------------------- */
+
+/* The oldest is number 0. A reference, or NULL. */
+static struct seccomp_filter *
+filter_number(struct thread *t, uint64_t number)
+{
+	struct process *p = t->process;
+	struct seccomp_filter *f, *found = NULL;
+	uint64_t count = 0;
+
+	spin_lock(&p->lock);
+	for (f = t->seccomp; f; f = f->before)
+		count++;
+	if (number < count) {
+		f = t->seccomp;
+		for (uint64_t i = count - 1; i > number; i--)
+			f = f->before;
+		found = filter_get(f);
+	}
+	spin_unlock(&p->lock);
+	return found;
+}
+
+long
+seccomp_get_filter(struct thread *t, uint64_t number, void USER *to)
+{
+	struct seccomp_filter *f;
+	long n;
+
+	if (!capable(CAP_SYS_ADMIN) || seccomp_mode_of(current_thread()) != SECCOMP_OFF)
+		return ERR_ACCES;
+	if (seccomp_mode_of(t) != SECCOMP_FILTER)
+		return ERR_INVAL;
+	f = filter_number(t, number);
+	if (!f)
+		return ERR_NOENT;
+	n = (long)f->n;
+	if (to && copy_to_user(to, f->insns, f->n * sizeof(struct bpf_insn)) != OK)
+		n = ERR_FAULT;
+	filter_put(f);
+	return n;
+}
+
+/* ---- Calls ------------------------------------------------------------------------- */
 
 static long
 is_action_known(const uint32_t USER *uaction)
@@ -446,6 +568,7 @@ is_action_known(const uint32_t USER *uaction)
 	case RET_KILL_THREAD:
 	case RET_TRAP:
 	case RET_ERRNO:
+	case RET_USER_NOTIF:
 	case RET_TRACE:
 	case RET_LOG:
 	case RET_ALLOW: return 0;
@@ -461,7 +584,7 @@ seccomp_set_mode(uint64_t mode, const void USER *program)
 	return mode == SECCOMP_FILTER ? set_filter(0, program) : ERR_INVAL;
 }
 
-enum { SET_MODE_STRICT, SET_MODE_FILTER, GET_ACTION_AVAIL };
+enum { SET_MODE_STRICT, SET_MODE_FILTER, GET_ACTION_AVAIL, GET_NOTIF_SIZES };
 
 long
 sys_seccomp(unsigned op, unsigned flags, void USER *args)
@@ -470,6 +593,7 @@ sys_seccomp(unsigned op, unsigned flags, void USER *args)
 	case SET_MODE_STRICT: return flags || args ? ERR_INVAL : set_strict();
 	case SET_MODE_FILTER: return set_filter(flags, args);
 	case GET_ACTION_AVAIL: return flags ? ERR_INVAL : is_action_known(args);
+	case GET_NOTIF_SIZES: return flags ? ERR_INVAL : listener_put_sizes(args);
 	default: return ERR_INVAL;
 	}
 }

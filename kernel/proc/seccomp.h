@@ -26,5 +26,8 @@ void seccomp_release(struct thread *t); /* a thread that is freed */
 
 enum seccomp_mode seccomp_mode_of(const struct thread *t);
 unsigned seccomp_num_filters(struct thread *t);
+/* PTRACE_SECCOMP_GET_FILTER: the instructions of filter `number`, the oldest is 0, to `to` unless that
+ * is NULL; how many. */
+long seccomp_get_filter(struct thread *t, uint64_t number, void USER *to);
 /* prctl(PR_SET_SECCOMP). */
 long seccomp_set_mode(uint64_t mode, const void USER *program);

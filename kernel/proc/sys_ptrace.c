@@ -9,6 +9,7 @@
 #include "kernel/proc/proc_priv.h"
 #include "kernel/proc/ptrace_priv.h"
 #include "kernel/proc/sigframe.h"
+#include "kernel/proc/seccomp.h"
 #include "kernel/proc/signal_priv.h"
 #include "kernel/x86/cpu.h"
 #include "kernel/x86/fpu.h"
@@ -30,6 +31,7 @@ enum {
 	PTRACE_SETOPTIONS = 0x4200, PTRACE_GETEVENTMSG, PTRACE_GETSIGINFO, PTRACE_SETSIGINFO,
 	PTRACE_GETREGSET, PTRACE_SETREGSET, PTRACE_SEIZE, PTRACE_INTERRUPT, PTRACE_LISTEN,
 	PTRACE_PEEKSIGINFO, PTRACE_GETSIGMASK, PTRACE_SETSIGMASK,
+	PTRACE_SECCOMP_GET_FILTER = 0x420c,
 	PTRACE_GET_SYSCALL_INFO = 0x420e,
 };
 // clang-format on
@@ -741,6 +743,8 @@ request_on(struct thread *t, int request, uint64_t addr, uint64_t data)
 	case PTRACE_GETEVENTMSG:
 		return put_user(t->trace->message, (uint64_t USER *)data);
 	case PTRACE_GET_SYSCALL_INFO: return do_call_info(t, addr, data);
+	case PTRACE_SECCOMP_GET_FILTER:
+		return seccomp_get_filter(t, addr, (void USER *)data);
 	case PTRACE_ARCH_PRCTL: return do_arch_prctl(t, addr, data);
 	default: return ERR_IO;
 	}
