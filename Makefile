@@ -142,11 +142,13 @@ SRCS_kernel_proc := \
 	kernel/proc/fdtable.c \
 	kernel/proc/fork.c \
 	kernel/proc/itimer.c \
+	kernel/proc/membarrier.c \
 	kernel/proc/pidfd.c \
 	kernel/proc/posix_timer.c \
 	kernel/proc/prctl_caps.c \
 	kernel/proc/process.c \
 	kernel/proc/ptrace.c \
+	kernel/proc/rseq.c \
 	kernel/proc/seccomp.c \
 	kernel/proc/seccomp_notify.c \
 	kernel/proc/session.c \

@@ -172,6 +172,7 @@ copy_layout(struct aspace *to, const struct aspace *from)
 	to->auxv_end = from->auxv_end;
 	to->dumpable = from->dumpable;
 	to->core_filter = from->core_filter;
+	to->membarrier = from->membarrier;
 	to->exe = from->exe ? file_get(from->exe) : NULL;
 }
 

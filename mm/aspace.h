@@ -88,7 +88,8 @@ struct aspace {
 	vaddr_t stack_top;
 	vaddr_t code_start, code_end, data_start, data_end, arg_start, arg_end, env_start,
 	    env_end, auxv_start, auxv_end;
-	struct file *exe; /* a reference, or NULL */
+	struct file *exe;    /* a reference, or NULL */
+	uint32_t membarrier; /* [a] registrations: kernel/proc/membarrier.c */
 };
 
 /* Caches and the zero page; after slab_init, before the first space. */

@@ -344,6 +344,7 @@ exec_commit(struct exec *e)
 	signal_actions_reset(p->sigactions);
 	t->sig_altstack_size = 0;
 	t->restart_fn = NULL;
+	t->rseq = (struct thread_rseq){0};
 	if (e->is_secure)
 		t->pdeath_signal = 0;
 	process_set_cred(p, e->cred);

@@ -153,6 +153,8 @@ clone_thread(struct process *p, const struct clone_spec *c)
 		t->sig_altstack_size = parent->sig_altstack_size;
 		t->sig_altstack_flags = parent->sig_altstack_flags;
 	}
+	if (!(c->flags & CLONE_VM))
+		t->rseq = parent->rseq;
 	if (c->flags & CLONE_SETTLS)
 		t->fs_base = c->tls;
 	if (c->flags & CLONE_CHILD_CLEARTID)

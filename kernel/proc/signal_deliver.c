@@ -9,6 +9,7 @@
 #include "kernel/log.h"
 #include "kernel/proc/proc_priv.h"
 #include "kernel/proc/ptrace.h"
+#include "kernel/proc/rseq.h"
 #include "kernel/proc/signal_priv.h"
 #include "kernel/proc/wait.h"
 #include "kernel/x86/trap.h"
@@ -252,14 +253,14 @@ signal_run_handlers(struct thread *t, struct trap_frame *frame)
 		bool is_stepped = ptrace_step_ends(t);
 
 		syscall_settle(frame, &d.action);
-		if (sigframe_push(frame, &d.action, &d.info)) {
+		if (rseq_interrupt(frame) && sigframe_push(frame, &d.action, &d.info)) {
 			signal_enter_handler(t, &d);
 			if (is_stepped)
 				ptrace_handler_entered();
 			continue;
 		}
 		if (d.info.signo ==
-		    SIGSEGV) { /* its own handler has no stack: it kills */
+		    SIGSEGV) { /* its own handler has no stack, or rseq: it kills */
 			d.info.code = SEGV_MAPERR;
 			signal_kill_process(frame, &d.info);
 		}

@@ -12,7 +12,6 @@
 #include "kernel/sched/sched.h"
 #include "kernel/time/clock.h"
 #include "kernel/x86/context.h"
-#include "kernel/x86/ipi.h"
 #include "lib/string.h"
 #include "mm/aspace.h"
 #include "mm/page.h"
@@ -262,44 +261,6 @@ sys_getcpu(unsigned USER *cpu, unsigned USER *node, void USER *unused)
 	if (cpu && put_user(id, cpu) != OK)
 		return ERR_FAULT;
 	return node ? put_user(n, node) : OK;
-}
-
-enum {
-	MEMBARRIER_QUERY = 0,
-	MEMBARRIER_GLOBAL = 1,
-	MEMBARRIER_GLOBAL_EXPEDITED = 2,
-	MEMBARRIER_REGISTER_GLOBAL_EXPEDITED = 4,
-	MEMBARRIER_PRIVATE_EXPEDITED = 8,
-	MEMBARRIER_REGISTER_PRIVATE_EXPEDITED = 16,
-	MEMBARRIER_ALL = 31,
-};
-
-static void
-membarrier_here(void *unused)
-{
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-}
-
-/* An interrupt on every CPU orders its memory accesses: all commands may use that one
- * means. */
-long
-sys_membarrier(int cmd, unsigned flags, int cpu)
-{
-	static const struct cpumask all = CPUMASK_ALL;
-
-	if (flags)
-		return ERR_INVAL;
-	switch (cmd) {
-	case MEMBARRIER_QUERY: return MEMBARRIER_ALL;
-	case MEMBARRIER_GLOBAL:
-	case MEMBARRIER_GLOBAL_EXPEDITED:
-	case MEMBARRIER_PRIVATE_EXPEDITED:
-		ipi_call(&all, membarrier_here, NULL);
-		return 0;
-	case MEMBARRIER_REGISTER_GLOBAL_EXPEDITED:
-	case MEMBARRIER_REGISTER_PRIVATE_EXPEDITED: return 0;
-	default: return ERR_INVAL;
-	}
 }
 
 /* ---- The end

@@ -20,6 +20,7 @@
 #include "kernel/sched/sched.h"
 
 #include "kernel/panic.h"
+#include "kernel/proc/rseq.h"
 #include "kernel/sched/sched_priv.h"
 #include "kernel/time/clock.h"
 #include "kernel/x86/context.h"
@@ -320,6 +321,7 @@ switch_to(struct runqueue *rq, struct thread *prev, struct thread *next)
 	if (num_cpus > 1 && (prev == rq->idle || next == rq->idle))
 		sched_mark_idle(rq->cpu, next == rq->idle);
 	next->sched.is_running = true;
+	rseq_switch(prev, next);
 	if (next->aspace && next->aspace != prev->aspace)
 		aspace_switch(next->aspace); /* a kernel thread borrows the last one */
 	prev = arch_switch(prev, next);

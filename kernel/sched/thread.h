@@ -72,6 +72,13 @@ struct io_count {
 	uint64_t rchar, wchar, syscr, syscw;
 };
 
+/* rseq(2): kernel/proc/rseq.h. */
+struct thread_rseq {
+	void USER *area; /* NULL: not registered */
+	uint32_t len, signature;
+	uint32_t cpu; /* the one that the area tells */
+};
+
 struct thread {
 	uint64_t kernel_sp; /* +0: saved by context_switch (switch.asm) */
 	void *stack_base;   /* [I] lowest usable byte of the kernel stack */
@@ -149,6 +156,7 @@ struct thread {
 	    *clear_child_tid; /* CLONE_CHILD_CLEARTID: zeroed and woken at exit */
 	uint32_t USER *set_child_tid;
 	void USER *robust_list;
+	struct thread_rseq rseq;
 	uint8_t pdeath_signal; /* prctl(PR_SET_PDEATHSIG) */
 	int exit_code;
 
@@ -178,6 +186,8 @@ enum {
 	THREAD_EXITED = 1 << 4,     /* will not run its own code any more */
 	THREAD_OWNS_TID = 1 << 5,   /* its tid is freed with it */
 	THREAD_TRACED = 1 << 6,     /* has a tracer; [process lock] */
+	THREAD_RSEQ_DUE = 1 << 7,   /* rseq_return before going to user mode */
+	THREAD_RETURN_WORK = THREAD_NEED_SIGNAL | THREAD_RSEQ_DUE,
 
 	/*
 	 * The second byte: its system calls go the long way (syscall_dispatch), or it has

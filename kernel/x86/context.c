@@ -26,7 +26,7 @@ static_assert(offsetof(struct cpu, need_resched) == 44, "CPU_NEED_RESCHED");
 static_assert(offsetof(struct cpu, call_work) == 84, "CPU_CALL_WORK");
 static_assert(offsetof(struct thread, kernel_sp) == 0, "THREAD_KERNEL_SP");
 static_assert(offsetof(struct thread, flags) == 44, "THREAD_FLAGS");
-static_assert(THREAD_NEED_SIGNAL == 1, "THREAD_NEED_SIGNAL");
+static_assert(THREAD_RETURN_WORK == 0x81, "THREAD_RETURN_WORK");
 static_assert(KERNEL_STACK_SIZE == 16384, "boot_stack");
 
 /* What context_switch pops. */

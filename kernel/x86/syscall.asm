@@ -49,7 +49,7 @@ syscall_return:
 	mov	[rsp + FRAME_RAX], rax
 	cli
 	mov	rax, [gs:CPU_CURRENT]
-	test	byte [rax + THREAD_FLAGS], THREAD_NEED_SIGNAL
+	test	byte [rax + THREAD_FLAGS], THREAD_RETURN_WORK
 	jnz	.work
 	cmp	dword [gs:CPU_NEED_RESCHED], 0
 	jne	.work

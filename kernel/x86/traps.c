@@ -11,6 +11,7 @@
 #include "kernel/log.h"
 #include "kernel/panic.h"
 #include "kernel/proc/ptrace.h"
+#include "kernel/proc/rseq.h"
 #include "kernel/proc/signal.h"
 #include "kernel/sched/thread.h"
 #include "kernel/x86/cpu.h"
@@ -240,12 +241,18 @@ void
 trap_user_work(struct trap_frame *f)
 {
 	for (;;) {
+		uint32_t work;
+
 		irq_off_raw();
+		work = __atomic_load_n(&current_thread()->flags, __ATOMIC_RELAXED) &
+		       THREAD_RETURN_WORK;
 		if (this_cpu()->need_resched) {
 			irq_on_raw();
 			schedule();
-		} else if (__atomic_load_n(&current_thread()->flags, __ATOMIC_RELAXED) &
-		           THREAD_NEED_SIGNAL) {
+		} else if (work & THREAD_RSEQ_DUE) {
+			irq_on_raw();
+			rseq_return(f);
+		} else if (work) {
 			irq_on_raw();
 			signal_deliver(f);
 		} else {
