@@ -201,6 +201,7 @@ SRCS_mm := \
 	mm/map.c \
 	mm/mem_proc.c \
 	mm/mmap.c \
+	mm/mlock.c \
 	mm/oom.c \
 	mm/pagecache.c \
 	mm/pagetable.c \

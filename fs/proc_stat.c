@@ -194,7 +194,8 @@ proc_show_statm(struct seq *s, const struct proc_id *id)
 		seq_printf(s, "%lu %lu %lu %lu 0 %lu 0\n", f.as->num_pages,
 		    f.as->resident,
 		    f.as->resident - MIN(f.as->resident_anon, f.as->resident),
-		    pages_of(f.as->code_start, f.as->code_end), f.as->data_pages);
+		    pages_of(f.as->code_start, f.as->code_end),
+		    f.as->data_pages + f.as->stack_pages);
 	else
 		seq_puts(s, "0 0 0 0 0 0 0\n");
 	facts_put(&f);
@@ -243,42 +244,29 @@ show_numbers(struct seq *s, struct process *p, uint32_t tid)
 }
 
 /* What only a walk over the areas tells. */
-struct area_sums {
-	uint64_t stack, library, locked; /* pages */
-	uint64_t tables;
-};
-
-static struct area_sums
-sum_areas(struct aspace *as)
+static uint64_t
+count_tables(struct aspace *as)
 {
-	struct area_sums sums = {.stack = 0};
-	uint64_t last_table = 0;
+	uint64_t last_table = 0, n = 0;
 
 	rwsem_lock_shared(&as->lock);
-	for (struct area *a = area_find_from(as, 0); a; a = area_next(a)) {
-		uint64_t pages = pages_of(a->start, a->end);
-
-		sums.stack += a->flags & AREA_STACK ? pages : 0;
-		sums.locked += a->flags & AREA_LOCKED ? pages : 0;
-		if (a->file && a->flags & AREA_EXEC && a->file != as->exe)
-			sums.library += pages;
-		sums.tables += area_count_tables(a, &last_table);
-	}
+	for (struct area *a = area_find_from(as, 0); a; a = area_next(a))
+		n += area_count_tables(a, &last_table);
 	rwsem_unlock_shared(&as->lock);
-	return sums;
+	return n;
 }
 
 static void
 show_memory(struct seq *s, struct process *p, struct aspace *as)
 {
-	const struct area_sums sums = sum_areas(as);
+	uint64_t text = MIN(pages_of(as->code_start, as->code_end), as->exec_pages);
 	const struct {
 		const char *name;
 		uint64_t pages;
 	} lines[] = {
-	    {"VmPeak", as->num_pages},
+	    {"VmPeak", as->peak_pages},
 	    {"VmSize", as->num_pages},
-	    {"VmLck", sums.locked},
+	    {"VmLck", as->locked_pages},
 	    {"VmPin", 0},
 	    {"VmHWM", MAX(as->peak_resident, as->resident)},
 	    {"VmRSS", as->resident},
@@ -286,10 +274,10 @@ show_memory(struct seq *s, struct process *p, struct aspace *as)
 	    {"RssFile", as->resident - MIN(as->resident, as->resident_anon)},
 	    {"RssShmem", 0}, /* among RssFile */
 	    {"VmData", as->data_pages},
-	    {"VmStk", sums.stack},
-	    {"VmExe", pages_of(as->code_start, as->code_end)},
-	    {"VmLib", sums.library},
-	    {"VmPTE", sums.tables},
+	    {"VmStk", as->stack_pages},
+	    {"VmExe", text},
+	    {"VmLib", as->exec_pages - text},
+	    {"VmPTE", count_tables(as)},
 	    {"VmSwap", 0},
 	    {"HugetlbPages", 0},
 	};

@@ -1,7 +1,6 @@
 /*
- * Calls about pages that are mapped already: madvise, mincore, msync, mlock and its kin.
- * Pages are never taken away to make room, so locking means making present; advice on
- * order of access is accepted and changes nothing.
+ * Calls about pages that are mapped already: madvise, mincore, msync. Advice on order of
+ * access is accepted and changes nothing.
  */
 #include "kernel/file.h"
 #include "kernel/proc/process.h"
@@ -19,12 +18,8 @@ current_space(void)
 	return current_process()->aspace;
 }
 
-/*
- * Calls fn for the part of each area in [start, end). Goes on over gaps and then gives
- * ERR_NOMEM, as these calls do; stops at an error. The lock is the caller's.
- */
-static enum err
-for_each_part(struct aspace *as, vaddr_t start, vaddr_t end,
+enum err
+range_for_each_part(struct aspace *as, vaddr_t start, vaddr_t end,
     enum err (*fn)(struct area *, vaddr_t from, vaddr_t to, void *arg), void *arg)
 {
 	struct area *a = area_find_from(as, start);
@@ -81,8 +76,8 @@ advise_shared(struct aspace *as, vaddr_t start, vaddr_t end, int advice)
 	enum err err;
 
 	rwsem_lock_shared(&as->lock);
-	err =
-	    for_each_part(as, start, end, discards ? discard_part : nothing_to_do, NULL);
+	err = range_for_each_part(
+	    as, start, end, discards ? discard_part : nothing_to_do, NULL);
 	rwsem_unlock_shared(&as->lock);
 	return err;
 }
@@ -98,27 +93,27 @@ change_part(struct area *a, vaddr_t from, vaddr_t to, void *arg)
 	struct flag_change *c = arg;
 	uint32_t flags = (a->flags & ~c->clear) | c->set;
 
-	if (flags == a->flags)
-		return OK;
+	if (flags == a->flags || (c->set & AREA_LOCKED && a->flags & AREA_DEVICE))
+		return OK; /* a device's memory is there anyway */
 	if (a->start < from && !(a = area_split(a, from)))
 		return ERR_NOMEM;
 	if (a->end > to && !area_split(a, to))
 		return ERR_NOMEM;
-	a->flags = flags;
+	area_set_flags(a, flags);
 	area_merge(a, &c->dead);
 	return OK;
 }
 
-/* Sets and clears flags of whole areas, cut where the range begins and ends. */
-static enum err
-change_flags(struct aspace *as, vaddr_t start, vaddr_t end, uint32_t set, uint32_t clear)
+enum err
+range_change_flags(
+    struct aspace *as, vaddr_t start, vaddr_t end, uint32_t set, uint32_t clear)
 {
 	struct flag_change c = {.set = set, .clear = clear};
 	enum err err;
 
 	list_init(&c.dead);
 	rwsem_lock(&as->lock);
-	err = for_each_part(as, start, end, change_part, &c);
+	err = range_for_each_part(as, start, end, change_part, &c);
 	rwsem_unlock(&as->lock);
 	areas_free(&c.dead);
 	return err;
@@ -137,9 +132,10 @@ undo_no_dump(struct aspace *as, vaddr_t start, vaddr_t end)
 	enum err err;
 
 	rwsem_lock_shared(&as->lock);
-	err = for_each_part(as, start, end, refuse_device, NULL);
+	err = range_for_each_part(as, start, end, refuse_device, NULL);
 	rwsem_unlock_shared(&as->lock);
-	return err == ERR_INVAL ? err : change_flags(as, start, end, 0, AREA_NO_DUMP);
+	return err == ERR_INVAL ? err
+	                        : range_change_flags(as, start, end, 0, AREA_NO_DUMP);
 }
 
 long
@@ -164,14 +160,17 @@ sys_madvise(vaddr_t addr, size_t len, int advice)
 	case MADV_NOHUGEPAGE:
 	case MADV_COLD:
 	case MADV_PAGEOUT: return len ? advise_shared(as, addr, addr + size, advice) : OK;
-	case MADV_DONTFORK: return change_flags(as, addr, addr + size, AREA_NO_FORK, 0);
-	case MADV_DOFORK: return change_flags(as, addr, addr + size, 0, AREA_NO_FORK);
-	case MADV_DONTDUMP: return change_flags(as, addr, addr + size, AREA_NO_DUMP, 0);
+	case MADV_DONTFORK:
+		return range_change_flags(as, addr, addr + size, AREA_NO_FORK, 0);
+	case MADV_DOFORK:
+		return range_change_flags(as, addr, addr + size, 0, AREA_NO_FORK);
+	case MADV_DONTDUMP:
+		return range_change_flags(as, addr, addr + size, AREA_NO_DUMP, 0);
 	case MADV_DODUMP: return undo_no_dump(as, addr, addr + size);
 	case MADV_WIPEONFORK:
-		return change_flags(as, addr, addr + size, AREA_WIPE_FORK, 0);
+		return range_change_flags(as, addr, addr + size, AREA_WIPE_FORK, 0);
 	case MADV_KEEPONFORK:
-		return change_flags(as, addr, addr + size, 0, AREA_WIPE_FORK);
+		return range_change_flags(as, addr, addr + size, 0, AREA_WIPE_FORK);
 	case MADV_POPULATE_READ:
 	case MADV_POPULATE_WRITE:
 		err = len ? advise_shared(as, addr, addr + size, MADV_NORMAL) : OK;
@@ -228,7 +227,8 @@ sys_mincore(vaddr_t addr, size_t len, uint8_t USER *vec)
 		enum err err;
 
 		rwsem_lock_shared(&as->lock);
-		err = for_each_part(as, start, start + n * PAGE_SIZE, mincore_part, &out);
+		err = range_for_each_part(
+		    as, start, start + n * PAGE_SIZE, mincore_part, &out);
 		rwsem_unlock_shared(&as->lock);
 		if (err != OK)
 			return err;
@@ -283,112 +283,4 @@ sys_msync(vaddr_t addr, size_t len, int flags)
 		file_put(f);
 	}
 	return err == OK ? gaps : err;
-}
-
-/* ---- mlock ---- */
-
-static uint64_t
-locked_pages(struct aspace *as)
-{
-	uint64_t pages = 0;
-
-	rwsem_lock_shared(&as->lock);
-	for (const struct area *a = area_find_from(as, 0); a; a = area_next(a))
-		if (a->flags & AREA_LOCKED)
-			pages += (a->end - a->start) >> PAGE_SHIFT;
-	rwsem_unlock_shared(&as->lock);
-	return pages;
-}
-
-static bool
-may_lock(struct aspace *as, size_t bytes)
-{
-	return capable(CAP_IPC_LOCK) ||
-	       locked_pages(as) * PAGE_SIZE + bytes <= current_limit(RLIMIT_MEMLOCK);
-}
-
-/* mlock's range: from the page of `addr` to that of the last byte. False: it wraps. */
-static bool
-lock_range(vaddr_t *addr, size_t *len)
-{
-	size_t size = *len + *addr % PAGE_SIZE;
-
-	if (size < *len || ALIGN_UP(size, PAGE_SIZE) < size)
-		return false;
-	*len = ALIGN_UP(size, PAGE_SIZE);
-	*addr = ALIGN_DOWN(*addr, (vaddr_t)PAGE_SIZE);
-	return !*len || range_ok(*addr, *len);
-}
-
-static long
-lock_pages(vaddr_t addr, size_t len, bool on_fault)
-{
-	struct aspace *as = current_space();
-	enum err err;
-
-	if (!lock_range(&addr, &len) || !may_lock(as, len))
-		return ERR_NOMEM;
-	err = change_flags(as, addr, addr + len, AREA_LOCKED, 0);
-	if (err == OK && !on_fault)
-		err = aspace_populate(as, addr, len);
-	return err;
-}
-
-long
-sys_mlock(vaddr_t addr, size_t len)
-{
-	return lock_pages(addr, len, false);
-}
-
-long
-sys_mlock2(vaddr_t addr, size_t len, int flags)
-{
-	return flags & ~MLOCK_ONFAULT ? ERR_INVAL : lock_pages(addr, len, flags);
-}
-
-long
-sys_munlock(vaddr_t addr, size_t len)
-{
-	if (!lock_range(&addr, &len))
-		return ERR_INVAL;
-	return change_flags(current_space(), addr, addr + len, 0, AREA_LOCKED);
-}
-
-/* All areas at once; that there are gaps is no error here. */
-static enum err
-change_all(struct aspace *as, uint32_t set, uint32_t clear)
-{
-	enum err err = change_flags(as, 0, USER_SPACE_END, set, clear);
-
-	return err == ERR_NOMEM ? OK : err;
-}
-
-long
-sys_mlockall(int flags)
-{
-	struct aspace *as = current_space();
-	enum err err = OK;
-
-	if (!flags || flags & ~(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) ||
-	    flags == MCL_ONFAULT)
-		return ERR_INVAL;
-	if (!may_lock(as, flags & MCL_CURRENT ? as->num_pages * PAGE_SIZE : 0))
-		return ERR_NOMEM;
-	rwsem_lock(&as->lock);
-	as->lock_future = flags & MCL_FUTURE;
-	rwsem_unlock(&as->lock);
-	if (flags & MCL_CURRENT)
-		err = change_all(as, AREA_LOCKED, 0);
-	return err;
-}
-
-long
-sys_munlockall(void)
-{
-	struct aspace *as = current_space();
-
-	rwsem_lock(&as->lock);
-	as->lock_future = false;
-	rwsem_unlock(&as->lock);
-	return change_all(as, 0, AREA_LOCKED);
 }

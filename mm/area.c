@@ -96,13 +96,23 @@ static void
 count_bytes(const struct area *a, int64_t bytes)
 {
 	int64_t pages = bytes >> PAGE_SHIFT;
+	struct aspace *as = a->aspace;
 
-	a->aspace->num_pages += pages;
+	as->num_pages += pages;
+	as->peak_pages = MAX(as->peak_pages, as->num_pages);
 	if (is_data(a->flags))
-		a->aspace->data_pages += pages;
+		as->data_pages += pages;
+	else if (a->flags & AREA_STACK)
+		as->stack_pages += pages;
+	else if ((a->flags & (AREA_WRITE | AREA_EXEC)) == AREA_EXEC)
+		as->exec_pages += pages;
 	if (a->flags & AREA_ACCOUNT) {
-		a->aspace->committed += pages;
+		as->committed += pages;
 		mem_counter_add(MEM_COMMITTED, pages);
+	}
+	if (unlikely(a->flags & AREA_LOCKED)) {
+		as->locked_pages += pages;
+		mem_counter_add(MEM_MLOCKED, pages);
 	}
 }
 
@@ -127,6 +137,19 @@ area_may_grow(const struct aspace *as, uint64_t pages, uint32_t flags)
 	    as->data_pages + pages > current_limit(RLIMIT_DATA) >> PAGE_SHIFT)
 		return false;
 	return !(flags & AREA_ACCOUNT) || commit_allows(as, pages);
+}
+
+bool
+may_lock_any(void)
+{
+	return current_limit(RLIMIT_MEMLOCK) || capable(CAP_IPC_LOCK);
+}
+
+bool
+area_may_lock(const struct aspace *as, uint64_t pages)
+{
+	return as->locked_pages + pages <= current_limit(RLIMIT_MEMLOCK) >> PAGE_SHIFT ||
+	       capable(CAP_IPC_LOCK);
 }
 
 static bool

@@ -73,6 +73,27 @@ vaddr_t range_find(struct aspace *, size_t len, vaddr_t bottom, vaddr_t top);
  * nothing done. */
 enum err range_unmap(struct aspace *, vaddr_t start, vaddr_t end, struct list *dead);
 
+/*
+ * Calls fn for the part of each area in [start, end). Goes on over gaps and then gives
+ * ERR_NOMEM, as madvise and its kin do; stops at an error. The lock is the caller's.
+ * mm/advise.c
+ */
+enum err range_for_each_part(struct aspace *, vaddr_t start, vaddr_t end,
+    enum err (*fn)(struct area *, vaddr_t from, vaddr_t to, void *arg), void *arg);
+
+/*
+ * Sets and clears flags of all areas in [start, end), cut where it begins and ends; takes the
+ * lock. ERR_NOMEM: there were gaps, or no memory. mm/advise.c
+ */
+enum err range_change_flags(
+    struct aspace *, vaddr_t start, vaddr_t end, uint32_t set, uint32_t clear);
+
+/* Whether the current process may have `pages` more locked: RLIMIT_MEMLOCK, CAP_IPC_LOCK. Lock
+ * held. */
+bool area_may_lock(const struct aspace *, uint64_t pages);
+/* Whether it may lock anything at all. */
+bool may_lock_any(void);
+
 /* Page-aligned, not empty, in user space. */
 bool range_ok(vaddr_t start, size_t len);
 

@@ -114,6 +114,7 @@ destroy(struct aspace *as)
 	tlb_batch_end(&batch);
 	areas_free(&dead);
 	mem_counter_add(MEM_COMMITTED, -(int64_t)as->committed);
+	mem_counter_add(MEM_MLOCKED, -(int64_t)as->locked_pages);
 	if (as->exe)
 		file_put(as->exe);
 	pt_destroy(as->page_table);
@@ -138,7 +139,8 @@ fork_area(struct aspace *child, const struct area *a, struct tlb_batch *batch)
 	if (a->flags & AREA_ACCOUNT &&
 	    !commit_allows(child, (a->end - a->start) >> PAGE_SHIFT))
 		return ERR_NOMEM;
-	copy = area_alloc(child, a->start, a->end, a->flags & ~AREA_LOCKED);
+	copy = area_alloc(child, a->start, a->end,
+	    a->flags & ~(uint32_t)(AREA_LOCKED | AREA_LOCK_ONFAULT));
 	if (!copy)
 		return ERR_NOMEM;
 	copy->ops = a->ops;

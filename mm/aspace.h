@@ -27,12 +27,14 @@ enum area_flags {
 	AREA_HEAP = 1 << 5,       /* brk */
 	AREA_DEVICE = 1 << 6,     /* maps device memory: not copied by core dumps */
 	AREA_MAY_WRITE = 1 << 7,  /* mprotect may add AREA_WRITE */
-	AREA_LOCKED = 1 << 8,     /* mlock: pages are made present at once */
+	AREA_LOCKED = 1 << 8,     /* mlock: its pages stay */
 	AREA_NO_FORK = 1 << 9,    /* madvise: a child does not get it */
 	AREA_WIPE_FORK = 1 << 10, /* madvise: a child gets it empty */
 	AREA_ACCOUNT = 1 << 11,   /* counted as promised: mm/commit.h */
 	AREA_NORESERVE = 1 << 12, /* MAP_NORESERVE: never is */
 	AREA_NO_DUMP = 1 << 13,   /* madvise: not in core files */
+	AREA_LOCK_ONFAULT =
+	    1 << 14, /* beside LOCKED: they need not be made present now */
 
 	AREA_ACCESS = AREA_READ | AREA_WRITE | AREA_EXEC,
 };
@@ -74,12 +76,16 @@ struct aspace {
 	uint32_t refs;          /* [a] */
 	uint64_t num_pages;     /* [lock] mapped by areas */
 	uint64_t data_pages;    /* [lock] of these private and writable, stacks apart */
+	uint64_t peak_pages;    /* [lock] most that num_pages was */
+	uint64_t stack_pages;   /* [lock] of stacks */
+	uint64_t exec_pages;    /* [lock] of what may be executed and not written */
+	uint64_t locked_pages;  /* [lock] of areas with AREA_LOCKED */
 	uint64_t committed;     /* [lock] of areas with AREA_ACCOUNT */
 	uint32_t num_areas;     /* [lock] */
 	uint64_t resident; /* [a] pages present, the zero page and devices not counted */
 	uint64_t resident_anon; /* [a] of these anonymous */
 	uint64_t peak_resident; /* [a] highest seen */
-	bool lock_future;       /* [lock] mlockall(MCL_FUTURE) */
+	uint32_t lock_future;   /* [lock] mlockall(MCL_FUTURE): flags of new areas */
 	uint8_t dumpable;       /* [a] enum dumpable: kernel/proc/coredump.h */
 	uint16_t core_filter;   /* [a] enum core_filter, the same */
 	bool is_reaped;         /* [lock] its private memory has been taken: mm/oom.c */

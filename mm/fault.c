@@ -50,7 +50,9 @@ grow_stack(struct aspace *as, vaddr_t va)
 		err = OK; /* another thread has done it */
 	} else if (a && a->end - va <= current_limit(RLIMIT_STACK) &&
 	           va >= __atomic_load_n(&mmap_min_addr, __ATOMIC_RELAXED) &&
-	           area_may_grow(as, (a->start - va) >> PAGE_SHIFT, a->flags)) {
+	           area_may_grow(as, (a->start - va) >> PAGE_SHIFT, a->flags) &&
+	           (!(a->flags & AREA_LOCKED) ||
+	               area_may_lock(as, (a->start - va) >> PAGE_SHIFT))) {
 		below = area_prev(a);
 		if (!below || below->end + STACK_GUARD_GAP <= va ||
 		    below->flags & AREA_STACK) {

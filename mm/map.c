@@ -174,6 +174,15 @@ map_area(struct aspace *as, struct area *a, struct list *dead)
 	return OK;
 }
 
+/* Whether a new area of `len` bytes may be locked; it is to be by the flag or mlockall. */
+static enum err
+may_be_locked(const struct aspace *as, size_t len, int flags)
+{
+	if (flags & MAP_LOCKED && !may_lock_any())
+		return ERR_PERM;
+	return area_may_lock(as, len >> PAGE_SHIFT) ? OK : ERR_AGAIN;
+}
+
 /* aspace_map with everything but the place decided; takes `a` over. */
 static long
 place_area(struct aspace *as, struct area *a, vaddr_t hint, int flags)
@@ -185,10 +194,11 @@ place_area(struct aspace *as, struct area *a, vaddr_t hint, int flags)
 
 	list_init(&dead);
 	rwsem_lock(&as->lock);
-	if (as->lock_future)
-		a->flags |= AREA_LOCKED;
+	a->flags |= as->lock_future;
 	addr = choose_place(as, hint, len, flags);
 	err = addr < 0 ? (enum err)addr : OK;
+	if (err == OK && unlikely(a->flags & AREA_LOCKED))
+		err = may_be_locked(as, len, flags);
 	if (err == OK && !may_add(as, (vaddr_t)addr, a, flags & MAP_FIXED))
 		err = ERR_NOMEM;
 	if (err == OK && flags & MAP_FIXED)
@@ -206,7 +216,7 @@ place_area(struct aspace *as, struct area *a, vaddr_t hint, int flags)
 	if (err != OK)
 		return err;
 	/* As on Linux, what cannot be made present now is left to faults. */
-	if (flags & AREA_LOCKED)
+	if ((flags & (AREA_LOCKED | AREA_LOCK_ONFAULT)) == AREA_LOCKED)
 		(void)aspace_populate(as, (vaddr_t)addr, len);
 	return addr;
 }
@@ -390,8 +400,9 @@ grow_heap(struct aspace *as, vaddr_t old_end, vaddr_t new_end, struct list *dead
 	    AREA_READ | AREA_WRITE | AREA_MAY_WRITE | AREA_HEAP | AREA_ACCOUNT;
 	struct area *a = old_end > as->brk_start ? area_find(as, old_end - 1) : NULL;
 
-	if (as->lock_future)
-		flags |= AREA_LOCKED;
+	flags |= as->lock_future;
+	if (flags & AREA_LOCKED && !area_may_lock(as, (new_end - old_end) >> PAGE_SHIFT))
+		return ERR_AGAIN;
 	if (!area_may_grow(as, (new_end - old_end) >> PAGE_SHIFT, flags) ||
 	    !area_count_allows(as, 1) || !range_is_free(as, old_end, new_end + PAGE_SIZE))
 		return ERR_NOMEM;
@@ -425,7 +436,8 @@ aspace_brk(struct aspace *as, vaddr_t new_brk)
 			err = range_unmap(as, new_end, old_end, &dead);
 		if (err == OK)
 			as->brk = new_brk;
-		must_populate = err == OK && new_end > old_end && as->lock_future;
+		must_populate =
+		    err == OK && new_end > old_end && as->lock_future == AREA_LOCKED;
 	}
 	result = as->brk;
 	rwsem_unlock(&as->lock);

@@ -31,6 +31,8 @@ show_meminfo(struct seq *s)
 	show_kib(s, "SwapCached:", 0);
 	show_kib(s, "Active:", m.anon_pages + m.page_cache_pages);
 	show_kib(s, "Inactive:", 0);
+	show_kib(s, "Unevictable:", mem_counter_read(MEM_MLOCKED));
+	show_kib(s, "Mlocked:", mem_counter_read(MEM_MLOCKED));
 	show_kib(s, "SwapTotal:", 0);
 	show_kib(s, "SwapFree:", 0);
 	show_kib(s, "Dirty:", 0);

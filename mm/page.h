@@ -125,6 +125,7 @@ enum mem_counter {
 	MEM_SHMEM,
 	MEM_VMALLOC,
 	MEM_COMMITTED, /* promised to programs: mm/commit.h */
+	MEM_MLOCKED,   /* in areas that are locked */
 	MEM_COUNTERS,
 };
 void mem_counter_add(enum mem_counter, int64_t pages); /* per-CPU, any context */

@@ -35,13 +35,15 @@ find_source(const struct remap *r, struct area **out)
 	return OK;
 }
 
-static bool
+static enum err
 may_grow(const struct remap *r, const struct area *a)
 {
 	bool keeps = r->flags & MREMAP_DONTUNMAP;
 	uint64_t more = (r->new_len - (keeps ? 0 : r->old_len)) >> PAGE_SHIFT;
 
-	return area_may_grow(r->as, more, a->flags);
+	if (a->flags & AREA_LOCKED && !area_may_lock(r->as, more))
+		return ERR_AGAIN;
+	return area_may_grow(r->as, more, a->flags) ? OK : ERR_NOMEM;
 }
 
 /* The copy of `a` that will hold the moved pages, in the tree at r->new_addr. */
@@ -128,9 +130,8 @@ remap_fixed(struct remap *r, struct list *dead)
 	if (r->new_addr < lowest_address() && !capable(CAP_SYS_RAWIO))
 		return ERR_PERM;
 	err = find_source(r, &a);
-	if (err == OK && (r->new_len > r->old_len || r->flags & MREMAP_DONTUNMAP) &&
-	    !may_grow(r, a))
-		err = ERR_NOMEM;
+	if (err == OK && (r->new_len > r->old_len || r->flags & MREMAP_DONTUNMAP))
+		err = may_grow(r, a);
 	if (err == OK)
 		err = range_unmap(r->as, r->new_addr, r->new_addr + r->new_len, dead);
 	if (err == OK)
@@ -169,8 +170,9 @@ remap_anywhere(struct remap *r, struct list *dead)
 			    r->as, r->old + r->new_len, r->old + r->old_len, dead);
 		return err == OK ? (long)r->old : err;
 	}
-	if (!may_grow(r, a))
-		return ERR_NOMEM;
+	err = may_grow(r, a);
+	if (err != OK)
+		return err;
 	if (!keeps && r->old_len && r->old + r->old_len == a->end &&
 	    range_ok(r->old, r->new_len) &&
 	    range_is_free(r->as, a->end, r->old + r->new_len)) {

@@ -53,7 +53,7 @@ area_add_usage(struct area *a, struct area_usage *u)
 uint64_t
 area_count_tables(struct area *a, uint64_t *last)
 {
-	enum { TABLE_SHIFT = 21 };
+	enum { TABLE_SHIFT = 21, LEVEL_BITS = 9, UPPER_LEVELS = 2 };
 	struct upt_run run;
 	uint64_t n = 0;
 
@@ -62,6 +62,10 @@ area_count_tables(struct area *a, uint64_t *last)
 		uint64_t number = (run.va >> TABLE_SHIFT) + 1;
 
 		n += number > *last;
+		/* The tables above it, unless they were those of the last one too. */
+		for (unsigned up = 1; up <= UPPER_LEVELS; up++)
+			n += !*last || (number - 1) >> up * LEVEL_BITS !=
+			                   (*last - 1) >> up * LEVEL_BITS;
 		*last = number;
 	}
 	return n;

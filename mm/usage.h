@@ -19,7 +19,7 @@ struct area_usage {
 void area_add_usage(struct area *, struct area_usage *u);
 
 /*
- * How many page tables of the last level serve the area, those up to *last (a table's number, one more; 0
+ * How many page tables serve the area, but for the root, those up to *last (a table's number, one more; 0
  * at first) not counted again: areas are asked about in order. Lock as above.
  */
 uint64_t area_count_tables(struct area *, uint64_t *last);

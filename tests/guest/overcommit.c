@@ -368,7 +368,7 @@ static const char *const names[] = {"overcommit_memory", "overcommit_ratio",
     "overcommit_kbytes", "admin_reserve_kbytes", "user_reserve_kbytes", "swappiness",
     "max_map_count", "mmap_min_addr"};
 
-enum { NAMES = sizeof(names) / sizeof(names[0]) };
+enum { KBYTES = 2, NAMES = sizeof(names) / sizeof(names[0]) }; /* the ratio undoes it */
 
 int
 main(int argc, char **argv)
@@ -388,7 +388,7 @@ main(int argc, char **argv)
 			continue;
 		failed += run_test(&tests[i]);
 		for (int k = 0; k < NAMES; k++)
-			if (before[k] != get(names[k]) && before[k])
+			if (before[k] != get(names[k]) && k != KBYTES)
 				CHECK_EQ(set(names[k], before[k]), 0);
 	}
 	return failed;
