@@ -713,7 +713,7 @@ compare: setup
 	@$(MAKE) --no-print-directory BUILD=debug build/debug/kernel.elf
 	@tests/oracle/compare $(if $(K),-k '$(K)')
 
-.PHONY: compare guest setup run debug test test-debian test-net-flood test-net-matrix check cover bench compile_commands.json help
+.PHONY: compare guest setup run debug test test-debian test-net-flood test-net-matrix test-stress check cover bench compile_commands.json help
 guest: $(GUEST_BINS)
 
 setup:
@@ -758,6 +758,13 @@ test-debian:
 	@$(MAKE) --no-print-directory all
 	@$(MAKE) --no-print-directory BUILD=debug build/debug/kernel.elf
 	@KEEL_DEBIAN=whole /usr/bin/python3 -m pytest -q -p no:cacheprovider $(PYTEST_ARGS) tests/boot/test_debian.py
+
+# stress-ng's stressors (STRESS=regex, SECONDS each), crowds and storms of processes, at full length.
+test-stress: setup
+	@$(MAKE) --no-print-directory all guest
+	@$(MAKE) --no-print-directory BUILD=debug build/debug/kernel.elf
+	@KEEL_STRESS=whole STRESS='$(STRESS)' KEEL_STRESS_SECONDS=$(SECONDS) /usr/bin/python3 -m pytest -q -s \
+		-p no:cacheprovider $(PYTEST_ARGS) tests/boot/test_stressors.py tests/boot/test_crowd.py
 
 check: setup
 	@$(MAKE) --no-print-directory all compile_commands.json
@@ -820,6 +827,7 @@ help:
 	@echo 'make test     all tests          make check   format, layers, style, static analysis'
 	@echo 'make test-debian        all programs of tests/boot/debian.commands on Debian packages, and servers'
 	@echo 'make test-net-matrix    TCP over good and bad links beside Linux: MATRIX=regex MS=time'
+	@echo 'make test-stress        stress-ng on four CPUs, 10,000 processes, storms: STRESS=regex SECONDS=30'
 	@echo 'make debug    under gdb          make iso     a GRUB image, build/keel.iso'
 	@echo 'make fuzz     parsers and the TCP core under libFuzzer, FUZZ=30 seconds each'
 	@echo 'make bench    beside Linux       make cover   line coverage of the kernel by the tests'
