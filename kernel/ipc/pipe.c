@@ -564,6 +564,101 @@ sys_pipe(int USER *fds)
 	return sys_pipe2(fds, 0);
 }
 
+/* ---- tee: what is in one pipe into another, and it stays */
+
+/* Both locks held. As much of `len` as is there and fits; it is copied, for writers go on in the last page. */
+static ssize_t
+pipe_copy(const struct pipe *from, struct pipe *to, size_t len)
+{
+	size_t done = 0;
+
+	for (uint32_t i = 0; i < from->used && done < len; i++) {
+		const struct pipe_slot *s = pipe_slot_at(from, i);
+		size_t want = MIN((size_t)s->len, len - done);
+		struct uio u;
+		ssize_t n;
+
+		uio_init_kernel(
+		    &u, (char *)page_to_virt(s->page) + s->offset, want, true);
+		n = pipe_put(to, &u);
+		if (n < 0)
+			return done ? (ssize_t)done : n;
+		done += (size_t)n;
+		if ((size_t)n < want)
+			break;
+	}
+	return (ssize_t)done;
+}
+
+/* Waits for something to read: 1, or 0 at the end, or why not. */
+static ssize_t
+pipe_wait_data(struct pipe *p, bool is_nowait)
+{
+	enum err err;
+
+	if (!pipe_is_readable(p)) {
+		if (is_nowait)
+			return ERR_AGAIN;
+		err = wait_event(&p->readers_wait, pipe_is_readable(p),
+		    WAIT_INTERRUPTIBLE, NO_TIMEOUT);
+		if (err != OK)
+			return err;
+	}
+	return __atomic_load_n(&p->used, __ATOMIC_RELAXED) > 0;
+}
+
+static ssize_t
+tee_pipes(struct file *in, struct file *out, size_t len, bool is_nowait)
+{
+	struct pipe *from = in->private, *to = out->private;
+	bool wakes_readers;
+	ssize_t n;
+
+	for (;;) {
+		n = pipe_wait_data(from, is_nowait);
+		if (n <= 0)
+			return n;
+		n = pipe_splice_room(out, is_nowait);
+		if (n < 0)
+			return n;
+		mutex_lock_pair(&from->lock, &to->lock);
+		wakes_readers = !to->used || to->is_watched;
+		n = pipe_copy(from, to, len);
+		mutex_unlock_pair(&from->lock, &to->lock);
+		if (n > 0 && wakes_readers)
+			wait_queue_wake(&to->readers_wait, 1, POLLIN | POLLRDNORM);
+		if (n) /* else another was faster, at either end */
+			return n;
+	}
+}
+
+long
+sys_tee(int fd_in, int fd_out, size_t len, unsigned flags)
+{
+	enum { MOVE = 1, NONBLOCK = 2, MORE = 4, GIFT = 8 };
+	struct file *in, *out;
+	long n = ERR_BADF;
+
+	if (flags & ~(unsigned)(MOVE | NONBLOCK | MORE | GIFT))
+		return ERR_INVAL;
+	if (!len)
+		return 0;
+	in = fd_get(fd_in);
+	out = fd_get(fd_out);
+	if (in && out && (in->mode & FILE_READ) && (out->mode & FILE_WRITE))
+		n = in->ops == &pipe_ops && out->ops == &pipe_ops &&
+		            in->private != out->private
+		        ? tee_pipes(in, out, MIN(len, (size_t)INT32_MAX),
+		              (flags & NONBLOCK) ||
+		                  ((in->flags | out->flags) & O_NONBLOCK))
+		        : ERR_INVAL;
+	if (in)
+		file_put(in);
+	if (out)
+		file_put(out);
+	return n;
+}
+
 /* ---- FIFOs
  * ---------------------------------------------------------------------------------- */
 

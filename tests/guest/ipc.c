@@ -259,6 +259,53 @@ epoll_wakes_and_forgets_closed(void)
 }
 
 static void
+tee_copies_and_keeps(void)
+{
+	char buf[8] = "", big[70000];
+	int a[2], b[2], file;
+	pid_t pid;
+
+	CHECK_EQ(pipe(a), 0);
+	CHECK_EQ(pipe(b), 0);
+	file = open("/proc/self/exe", O_RDONLY);
+	CHECK_EQ(write(a[1], "hello", 5), 5);
+	CHECK_EQ(tee(a[0], b[1], 3, 0), 3);
+	CHECK_EQ(tee(a[0], b[1], 100, 0), 5);
+	CHECK_EQ(write(a[1], "!", 1), 1); /* not seen by what was copied */
+	CHECK_EQ(read(b[0], buf, 8), 8);
+	CHECK_EQ(memcmp(buf, "helhello", 8), 0);
+	CHECK_EQ(read(a[0], buf, 8), 6);
+	CHECK_EQ(memcmp(buf, "hello!", 6), 0);
+	CHECK_ERR(tee(a[0], b[1], 5, SPLICE_F_NONBLOCK), EAGAIN);
+	CHECK_EQ(tee(a[0], b[1], 0, 0), 0);
+	CHECK_ERR(tee(a[0], a[1], 5, 0), EINVAL);
+	CHECK_ERR(tee(file, b[1], 5, 0), EINVAL);
+	CHECK_ERR(tee(a[0], b[1], 5, 16), EINVAL);
+	CHECK_ERR(tee(a[1], b[1], 5, 0), EBADF);
+	CHECK_ERR(tee(a[0], 99, 5, 0), EBADF);
+
+	/* Waits for what is to come, then for room. */
+	pid = fork();
+	if (!pid) {
+		sleep_ms(30);
+		_exit(
+		    write(a[1], big, 65536) != 65536 || read(b[0], big, 20000) != 20000);
+	}
+	CHECK_EQ(tee(a[0], b[1], 65536, 0), 65536);
+	CHECK(tee(a[0], b[1], 65536, 0) >= 16384);
+	CHECK_EQ(waitpid(pid, NULL, 0), pid);
+	CHECK_EQ(read(a[0], big, sizeof(big)), 65536);
+	CHECK(read(b[0], big, sizeof(big)) > 0);
+	close(a[1]);
+	CHECK_EQ(tee(a[0], b[1], 5, 0), 0);
+	close(b[0]);
+	signal(SIGPIPE, SIG_IGN);
+	CHECK_EQ(pipe(a), 0);
+	CHECK_EQ(write(a[1], "x", 1), 1);
+	CHECK_ERR(tee(a[0], b[1], 5, 0), EPIPE);
+}
+
+static void
 epoll_exclusive(void)
 {
 	struct epoll_event ev = {.events = EPOLLIN | EPOLLEXCLUSIVE},
@@ -618,6 +665,7 @@ static const struct test tests[] = {
     TEST(epoll_level_edge_oneshot),
     TEST(epoll_wakes_and_forgets_closed),
     TEST(epoll_exclusive),
+    TEST(tee_copies_and_keeps),
     TEST(epoll_nests),
     TEST(eventfd_counts),
     TEST(timerfd_ticks),
