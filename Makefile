@@ -256,6 +256,7 @@ SRCS_fs := \
 	fs/proc_stat.c \
 	fs/procfs.c \
 	fs/seq.c \
+	fs/protect.c \
 	fs/sock_node.c \
 	fs/sys_mount.c \
 	fs/sys_names.c \

@@ -209,6 +209,8 @@ fs_link(int old_fd, const char *old, int new_fd, const char *text, unsigned walk
 	err = walk_parent(&w, new_fd, text, walk_flags & WALK_KERNEL, ERR_EXIST);
 	if (!*text)
 		err = ERR_NOENT;
+	if (!err && path.mount == w.cur.mount)
+		err = may_link_to(w.cred, path.dentry->inode);
 	if (!err)
 		err = link_to(&w, &path);
 	walk_end(&w);

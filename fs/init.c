@@ -24,6 +24,7 @@ fs_init(void)
 	device_init();
 	dev_mem_init();
 	procfs_init();
+	protect_init();
 	inotify_init();
 }
 

@@ -362,6 +362,19 @@ walk_parent(
 	return err;
 }
 
+enum err
+walk_follow_last(struct walk *w, struct path *link)
+{
+	enum err err =
+	    may_follow_link(w->cred, w->cur.dentry->inode, link->dentry->inode);
+
+	if (err) {
+		path_put(link);
+		return err;
+	}
+	return walk_follow(w, link);
+}
+
 /* The rest of the walk, last component included: w->cur is the result. */
 static enum err
 walk_all(struct walk *w)
@@ -383,7 +396,7 @@ walk_all(struct walk *w)
 		    (w->has_slash || (w->flags & WALK_FOLLOW))) {
 			if (w->has_slash)
 				w->flags |= WALK_DIRECTORY | WALK_FOLLOW;
-			err = walk_follow(w, &next);
+			err = walk_follow_last(w, &next);
 			if (err)
 				return err;
 			continue;

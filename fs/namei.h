@@ -37,6 +37,8 @@ enum err walk_begin(struct walk *, int dirfd, const char *text, unsigned flags);
 enum err walk_to_parent(struct walk *);
 /* Goes on at what the symlink `link` (whose references it takes) holds, from w->cur. */
 enum err walk_follow(struct walk *, struct path *link);
+/* The same for the last component of the whole path, which others may have laid there as a trap. */
+enum err walk_follow_last(struct walk *, struct path *link);
 void walk_end(struct walk *);
 
 /* w->last in w->cur with references: cached or looked up, mount points crossed.

@@ -272,7 +272,7 @@ walk_and_create(struct walk *w, uint32_t flags, uint32_t mode, struct file **out
 		if (err)
 			return err;
 		if (s_islnk(path.dentry->inode->mode) && !(flags & O_NOFOLLOW)) {
-			err = walk_follow(w, &path);
+			err = walk_follow_last(w, &path);
 			if (err)
 				return err;
 			if (*w->rest)
@@ -285,6 +285,9 @@ walk_and_create(struct walk *w, uint32_t flags, uint32_t mode, struct file **out
 		else if (s_isdir(path.dentry->inode->mode))
 			err = ERR_ISDIR;
 		else
+			err = may_create_over(
+			    w->cred, w->cur.dentry->inode, path.dentry->inode);
+		if (!err && !was_made)
 			err = open_checked(&path, flags, w->cred, out);
 		path_put(&path);
 		return err;

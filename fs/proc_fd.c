@@ -34,9 +34,12 @@ static enum err
 fd_follow(struct inode *inode, struct path *out)
 {
 	const struct proc_id *id = &proc_inode_of(inode)->id;
-	struct file *f = file_of(id, id->fd);
-	enum err err = OK;
+	enum err err = proc_may_look(id);
+	struct file *f;
 
+	if (err)
+		return err;
+	f = file_of(id, id->fd);
 	if (!f)
 		return ERR_NOENT;
 	if (f->dentry) {
@@ -66,9 +69,12 @@ static long
 fd_readlink(struct inode *inode, char *buf, size_t size)
 {
 	const struct proc_id *id = &proc_inode_of(inode)->id;
-	struct file *f = file_of(id, id->fd);
-	long n;
+	struct file *f;
+	long n = proc_may_look(id);
 
+	if (n)
+		return n;
+	f = file_of(id, id->fd);
 	if (!f)
 		return ERR_NOENT;
 	n = f->dentry ? proc_magic_readlink(inode, buf, size) : anon_text(f, buf, size);

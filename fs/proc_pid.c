@@ -5,6 +5,7 @@
  */
 #include "fs/procfs.h"
 
+#include "kernel/proc/access.h"
 #include "kernel/proc/coredump.h"
 #include "kernel/proc/process.h"
 #include "lib/fmt.h"
@@ -13,7 +14,7 @@
 #include "mm/slab.h"
 
 static const struct inode_ops pid_dir_ops, task_dir_ops, tid_dir_ops, self_ops,
-    thread_self_ops, mounts_ops, exe_ops, cwd_ops, root_ops;
+    thread_self_ops, mounts_ops, exe_ops, cwd_ops, root_ops, private_ops;
 
 /* One name in the directory of a process or thread. */
 struct member {
@@ -57,6 +58,41 @@ proc_aspace(const struct proc_id *id)
 	as = process_aspace(p);
 	process_put(p);
 	return as;
+}
+
+enum err
+proc_may_look(const struct proc_id *id)
+{
+	struct process *p = proc_process(id);
+	enum err err;
+
+	if (!p)
+		return ERR_NOENT;
+	err = process_may_access(p, ACCESS_FS_IDS);
+	process_put(p);
+	return err ? ERR_ACCES : OK;
+}
+
+struct aspace *
+proc_aspace_look(const struct proc_id *id)
+{
+	struct process *p = proc_process(id);
+	struct aspace *as = NULL;
+
+	if (!p)
+		return NULL;
+	if (process_access_aspace(p, ACCESS_FS_IDS, &as) != OK)
+		as = NULL;
+	process_put(p);
+	return as;
+}
+
+/* A file with something that is the process's own: who may not see it may not open it. It is asked
+ * for again when it is read, since the process may be another program by then. */
+static enum err
+private_open(struct inode *inode, struct file *f)
+{
+	return proc_may_look(&proc_inode_of(inode)->id);
 }
 
 static struct fs_context *
@@ -118,7 +154,7 @@ show_cmdline(struct seq *s, const struct proc_id *id)
 static void
 show_environ(struct seq *s, const struct proc_id *id)
 {
-	struct aspace *as = proc_aspace(id);
+	struct aspace *as = proc_aspace_look(id);
 
 	if (!as)
 		return;
@@ -207,20 +243,20 @@ store_core_filter(const struct proc_id *id, const char *text)
 
 static const struct member members[] = {
     {"task", S_IFDIR | 0555, &task_dir_ops, NULL, NULL}, /* first: only of processes */
-    {"auxv", S_IFREG | 0400, &proc_plain_ops, proc_show_auxv, NULL},
+    {"auxv", S_IFREG | 0400, &private_ops, proc_show_auxv, NULL},
     {"cgroup", S_IFREG | 0444, &proc_plain_ops, show_cgroup, NULL},
     {"cmdline", S_IFREG | 0444, &proc_plain_ops, show_cmdline, NULL},
     {"comm", S_IFREG | 0444, &proc_plain_ops, show_comm, NULL},
     {"coredump_filter", S_IFREG | 0644, &proc_plain_ops, show_core_filter,
         store_core_filter},
     {"cwd", S_IFLNK | 0777, &cwd_ops, NULL, NULL},
-    {"environ", S_IFREG | 0400, &proc_plain_ops, show_environ, NULL},
+    {"environ", S_IFREG | 0400, &private_ops, show_environ, NULL},
     {"exe", S_IFLNK | 0777, &exe_ops, NULL, NULL},
     {"fd", S_IFDIR | 0500, &proc_fd_dir_ops, NULL, NULL},
     {"fdinfo", S_IFDIR | 0500, &proc_fdinfo_dir_ops, NULL, NULL},
     {"io", S_IFREG | 0400, &proc_plain_ops, proc_show_io, NULL},
     {"limits", S_IFREG | 0444, &proc_plain_ops, proc_show_limits, NULL},
-    {"maps", S_IFREG | 0444, &proc_plain_ops, proc_show_maps, NULL},
+    {"maps", S_IFREG | 0444, &private_ops, proc_show_maps, NULL},
     {"mem", S_IFREG | 0600, &proc_mem_ops, NULL, NULL},
     {"mountinfo", S_IFREG | 0444, &proc_plain_ops, show_mountinfo, NULL},
     {"mounts", S_IFREG | 0444, &proc_plain_ops, show_mounts, NULL},
@@ -232,8 +268,8 @@ static const struct member members[] = {
     {"personality", S_IFREG | 0400, &proc_plain_ops, show_personality, NULL},
     {"root", S_IFLNK | 0777, &root_ops, NULL, NULL},
     {"sched", S_IFREG | 0444, &proc_plain_ops, proc_show_sched, NULL},
-    {"smaps", S_IFREG | 0444, &proc_plain_ops, proc_show_smaps, NULL},
-    {"smaps_rollup", S_IFREG | 0444, &proc_plain_ops, proc_show_smaps_rollup, NULL},
+    {"smaps", S_IFREG | 0444, &private_ops, proc_show_smaps, NULL},
+    {"smaps_rollup", S_IFREG | 0444, &private_ops, proc_show_smaps_rollup, NULL},
     {"stat", S_IFREG | 0444, &proc_plain_ops, proc_show_stat, NULL},
     {"statm", S_IFREG | 0444, &proc_plain_ops, proc_show_statm, NULL},
     {"status", S_IFREG | 0444, &proc_plain_ops, proc_show_status, NULL},
@@ -255,27 +291,35 @@ proc_pid_ino(uint32_t pid, unsigned number)
 	return (uint64_t)1 << 32 | (uint64_t)pid << 20 | number;
 }
 
-/* An inode of a process, owned by its effective user. ERR_NOENT: it is gone. */
+/* An inode of a process, owned by its effective user; what is in the directory of one that may not be
+ * looked into is root's. ERR_NOENT: it is gone. */
 static enum err
 create(struct super *super, const struct inode_ops *ops, uint32_t mode, unsigned number,
     const struct proc_id *id, struct proc_inode **out)
 {
 	struct process *p = proc_process(id);
+	struct aspace *as;
 	struct cred *cred;
+	bool is_dumpable;
 
 	if (!p)
 		return ERR_NOENT;
 	*out = proc_inode_create(
 	    super, ops, mode, proc_pid_ino(id->tid ? id->tid : id->pid, number), id);
 	cred = *out ? process_cred(p) : NULL;
+	as = process_aspace(p);
+	is_dumpable = !as || as->dumpable == DUMPABLE_USER;
+	if (as)
+		aspace_put(as);
 	process_put(p);
 	if (!*out)
 		return ERR_NOMEM;
-	if (cred) {
+	if (cred && (is_dumpable || mode == (S_IFDIR | 0555))) {
 		(*out)->inode.uid = cred->euid;
 		(*out)->inode.gid = cred->egid;
-		cred_put(cred);
 	}
+	if (cred)
+		cred_put(cred);
 	return OK;
 }
 
@@ -416,8 +460,13 @@ static enum err
 context_follow(struct inode *inode, struct path *out,
     void (*get)(struct fs_context *, struct path *))
 {
-	struct fs_context *fs = fs_of(&proc_inode_of(inode)->id);
+	const struct proc_id *id = &proc_inode_of(inode)->id;
+	enum err err = proc_may_look(id);
+	struct fs_context *fs;
 
+	if (err)
+		return err;
+	fs = fs_of(id);
 	if (!fs)
 		return ERR_NOENT;
 	get(fs, out);
@@ -440,9 +489,14 @@ root_follow(struct inode *inode, struct path *out)
 static enum err
 exe_follow(struct inode *inode, struct path *out)
 {
-	struct aspace *as = proc_aspace(&proc_inode_of(inode)->id);
-	enum err err = ERR_NOENT;
+	const struct proc_id *id = &proc_inode_of(inode)->id;
+	struct aspace *as;
+	enum err err = proc_may_look(id);
 
+	if (err)
+		return err;
+	err = ERR_NOENT;
+	as = proc_aspace_look(id);
 	if (!as)
 		return err;
 	if (as->exe && as->exe->dentry) {
@@ -520,6 +574,8 @@ static const struct inode_ops thread_self_ops = {
     .readlink = thread_self_readlink, .free = proc_inode_free};
 static const struct inode_ops mounts_ops = {
     .readlink = mounts_readlink, .free = proc_inode_free};
+static const struct inode_ops private_ops = {
+    .setattr = proc_plain_setattr, .open = private_open, .free = proc_inode_free};
 static const struct inode_ops exe_ops = {
     .follow = exe_follow, .readlink = proc_magic_readlink, .free = proc_inode_free};
 static const struct inode_ops cwd_ops = {

@@ -80,7 +80,7 @@ show_one(struct seq *s, struct area *a, const struct path *root, char *buf)
 void
 proc_show_smaps(struct seq *s, const struct proc_id *id)
 {
-	struct aspace *as = proc_aspace(id);
+	struct aspace *as = proc_aspace_look(id);
 	char *buf = as ? kmalloc(PATH_MAX) : NULL;
 	struct path root;
 
@@ -100,7 +100,7 @@ proc_show_smaps(struct seq *s, const struct proc_id *id)
 void
 proc_show_smaps_rollup(struct seq *s, const struct proc_id *id)
 {
-	struct aspace *as = proc_aspace(id);
+	struct aspace *as = proc_aspace_look(id);
 	struct area_usage all = {.rss = 0};
 	vaddr_t start = 0, end = 0;
 	uint64_t locked = 0;

@@ -2,6 +2,7 @@
  * (proc(5)). */
 #include "fs/procfs.h"
 
+#include "kernel/proc/access.h"
 #include "kernel/proc/process.h"
 #include "kernel/proc/ptrace.h"
 #include "kernel/proc/seccomp.h"
@@ -147,6 +148,7 @@ proc_show_stat(struct seq *s, const struct proc_id *id)
 	const struct aspace *as;
 	struct process *p;
 	struct facts f;
+	bool is_seen;
 	uint32_t tty;
 	int tty_pgid;
 
@@ -165,7 +167,15 @@ proc_show_stat(struct seq *s, const struct proc_id *id)
 	seq_printf(s, " %d %d %u 0 %lu %lu %lu %lu", f.priority, f.nice, p->num_threads,
 	    p->start_ns / TICK_NS, as->num_pages * PAGE_SIZE, as->resident,
 	    p->rlimits[RLIMIT_RSS].cur);
-	seq_printf(s, " %lu %lu %lu 0 0", as->code_start, as->code_end, as->stack_top);
+	/* Places in memory are for those who may look into it. */
+	is_seen = process_may_access(p, ACCESS_FS_IDS) == OK;
+	if (!is_seen)
+		as = &no_aspace;
+	if (is_seen || !f.as)
+		seq_printf(
+		    s, " %lu %lu %lu 0 0", as->code_start, as->code_end, as->stack_top);
+	else
+		seq_puts(s, " 1 1 0 0 0");
 	/* The four signal sets are cut to 31 bits, as on Linux; status has them whole. */
 	seq_printf(s, " %lu %lu %lu %lu", f.pending & INT32_MAX, f.blocked & INT32_MAX,
 	    f.ignored & INT32_MAX, f.caught & INT32_MAX);
@@ -173,7 +183,7 @@ proc_show_stat(struct seq *s, const struct proc_id *id)
 	    f.policy);
 	seq_printf(s, " %lu %lu %lu %lu %lu %lu %lu %d\n", as->data_start, as->data_end,
 	    as->brk_start, as->arg_start, as->arg_end, as->env_start, as->env_end,
-	    p->exit_status);
+	    is_seen ? p->exit_status : 0);
 	facts_put(&f);
 }
 
@@ -461,7 +471,7 @@ proc_show_area(struct seq *s, const struct area *a, const struct path *root, cha
 void
 proc_show_maps(struct seq *s, const struct proc_id *id)
 {
-	struct aspace *as = proc_aspace(id);
+	struct aspace *as = proc_aspace_look(id);
 	char *buf = as ? kmalloc(PATH_MAX) : NULL;
 	struct path root;
 

@@ -298,8 +298,8 @@ dir_readdir(struct inode *dir, struct dir_sink *sink)
 }
 
 /* O_TRUNC and utimes on a file that can be written change nothing. */
-static enum err
-plain_setattr(struct inode *inode, const struct attr *attr)
+enum err
+proc_plain_setattr(struct inode *inode, const struct attr *attr)
 {
 	return attr->valid & (ATTR_MODE | ATTR_UID | ATTR_GID) ? ERR_PERM : OK;
 }
@@ -311,7 +311,7 @@ static const struct inode_ops dir_ops = {
 };
 
 const struct inode_ops proc_plain_ops = {
-    .setattr = plain_setattr,
+    .setattr = proc_plain_setattr,
     .free = proc_inode_free,
 };
 

@@ -45,6 +45,7 @@ proc_inode_of(const struct inode *inode)
 struct proc_inode *proc_inode_create(struct super *, const struct inode_ops *,
     uint32_t mode, uint64_t ino, const struct proc_id *);
 void proc_inode_free(struct inode *);
+enum err proc_plain_setattr(struct inode *, const struct attr *);
 extern const struct inode_ops proc_plain_ops;    /* files: nothing but reading */
 extern const struct file_ops proc_text_file_ops; /* files whose show is in the inode */
 
@@ -105,6 +106,9 @@ extern const struct file_ops proc_fail_file_ops;
 /* The process, with a reference, or NULL when it is gone. */
 struct process *proc_process(const struct proc_id *);
 struct aspace *proc_aspace(const struct proc_id *); /* its memory, the same */
+/* The same if the current process may look into it, else NULL; and just that: ERR_ACCES, ERR_NOENT. */
+struct aspace *proc_aspace_look(const struct proc_id *);
+enum err proc_may_look(const struct proc_id *);
 struct thread *proc_thread(const struct proc_id *); /* the one named, or the leader */
 
 /* As proc_register, for /sys; `show` NULL makes an empty folder. */

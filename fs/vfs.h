@@ -397,6 +397,18 @@ enum err path_open(const struct path *, uint32_t flags, struct file **out);
 /* A file just opened for writing is not in the way of executing it. */
 void file_ignore_writer(struct file *);
 
+/* ---- guards of directories that all may write to (fs/protect.c); OK, ERR_ACCES, ERR_PERM */
+
+/* The symlink, last in a path and found in `dir`, is followed. */
+enum err may_follow_link(
+    const struct cred *, const struct inode *dir, const struct inode *link);
+/* It gets another name. */
+enum err may_link_to(const struct cred *, const struct inode *);
+/* O_CREAT has found it in `dir`. */
+enum err may_create_over(
+    const struct cred *, const struct inode *dir, const struct inode *);
+void protect_init(void); /* /proc/sys/fs */
+
 /* ---- changing the name space (fs/change.c) */
 
 /* `walk_flags`: WALK_KERNEL or 0; of fs_link, for `old`, also WALK_FOLLOW and WALK_EMPTY.

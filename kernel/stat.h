@@ -18,7 +18,9 @@ enum {
 	S_IRWXUGO = 0777,
 	S_IALLUGO = 07777,
 	S_IXUGO = 0111,
+	S_IWGRP = 0020,
 	S_IXGRP = 0010,
+	S_IWOTH = 0002,
 };
 
 static inline bool
