@@ -1,6 +1,6 @@
 /*
  * System calls that move bytes: read, write and their variants, lseek, sendfile,
- * copy_file_range, splice. Each becomes one uio and one call of the file.
+ * copy_file_range, splice, vmsplice. Each becomes one uio and one call of the file.
  */
 #include "kernel/file.h"
 #include "kernel/fcntl.h"
@@ -516,4 +516,49 @@ sys_splice(int fd_in, loff_t USER *off_in, int fd_out, loff_t USER *off_out, siz
 		n = splice_between(&in, &out, len);
 	n = side_close(&in, n);
 	return side_close(&out, n);
+}
+
+/* User memory into a pipe, as much as it takes at once, or out of it. Copied: Linux lends the pages. */
+static long
+vmsplice_by(
+    struct file *f, const struct iovec *iov, unsigned n, size_t total, bool is_nowait)
+{
+	bool is_write = f->mode & FILE_WRITE;
+	ssize_t room = (ssize_t)total;
+	struct uio uio;
+
+	if (!is_pipe(f))
+		return ERR_BADF;
+	if (!total)
+		return 0;
+	if (is_write)
+		room = pipe_splice_room(f, is_nowait);
+	if (room < 0)
+		return room;
+	uio_init_vector(&uio, iov, n, is_write);
+	uio.resid = MIN(total, (size_t)room);
+	uio.is_nowait = is_nowait;
+	return transfer(f, &uio, NULL);
+}
+
+long
+sys_vmsplice(int fd, const struct iovec USER *user, size_t num, unsigned flags)
+{
+	enum { MOVE = 1, NONBLOCK = 2, MORE = 4, GIFT = 8 };
+	struct iovec fast[FAST_IOV], *iov = fast;
+	struct file *f;
+	long n;
+
+	if (flags & ~(unsigned)(MOVE | NONBLOCK | MORE | GIFT))
+		return ERR_INVAL;
+	f = fd_get(fd);
+	if (!f)
+		return ERR_BADF;
+	n = num > MAX_IOV ? ERR_INVAL : fetch_iov(user, (int)num, fast, &iov);
+	if (n >= 0)
+		n = vmsplice_by(f, iov, (unsigned)num, (size_t)n, flags & NONBLOCK);
+	if (iov != fast)
+		kfree(iov);
+	file_put(f);
+	return n;
 }

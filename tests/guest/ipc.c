@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
+#include <sys/uio.h>
 
 static void
 pipe_carries_bytes_in_order(void)
@@ -303,6 +304,41 @@ tee_copies_and_keeps(void)
 	CHECK_EQ(pipe(a), 0);
 	CHECK_EQ(write(a[1], "x", 1), 1);
 	CHECK_ERR(tee(a[0], b[1], 5, 0), EPIPE);
+}
+
+static void
+vmsplice_goes_both_ways(void)
+{
+	static char big[80000], back[80000];
+	struct iovec v[2] = {{"abc", 3}, {"defg", 4}}, all = {big, sizeof(big)};
+	int a[2], file;
+	char c;
+
+	CHECK_EQ(pipe(a), 0);
+	CHECK_EQ(vmsplice(a[1], v, 2, 0), 7);
+	v[0] = (struct iovec){back, 2};
+	v[1] = (struct iovec){back + 2, 100};
+	CHECK_EQ(vmsplice(a[0], v, 2, 0), 7);
+	CHECK_EQ(memcmp(back, "abcdefg", 7), 0);
+	CHECK_ERR(vmsplice(a[0], v, 2, SPLICE_F_NONBLOCK), EAGAIN);
+	CHECK_EQ(vmsplice(a[1], v, 0, 0), 0);
+	CHECK_ERR(vmsplice(a[1], v, 2, 16), EINVAL);
+	CHECK_ERR(vmsplice(a[1], v, 1025, 0), EINVAL);
+	CHECK_ERR(vmsplice(99, v, 1, 0), EBADF);
+	file = open("/proc/self/exe", O_RDONLY);
+	CHECK_ERR(vmsplice(file, v, 1, 0), EBADF);
+	/* What fits, then no more; and all that is there comes back. */
+	memset(big, 'b', sizeof(big));
+	CHECK(vmsplice(a[1], &all, 1, 0) >= 61440);
+	CHECK_ERR(vmsplice(a[1], &all, 1, SPLICE_F_NONBLOCK), EAGAIN);
+	CHECK_EQ(read(a[0], &c, 1), 1);
+	CHECK_EQ(c, 'b');
+	all.iov_base = back;
+	CHECK(vmsplice(a[0], &all, 1, 0) >= 61439);
+	CHECK_EQ(back[61438], 'b');
+	close(a[0]);
+	signal(SIGPIPE, SIG_IGN);
+	CHECK_ERR(vmsplice(a[1], &all, 1, 0), EPIPE);
 }
 
 static void
@@ -666,6 +702,7 @@ static const struct test tests[] = {
     TEST(epoll_wakes_and_forgets_closed),
     TEST(epoll_exclusive),
     TEST(tee_copies_and_keeps),
+    TEST(vmsplice_goes_both_ways),
     TEST(epoll_nests),
     TEST(eventfd_counts),
     TEST(timerfd_ticks),
