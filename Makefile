@@ -194,6 +194,7 @@ SRCS_mm := \
 	mm/filemap.c \
 	mm/frames.c \
 	mm/frames_boot.c \
+	mm/huge.c \
 	mm/kmalloc.c \
 	mm/kpages.c \
 	mm/kva.c \

@@ -16,7 +16,7 @@ show_kib(struct seq *s, const char *name, uint64_t bytes)
 	seq_printf(s, "%-16s%8lu kB\n", name, bytes / 1024);
 }
 
-/* The lines that both files have. Pages are never swapped, nor large ones for programs. */
+/* The lines that both files have. Pages are never swapped. */
 static void
 show_usage(struct seq *s, const struct area_usage *u, uint64_t locked, bool is_rollup)
 {
@@ -35,7 +35,7 @@ show_usage(struct seq *s, const struct area_usage *u, uint64_t locked, bool is_r
 	show_kib(s, "Referenced:", u->referenced);
 	show_kib(s, "Anonymous:", u->anonymous);
 	show_kib(s, "LazyFree:", 0);
-	show_kib(s, "AnonHugePages:", 0);
+	show_kib(s, "AnonHugePages:", u->huge);
 	show_kib(s, "ShmemPmdMapped:", 0);
 	show_kib(s, "FilePmdMapped:", 0);
 	show_kib(s, "Shared_Hugetlb:", 0);
@@ -53,7 +53,8 @@ show_flags(struct seq *s, uint32_t flags)
 		const char *name;
 	} names[] = {{AREA_READ, "rd"}, {AREA_WRITE, "wr"}, {AREA_EXEC, "ex"},
 	    {AREA_SHARED, "sh"}, {AREA_STACK, "gd"}, {AREA_DEVICE, "pf"},
-	    {AREA_LOCKED, "lo"}, {AREA_NO_DUMP, "dd"}};
+	    {AREA_LOCKED, "lo"}, {AREA_NO_DUMP, "dd"}, {AREA_HUGE, "hg"},
+	    {AREA_NO_HUGE, "nh"}};
 
 	seq_puts(s, "VmFlags:");
 	for (unsigned i = 0; i < ARRAY_SIZE(names); i++)

@@ -143,6 +143,13 @@ sysfs_register_private(const char *name, void (*show)(struct seq *), void *priva
 }
 
 enum err
+sysfs_register_rw(
+    const char *name, void (*show)(struct seq *), enum err (*store)(const char *text))
+{
+	return enter(&sys_root, name, &(struct proc_file){.show = show, .store = store});
+}
+
+enum err
 sysfs_register(const char *name, void (*show)(struct seq *))
 {
 	return enter(&sys_root, name, &(struct proc_file){.show = show});

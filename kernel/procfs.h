@@ -48,10 +48,12 @@ enum err proc_register_rw(
 
 /*
  * The same for many files with one pair of functions: `show` finds `private` in seq->private,
- * `store` gets it; NULL: read only. The second makes /sys/NAME.
+ * `store` gets it; NULL: read only. The others make /sys/NAME.
  */
 enum err proc_register_private(const char *name, void (*show)(struct seq *),
     enum err (*store)(void *private, const char *text), void *private);
+enum err sysfs_register_rw(
+    const char *name, void (*show)(struct seq *), enum err (*store)(const char *text));
 enum err sysfs_register_private(
     const char *name, void (*show)(struct seq *), void *private);
 

@@ -6,6 +6,7 @@
 #include "kernel/sched/thread.h"
 #include "lib/string.h"
 #include "mm/area.h"
+#include "mm/huge.h"
 #include "mm/userpt.h"
 
 /* Makes the page at `va` present as its area allows; nothing where there is none. */
@@ -31,6 +32,11 @@ aspace_populate(struct aspace *as, vaddr_t start, size_t len)
 	for (vaddr_t va = start; va < start + len; va += PAGE_SIZE) {
 		enum err err = populate_page(as, va);
 
+		if (err == ERR_AGAIN) {
+			huge_split_unlocked(as, va);
+			va -= PAGE_SIZE;
+			continue;
+		}
 		if (err != OK)
 			return err;
 		if (signal_is_fatal_pending(current_thread()))
@@ -43,7 +49,7 @@ aspace_populate(struct aspace *as, vaddr_t start, size_t len)
 static struct page *
 page_in_entry(struct aspace *as, vaddr_t va, unsigned access)
 {
-	pte_t *pte = upt_find(as, va), entry = pte ? upt_load(pte) : 0;
+	pte_t entry = upt_entry(as, va);
 	unsigned need = PTE_PRESENT | (access == AREA_WRITE ? PTE_WRITE : 0);
 
 	if ((entry & need) != need)
@@ -119,19 +125,23 @@ force_page(struct area *a, vaddr_t va, char *buf, size_t n, bool is_write)
 	vaddr_t page = ALIGN_DOWN(va, PAGE_SIZE);
 	bool is_forced = is_write && !(a->flags & AREA_WRITE);
 	struct tlb_batch batch;
+	enum err err;
 	char *memory;
-	pte_t *pte;
+	pte_t entry;
 
 	if (is_write && a->flags & AREA_DEVICE)
 		return false;
 	if (is_forced && a->flags & AREA_SHARED)
 		return false;
-	if (a->ops->fault(a, page, is_write ? AREA_WRITE : AREA_READ) != OK)
+	err = a->ops->fault(a, page, is_write ? AREA_WRITE : AREA_READ);
+	if (err == ERR_AGAIN) {
+		huge_split(a->aspace, page);
+		err = a->ops->fault(a, page, is_write ? AREA_WRITE : AREA_READ);
+	}
+	entry = err == OK ? upt_entry(a->aspace, page) : 0;
+	if (!entry)
 		return false;
-	pte = upt_find(a->aspace, page);
-	if (!pte || !upt_load(pte))
-		return false;
-	memory = phys_to_virt(pte_phys(upt_load(pte)));
+	memory = phys_to_virt(pte_phys(entry));
 	memory += va % PAGE_SIZE;
 	if (is_write)
 		memcpy(memory, buf, n);

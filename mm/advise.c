@@ -57,7 +57,10 @@ discard_part(struct area *a, vaddr_t from, vaddr_t to, void *arg)
 	if (a->flags & (AREA_LOCKED | AREA_DEVICE))
 		return ERR_INVAL;
 	tlb_batch_begin(&batch, a->aspace);
-	upt_zap(a->aspace, from, to, &batch);
+	if (*(const bool *)arg)
+		upt_zap(a->aspace, from, to, &batch);
+	else
+		upt_zap_shared(a->aspace, from, to, &batch);
 	tlb_batch_end(&batch);
 	return OK;
 }
@@ -68,16 +71,36 @@ nothing_to_do(struct area *a, vaddr_t from, vaddr_t to, void *arg)
 	return OK;
 }
 
-/* Shared lock: faults at the same time find each page either there or gone. */
+/*
+ * Shared lock: faults at the same time find each page either there or gone. To cut pages of
+ * 2 MiB the lock must be exclusive. Where there was none before, one that comes meanwhile
+ * stays: it might have come just after.
+ */
 static enum err
-advise_shared(struct aspace *as, vaddr_t start, vaddr_t end, int advice)
+discard(struct aspace *as, vaddr_t start, vaddr_t end)
 {
-	bool discards = advice == MADV_DONTNEED || advice == MADV_FREE;
+	bool is_exclusive = __atomic_load_n(&as->has_huge_pages, __ATOMIC_RELAXED);
+	enum err err;
+
+	if (is_exclusive)
+		rwsem_lock(&as->lock);
+	else
+		rwsem_lock_shared(&as->lock);
+	err = range_for_each_part(as, start, end, discard_part, &is_exclusive);
+	if (is_exclusive)
+		rwsem_unlock(&as->lock);
+	else
+		rwsem_unlock_shared(&as->lock);
+	return err;
+}
+
+static enum err
+advise_shared(struct aspace *as, vaddr_t start, vaddr_t end)
+{
 	enum err err;
 
 	rwsem_lock_shared(&as->lock);
-	err = range_for_each_part(
-	    as, start, end, discards ? discard_part : nothing_to_do, NULL);
+	err = range_for_each_part(as, start, end, nothing_to_do, NULL);
 	rwsem_unlock_shared(&as->lock);
 	return err;
 }
@@ -152,14 +175,16 @@ sys_madvise(vaddr_t addr, size_t len, int advice)
 	case MADV_RANDOM:
 	case MADV_SEQUENTIAL:
 	case MADV_WILLNEED:
-	case MADV_DONTNEED:
-	case MADV_FREE:
 	case MADV_MERGEABLE:
 	case MADV_UNMERGEABLE:
-	case MADV_HUGEPAGE:
-	case MADV_NOHUGEPAGE:
 	case MADV_COLD:
-	case MADV_PAGEOUT: return len ? advise_shared(as, addr, addr + size, advice) : OK;
+	case MADV_PAGEOUT: return len ? advise_shared(as, addr, addr + size) : OK;
+	case MADV_DONTNEED:
+	case MADV_FREE: return len ? discard(as, addr, addr + size) : OK;
+	case MADV_HUGEPAGE:
+		return range_change_flags(as, addr, addr + size, AREA_HUGE, AREA_NO_HUGE);
+	case MADV_NOHUGEPAGE:
+		return range_change_flags(as, addr, addr + size, AREA_NO_HUGE, AREA_HUGE);
 	case MADV_DONTFORK:
 		return range_change_flags(as, addr, addr + size, AREA_NO_FORK, 0);
 	case MADV_DOFORK:
@@ -173,7 +198,7 @@ sys_madvise(vaddr_t addr, size_t len, int advice)
 		return range_change_flags(as, addr, addr + size, 0, AREA_WIPE_FORK);
 	case MADV_POPULATE_READ:
 	case MADV_POPULATE_WRITE:
-		err = len ? advise_shared(as, addr, addr + size, MADV_NORMAL) : OK;
+		err = len ? advise_shared(as, addr, addr + size) : OK;
 		return err == OK ? aspace_populate(as, addr, size) : err;
 	default: return ERR_INVAL;
 	}
@@ -184,10 +209,9 @@ sys_madvise(vaddr_t addr, size_t len, int advice)
 static uint8_t
 is_in_core(const struct area *a, vaddr_t va)
 {
-	pte_t *pte = upt_find(a->aspace, va);
 	struct page *pg;
 
-	if (pte && upt_load(pte))
+	if (upt_entry(a->aspace, va))
 		return 1;
 	if (!a->file || !a->file->cache)
 		return 0;
@@ -273,7 +297,7 @@ sys_msync(vaddr_t addr, size_t len, int flags)
 		return ERR_INVAL;
 	if (size < len || (len && !range_ok(addr, size)))
 		return ERR_NOMEM;
-	gaps = len ? advise_shared(as, addr, addr + size, MADV_NORMAL) : OK;
+	gaps = len ? advise_shared(as, addr, addr + size) : OK;
 	for (vaddr_t at = addr; flags & MS_SYNC && err == OK;) {
 		f = next_shared_file(as, &at, addr + size);
 		if (!f)

@@ -4,6 +4,7 @@
  */
 #include "lib/string.h"
 #include "mm/area.h"
+#include "mm/huge.h"
 #include "mm/userpt.h"
 
 /* Puts a fresh page of the area's own in place of `old`. False: the entry had changed;
@@ -22,12 +23,22 @@ install_own(struct area *a, pte_t *pte, pte_t old, struct page *pg)
 static enum err
 anon_fault(struct area *a, vaddr_t va, unsigned access)
 {
-	pte_t *pte = upt_make(a->aspace, va), old;
+	bool may_be_huge = access & AREA_WRITE && huge_fits(a, va);
+	paddr_t root = a->aspace->page_table;
+	unsigned level;
+	pte_t *pte = pt_walk(root, va, !may_be_huge, &level), old;
 	struct page *pg;
 
+	if (!pte && may_be_huge) {
+		if (huge_fault(a, va))
+			return OK;
+		pte = pt_walk(root, va, true, &level);
+	}
 	if (!pte)
 		return ERR_NOMEM;
 	old = upt_load(pte);
+	if (unlikely(level > 1))
+		return huge_present(a, va, pte, old, access);
 	if (old)
 		return access & AREA_WRITE ? cow_break(a, va, pte, old) : OK;
 	if (!(access & AREA_WRITE)) {

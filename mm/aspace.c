@@ -175,6 +175,7 @@ copy_layout(struct aspace *to, const struct aspace *from)
 	to->dumpable = from->dumpable;
 	to->core_filter = from->core_filter;
 	to->membarrier = from->membarrier;
+	to->no_huge_pages = from->no_huge_pages;
 	to->exe = from->exe ? file_get(from->exe) : NULL;
 }
 

@@ -34,7 +34,9 @@ enum area_flags {
 	AREA_NORESERVE = 1 << 12, /* MAP_NORESERVE: never is */
 	AREA_NO_DUMP = 1 << 13,   /* madvise: not in core files */
 	AREA_LOCK_ONFAULT =
-	    1 << 14, /* beside LOCKED: they need not be made present now */
+	    1 << 14,            /* beside LOCKED: they need not be made present now */
+	AREA_HUGE = 1 << 15,    /* madvise: pages of 2 MiB are wanted, */
+	AREA_NO_HUGE = 1 << 16, /* or not, as in MAP_STACK */
 
 	AREA_ACCESS = AREA_READ | AREA_WRITE | AREA_EXEC,
 };
@@ -58,7 +60,8 @@ struct area_ops {
 	/*
 	 * Makes the page at `va` (page-aligned) present with the needed right: AREA_READ,
 	 * WRITE or EXEC, which the area has. The aspace lock is held shared: other faults
-	 * run at the same time. ERR_NOMEM, or any other error for SIGBUS.
+	 * run at the same time. ERR_NOMEM, or any other error for SIGBUS; ERR_AGAIN: once
+	 * more, after huge_split_unlocked (mm/huge.h).
 	 */
 	enum err (*fault)(struct area *, vaddr_t va, unsigned access);
 	/* A copy of an area has been made: by fork, by a split, by mremap. Lock held. */
@@ -89,6 +92,8 @@ struct aspace {
 	uint8_t dumpable;       /* [a] enum dumpable: kernel/proc/coredump.h */
 	uint16_t core_filter;   /* [a] enum core_filter, the same */
 	bool is_reaped;         /* [lock] its private memory has been taken: mm/oom.c */
+	bool no_huge_pages;     /* [a] PR_SET_THP_DISABLE */
+	bool has_huge_pages;    /* [a] has, or ever had */
 	vaddr_t brk_start, brk; /* [lock] */
 	vaddr_t mmap_base;      /* [I] search goes down from here */
 	vaddr_t stack_top;

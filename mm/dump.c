@@ -53,12 +53,10 @@ aspace_dump_next(struct aspace *as, vaddr_t from, vaddr_t end)
 static bool
 copy_page(struct area *a, vaddr_t va, void *buf)
 {
-	pte_t *pte = upt_find(a->aspace, va), entry = pte ? upt_load(pte) : 0;
+	pte_t entry = upt_entry(a->aspace, va);
 
-	if (!entry && has_contents(a) && a->ops->fault(a, va, AREA_READ) == OK) {
-		pte = upt_find(a->aspace, va);
-		entry = pte ? upt_load(pte) : 0;
-	}
+	if (!entry && has_contents(a) && a->ops->fault(a, va, AREA_READ) == OK)
+		entry = upt_entry(a->aspace, va);
 	if (!entry || pte_phys(entry) == zero_page)
 		return false;
 	memcpy(buf, phys_to_virt(pte_phys(entry)), PAGE_SIZE);

@@ -10,6 +10,7 @@
 #include "kernel/x86/trap.h"
 #include "mm/area.h"
 #include "mm/fail_alloc.h"
+#include "mm/huge.h"
 #include "mm/oom.h"
 #include "mm/page.h"
 
@@ -89,6 +90,12 @@ aspace_fault(struct aspace *as, vaddr_t va, unsigned access)
 
 	va = ALIGN_DOWN(va, PAGE_SIZE);
 	err = fault_in(as, va, access);
+	if (likely(err == OK))
+		return OK;
+	while (err == ERR_AGAIN) {
+		huge_split_unlocked(as, va);
+		err = fault_in(as, va, access);
+	}
 	if (err != ERR_FAULT)
 		return err;
 	err = grow_stack(as, va);

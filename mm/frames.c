@@ -40,6 +40,7 @@ enum {
 	CACHE_BATCH = 32,
 	ORDER_CACHED = 0xff, /* page.order of a frame in a per-CPU cache */
 	RESERVE_SHARE = 256, /* a zone keeps 1/256 of its frames for ALLOC_ATOMIC, */
+	SPARE_SHARE = 8,     /* what ALLOC_SPARE must leave free: an eighth */
 	RESERVE_MIN = 16,    /* within these bounds */
 	RESERVE_MAX = 1024,
 };
@@ -207,6 +208,9 @@ zone_may_take(const struct zone *z, uint64_t want, unsigned flags)
 {
 	uint64_t keep = flags & ALLOC_ATOMIC ? 0 : z->reserve;
 
+	if (flags & ALLOC_SPARE)
+		keep = z->managed / SPARE_SHARE;
+
 	return z->free_pages >= want + keep;
 }
 
@@ -366,6 +370,8 @@ page_alloc(unsigned order, unsigned flags)
 		return NULL;
 	pg = block_alloc(order, flags);
 	if (unlikely(!pg)) {
+		if (flags & ALLOC_SPARE)
+			return NULL;
 		caches_drain(); /* what they hold may complete a block */
 		pg = block_alloc(order, flags | (is_for_victim() ? ALLOC_ATOMIC : 0));
 		if (!pg)

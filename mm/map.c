@@ -87,6 +87,8 @@ check_mapping(const struct file *f, int prot, int flags)
 	}
 	if (flags & MAP_LOCKED)
 		area |= AREA_LOCKED;
+	if (flags & MAP_STACK && !f)
+		area |= AREA_NO_HUGE; /* as Linux: of a thread's stack little is used */
 	if (is_noreserve(flags))
 		area |= AREA_NORESERVE;
 	area |= account_flag(area);

@@ -5,6 +5,7 @@
 #include "kernel/symbols.h"
 #include "lib/string.h"
 #include "mm/commit.h"
+#include "mm/huge.h"
 #include "mm/layout.h"
 #include "mm/page.h"
 #include "mm/slab.h"
@@ -47,6 +48,7 @@ show_meminfo(struct seq *s)
 	show_kib(s, "Committed_AS:", mem_counter_read(MEM_COMMITTED));
 	show_kib(s, "VmallocTotal:", KVA_SIZE / PAGE_SIZE);
 	show_kib(s, "VmallocUsed:", m.vmalloc_pages);
+	show_kib(s, "AnonHugePages:", mem_counter_read(MEM_ANON_HUGE));
 }
 
 /* Pages are never swapped, and no disk is read: the lines about both are zeros. */
@@ -64,6 +66,11 @@ show_vmstat(struct seq *s)
 	    m.page_table_pages, m.kernel_stack_pages * (PAGE_SIZE / 1024));
 	seq_puts(s, "nr_dirty 0\nnr_writeback 0\npgpgin 0\npgpgout 0\npswpin 0\n"
 	            "pswpout 0\n");
+	seq_printf(s,
+	    "nr_anon_transparent_hugepages %lu\nthp_fault_alloc %lu\n"
+	    "thp_fault_fallback %lu\nthp_split_pmd %lu\n",
+	    mem_counter_read(MEM_ANON_HUGE) / HUGE_PAGES, huge_counts.allocated,
+	    huge_counts.fallen_back, huge_counts.split);
 }
 
 static void
@@ -115,6 +122,39 @@ store_leaks(const char *text)
 	return OK;
 }
 
+/* ---- /sys/kernel/mm/transparent_hugepage ---- */
+
+static const char *const huge_mode_names[HUGE_MODES] = {"always", "madvise", "never"};
+
+static void
+show_huge_mode(struct seq *s)
+{
+	uint32_t now = __atomic_load_n(&huge_mode, __ATOMIC_RELAXED);
+
+	for (unsigned i = 0; i < HUGE_MODES; i++)
+		seq_printf(
+		    s, i == now ? "%s[%s]" : "%s%s", i ? " " : "", huge_mode_names[i]);
+	seq_putc(s, '\n');
+}
+
+static enum err
+store_huge_mode(const char *text)
+{
+	for (unsigned i = 0; i < HUGE_MODES; i++) {
+		if (strcmp(text, huge_mode_names[i]) == 0) {
+			__atomic_store_n(&huge_mode, i, __ATOMIC_RELAXED);
+			return OK;
+		}
+	}
+	return ERR_INVAL;
+}
+
+static void
+show_huge_size(struct seq *s)
+{
+	seq_printf(s, "%llu\n", (unsigned long long)HUGE_SIZE);
+}
+
 void
 mem_proc_init(void)
 {
@@ -123,6 +163,10 @@ mem_proc_init(void)
 	(void)proc_register("meminfo", show_meminfo);
 	(void)proc_register("slabinfo", show_slabinfo);
 	(void)proc_register("vmstat", show_vmstat);
+	(void)sysfs_register_rw(
+	    "kernel/mm/transparent_hugepage/enabled", show_huge_mode, store_huge_mode);
+	(void)sysfs_register_private(
+	    "kernel/mm/transparent_hugepage/hpage_pmd_size", show_huge_size, NULL);
 	if (CONFIG_DEBUG)
 		(void)proc_register_rw("slab_leaks", show_leaks, store_leaks);
 }

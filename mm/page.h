@@ -57,6 +57,7 @@ enum alloc_flags {
 	ALLOC_DMA32 = 1 << 1,  /* below 4 GiB */
 	ALLOC_ATOMIC = 1 << 2, /* may dip into the reserve; never sleeps or reclaims */
 	ALLOC_LOW = 1 << 3,    /* below 1 MiB (AP trampoline) */
+	ALLOC_SPARE = 1 << 4,  /* only while memory is plentiful, and at once or not */
 };
 
 /* 2^order contiguous frames with refs = 1 on the first. NULL means only: no memory. */
@@ -122,6 +123,7 @@ enum mem_counter {
 	MEM_KERNEL_STACK,
 	MEM_PAGE_CACHE,
 	MEM_ANON,
+	MEM_ANON_HUGE, /* of these in pages of 2 MiB */
 	MEM_SHMEM,
 	MEM_VMALLOC,
 	MEM_COMMITTED, /* promised to programs: mm/commit.h */

@@ -66,8 +66,8 @@ leaf_entry(paddr_t pa, uint64_t bits, unsigned level)
 	return pa | bits | PTE_HUGE;
 }
 
-static paddr_t
-table_alloc(void)
+paddr_t
+pt_table_alloc(void)
 {
 	struct page *pg;
 
@@ -86,8 +86,8 @@ table_alloc(void)
 	return page_to_phys(pg);
 }
 
-static void
-table_free(paddr_t pa)
+void
+pt_table_free(paddr_t pa)
 {
 	mem_counter_add(MEM_PAGE_TABLE, -1);
 	page_free(phys_to_page(pa), 0);
@@ -97,7 +97,7 @@ table_free(paddr_t pa)
 static bool
 table_install(pte_t *entry, vaddr_t va)
 {
-	paddr_t pa = table_alloc();
+	paddr_t pa = pt_table_alloc();
 	pte_t expected = 0;
 	pte_t made = pa | PTE_PRESENT | PTE_WRITE | (va >> 63 ? 0 : PTE_USER);
 
@@ -105,7 +105,7 @@ table_install(pte_t *entry, vaddr_t va)
 		return false;
 	if (!__atomic_compare_exchange_n(
 	        entry, &expected, made, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
-		table_free(pa);
+		pt_table_free(pa);
 	return true;
 }
 
@@ -138,6 +138,14 @@ pte_t *
 pt_walk(paddr_t root, vaddr_t va, bool alloc, unsigned *level)
 {
 	return walk_to(root, va, 1, alloc, level);
+}
+
+pte_t *
+pt_walk_2m(paddr_t root, vaddr_t va, bool alloc)
+{
+	unsigned level;
+
+	return walk_to(root, va, 2, alloc, &level);
 }
 
 /* The largest leaf that fits at va -> pa with `size` bytes to go. */
@@ -200,7 +208,7 @@ static enum err
 leaf_split(pte_t *entry, unsigned level)
 {
 	pte_t old = *entry;
-	paddr_t table_pa = table_alloc();
+	paddr_t table_pa = pt_table_alloc();
 	paddr_t pa = pte_phys(old) & ~(level_size(level) - 1);
 	uint64_t bits = old & ~(PTE_ADDR | PTE_HUGE);
 	pte_t *table = phys_to_virt(table_pa);
@@ -260,7 +268,7 @@ pte_cache_bits(enum cache_type type)
 paddr_t
 pt_create(void)
 {
-	paddr_t root = table_alloc();
+	paddr_t root = pt_table_alloc();
 	pte_t *to = phys_to_virt(root);
 	const pte_t *from = phys_to_virt(kernel_page_table);
 
@@ -278,7 +286,7 @@ tables_free(paddr_t table_pa, unsigned level, unsigned entries)
 	for (unsigned i = 0; level > 1 && i < entries; i++)
 		if (table[i] & PTE_PRESENT && !is_leaf(table[i], level))
 			tables_free(pte_phys(table[i]), level - 1, ENTRIES);
-	table_free(table_pa);
+	pt_table_free(table_pa);
 }
 
 void
@@ -302,7 +310,7 @@ static paddr_t
 tables_copy(paddr_t from_pa, unsigned level, unsigned *num_wx)
 {
 	const pte_t *from = phys_to_virt(from_pa);
-	paddr_t pa = table_alloc();
+	paddr_t pa = pt_table_alloc();
 	pte_t *to = phys_to_virt(pa);
 
 	if (!pa)
@@ -333,7 +341,7 @@ pt_init_kernel(paddr_t loader_root)
 	 * back. */
 	early_num = 0;
 	has_1g_leaves = cpuid(EXT_FEATURES, 0).edx & EDX_PAGE1GB;
-	kernel_page_table = table_alloc();
+	kernel_page_table = pt_table_alloc();
 	ASSERT(kernel_page_table);
 	to = phys_to_virt(kernel_page_table);
 	for (unsigned i = FIRST_KERNEL_ENTRY; i < ENTRIES; i++) {

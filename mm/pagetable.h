@@ -44,6 +44,13 @@ extern paddr_t kernel_page_table; /* PML4 whose upper half all address spaces sh
  */
 pte_t *pt_walk(paddr_t root, vaddr_t va, bool alloc, unsigned *level);
 
+/* The entry for `va` of the level where leaves are 2 MiB; as pt_walk. */
+pte_t *pt_walk_2m(paddr_t root, vaddr_t va, bool alloc);
+
+/* An empty table, counted as such. 0: no memory. */
+paddr_t pt_table_alloc(void);
+void pt_table_free(paddr_t);
+
 /*
  * Maps [va, va+size), where nothing is mapped, to pa with `bits` (PTE_*), using huge
  * leaves where alignment allows. ERR_NOMEM: nothing is mapped.

@@ -2,6 +2,7 @@
 #include "mm/usage.h"
 
 #include "mm/area.h"
+#include "mm/huge.h"
 #include "mm/userpt.h"
 
 static void
@@ -41,8 +42,13 @@ area_add_usage(struct area *a, struct area_usage *u)
 		return;
 	for (vaddr_t va = a->start; upt_next_run(a->aspace, va, a->end, &run);
 	     va = run.va + (uint64_t)run.num * PAGE_SIZE) {
+		pte_t leaf = run.leaf ? upt_entry(a->aspace, run.va) : 0;
+
+		if (run.leaf)
+			u->huge += (uint64_t)run.num * PAGE_SIZE;
 		for (unsigned i = 0; i < run.num; i++) {
-			pte_t pte = upt_load(&run.pte[i]);
+			pte_t pte = run.leaf ? leaf + (uint64_t)i * PAGE_SIZE
+			                     : upt_load(&run.pte[i]);
 
 			if (pte && !(pte & PTE_SPECIAL))
 				add_page(u, pte);

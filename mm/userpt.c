@@ -1,6 +1,8 @@
 /* Page tables of user spaces: see userpt.h for how changes are kept in order. */
 #include "mm/userpt.h"
 
+#include "mm/huge.h"
+
 enum {
 	ENTRY_BITS = 9,
 	ENTRIES = 512,
@@ -32,21 +34,24 @@ bool
 upt_next_run(struct aspace *as, vaddr_t from, vaddr_t end, struct upt_run *run)
 {
 	while (from < end) {
-		pte_t *table = phys_to_virt(as->page_table);
+		pte_t *table = phys_to_virt(as->page_table), *leaf = NULL;
 		unsigned level = TOP_LEVEL;
 
 		for (; level > 0; level--) {
-			pte_t entry = upt_load(&table[index_of(from, level)]);
+			pte_t *at = &table[index_of(from, level)], entry = upt_load(at);
 
 			if (!(entry & PTE_PRESENT))
 				break;
+			if (entry & PTE_HUGE)
+				leaf = at;
 			table = table_of(entry);
 		}
 		if (level == 0) {
 			unsigned first = index_of(from, 0);
 			uint64_t wanted = (end - from) >> PAGE_SHIFT;
 
-			run->pte = &table[first];
+			run->leaf = leaf;
+			run->pte = leaf ? NULL : &table[first];
 			run->num = (unsigned)MIN(wanted, (uint64_t)(ENTRIES - first));
 			run->va = from;
 			return true;
@@ -62,12 +67,41 @@ run_end(const struct upt_run *run)
 	return run->va + (uint64_t)run->num * PAGE_SIZE;
 }
 
-pte_t *
-upt_find(struct aspace *as, vaddr_t va)
+/* The same under the exclusive lock; leaves that are not whole in the range are cut. */
+static bool
+next_whole_run(struct aspace *as, vaddr_t from, vaddr_t end, struct upt_run *run)
+{
+	while (upt_next_run(as, from, end, run)) {
+		if (!run->leaf || run->num == ENTRIES)
+			return true;
+		huge_split(as, run->va);
+	}
+	return false;
+}
+
+/* And here all are cut. */
+static bool
+next_small_run(struct aspace *as, vaddr_t from, vaddr_t end, struct upt_run *run)
+{
+	while (upt_next_run(as, from, end, run)) {
+		if (!run->leaf)
+			return true;
+		huge_split(as, run->va);
+	}
+	return false;
+}
+
+pte_t
+upt_entry(struct aspace *as, vaddr_t va)
 {
 	unsigned level;
+	const pte_t *pte = pt_walk(as->page_table, va, false, &level);
+	pte_t entry = pte ? upt_load(pte) : 0;
 
-	return pt_walk(as->page_table, va, false, &level);
+	if (level > 1 && entry)
+		entry = (entry & ~(pte_t)PTE_HUGE) +
+		        ALIGN_DOWN(va & (HUGE_SIZE - 1), PAGE_SIZE);
+	return entry;
 }
 
 pte_t *
@@ -90,6 +124,13 @@ upt_bits(uint32_t area_flags)
 	return bits;
 }
 
+void
+anon_page_init(struct page *pg)
+{
+	pg->owner = (void *)&anon_tag;
+	pg->mapcount = 1;
+}
+
 struct page *
 anon_page_alloc(unsigned alloc_flags)
 {
@@ -97,8 +138,7 @@ anon_page_alloc(unsigned alloc_flags)
 
 	if (!pg)
 		return NULL;
-	pg->owner = (void *)&anon_tag;
-	pg->mapcount = 1;
+	anon_page_init(pg);
 	mem_counter_add(MEM_ANON, 1);
 	return pg;
 }
@@ -128,9 +168,9 @@ aspace_count_resident(struct aspace *as, int64_t pages, int64_t anon_pages)
 		__atomic_store_n(&as->peak_resident, now, __ATOMIC_RELAXED);
 }
 
-/* One mapping less of an anonymous page. The only mapper needs no atomic operation. */
-static void
-anon_unmapped(struct page *pg)
+/* The only mapper needs no atomic operation. */
+void
+anon_page_unmapped(struct page *pg)
 {
 	if (__atomic_load_n(&pg->mapcount, __ATOMIC_ACQUIRE) == 1)
 		pg->mapcount = 0;
@@ -147,7 +187,7 @@ drop_page(pte_t old, struct tlb_batch *batch)
 	bool is_anon = page_is_anon(pg);
 
 	if (is_anon)
-		anon_unmapped(pg);
+		anon_page_unmapped(pg);
 	else if (old & PTE_DIRTY)
 		__atomic_fetch_or(&pg->flags, PAGE_DIRTY, __ATOMIC_RELAXED);
 	tlb_batch_page(batch, pg);
@@ -161,30 +201,51 @@ upt_drop(struct aspace *as, pte_t old, struct tlb_batch *batch)
 		aspace_count_resident(as, -1, drop_page(old, batch) ? -1 : 0);
 }
 
-void
-upt_zap(struct aspace *as, vaddr_t start, vaddr_t end, struct tlb_batch *batch)
+/* Of ordinary entries. */
+static void
+zap_run(struct aspace *as, const struct upt_run *run, struct tlb_batch *batch)
 {
 	int64_t pages = 0, anon_pages = 0;
-	struct upt_run run;
 
-	for (vaddr_t va = start; upt_next_run(as, va, end, &run); va = run_end(&run)) {
-		for (unsigned i = 0; i < run.num; i++) {
-			vaddr_t at = run.va + (uint64_t)i * PAGE_SIZE;
-			pte_t old = run.pte[i];
+	for (unsigned i = 0; i < run->num; i++) {
+		vaddr_t at = run->va + (uint64_t)i * PAGE_SIZE;
+		pte_t old = run->pte[i];
 
-			if (!old)
-				continue;
-			old = __atomic_exchange_n(&run.pte[i], 0, __ATOMIC_SEQ_CST);
-			if (old & PTE_PRESENT)
-				tlb_batch_range(batch, at, at + PAGE_SIZE);
-			if (!old || old & PTE_SPECIAL)
-				continue;
-			anon_pages += drop_page(old, batch);
-			pages++;
-		}
+		if (!old)
+			continue;
+		old = __atomic_exchange_n(&run->pte[i], 0, __ATOMIC_SEQ_CST);
+		if (old & PTE_PRESENT)
+			tlb_batch_range(batch, at, at + PAGE_SIZE);
+		if (!old || old & PTE_SPECIAL)
+			continue;
+		anon_pages += drop_page(old, batch);
+		pages++;
 	}
 	if (pages)
 		aspace_count_resident(as, -pages, -anon_pages);
+}
+
+void
+upt_zap(struct aspace *as, vaddr_t start, vaddr_t end, struct tlb_batch *batch)
+{
+	struct upt_run run;
+
+	for (vaddr_t va = start; next_whole_run(as, va, end, &run); va = run_end(&run)) {
+		if (run.leaf)
+			huge_zap(as, &run, batch);
+		else
+			zap_run(as, &run, batch);
+	}
+}
+
+void
+upt_zap_shared(struct aspace *as, vaddr_t start, vaddr_t end, struct tlb_batch *batch)
+{
+	struct upt_run run;
+
+	for (vaddr_t va = start; upt_next_run(as, va, end, &run); va = run_end(&run))
+		if (!run.leaf)
+			zap_run(as, &run, batch);
 }
 
 struct table_free {
@@ -224,28 +285,43 @@ upt_free_tables(struct aspace *as, vaddr_t start, vaddr_t end, vaddr_t floor,
 	free_below(&f, phys_to_virt(as->page_table), TOP_LEVEL, 0);
 }
 
+/* Whether the entry has changed and may be in TLBs. */
+static bool
+protect_entry(pte_t *pte, uint32_t area_flags)
+{
+	/* Of a leaf of 2 MiB, PTE_PAT is PTE_HUGE. */
+	uint64_t keep = PTE_ADDR | PTE_DIRTY | PTE_ACCESSED | PTE_SPECIAL | PTE_PCD |
+	                PTE_PWT | PTE_PAT;
+	uint64_t bits = upt_bits(area_flags);
+	pte_t old = *pte, now;
+
+	do {
+		now = (old & keep) | bits;
+		if (area_flags & AREA_WRITE)
+			now |= old & PTE_WRITE;
+	} while (old && old != now &&
+	         !__atomic_compare_exchange_n(
+	             pte, &old, now, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED));
+	return old && old != now && old & PTE_PRESENT;
+}
+
 void
 upt_protect(struct aspace *as, vaddr_t start, vaddr_t end, uint32_t area_flags,
     struct tlb_batch *batch)
 {
-	uint64_t keep = PTE_ADDR | PTE_DIRTY | PTE_ACCESSED | PTE_SPECIAL | PTE_PCD |
-	                PTE_PWT | PTE_PAT;
-	uint64_t bits = upt_bits(area_flags);
+	/* A leaf without PTE_PRESENT would be taken for nothing. */
+	bool keeps_leaves = area_flags & AREA_ACCESS;
 	struct upt_run run;
 
-	for (vaddr_t va = start; upt_next_run(as, va, end, &run); va = run_end(&run)) {
-		for (unsigned i = 0; i < run.num; i++) {
+	for (vaddr_t va = start; keeps_leaves ? next_whole_run(as, va, end, &run)
+	                                      : next_small_run(as, va, end, &run);
+	     va = run_end(&run)) {
+		if (run.leaf && protect_entry(run.leaf, area_flags))
+			tlb_batch_range(batch, run.va, run_end(&run));
+		for (unsigned i = 0; !run.leaf && i < run.num; i++) {
 			vaddr_t at = run.va + (uint64_t)i * PAGE_SIZE;
-			pte_t old = run.pte[i], now;
 
-			do {
-				now = (old & keep) | bits;
-				if (area_flags & AREA_WRITE)
-					now |= old & PTE_WRITE;
-			} while (old && old != now &&
-			         !__atomic_compare_exchange_n(&run.pte[i], &old, now,
-			             false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED));
-			if (old && old != now && old & PTE_PRESENT)
+			if (protect_entry(&run.pte[i], area_flags))
 				tlb_batch_range(batch, at, at + PAGE_SIZE);
 		}
 	}
@@ -279,10 +355,15 @@ upt_copy(struct aspace *child, struct aspace *parent, vaddr_t start, vaddr_t end
 	struct upt_run run;
 	int64_t pages = 0;
 
-	for (vaddr_t va = start; upt_next_run(parent, va, end, &run);
+	for (vaddr_t va = start; next_whole_run(parent, va, end, &run);
 	     va = run_end(&run)) {
 		pte_t *to = NULL;
 
+		if (run.leaf) {
+			if (huge_copy(child, &run, batch) != OK)
+				return ERR_NOMEM;
+			continue;
+		}
 		for (unsigned i = 0; i < run.num; i++) {
 			if (!run.pte[i])
 				continue;
@@ -316,18 +397,18 @@ upt_move(struct aspace *as, vaddr_t from, vaddr_t to, size_t len, struct tlb_bat
 	int64_t distance = (int64_t)(to - from);
 	struct upt_run run;
 
-	for (vaddr_t va = from; upt_next_run(as, va, from + len, &run);
+	for (vaddr_t va = from; next_small_run(as, va, from + len, &run);
 	     va = run_end(&run))
 		if (make_targets(as, &run, distance) != OK)
 			return ERR_NOMEM;
-	for (vaddr_t va = from; upt_next_run(as, va, from + len, &run);
+	for (vaddr_t va = from; next_small_run(as, va, from + len, &run);
 	     va = run_end(&run)) {
 		for (unsigned i = 0; i < run.num; i++) {
 			vaddr_t at = run.va + (uint64_t)i * PAGE_SIZE;
 
 			if (!run.pte[i])
 				continue;
-			*upt_find(as, at + distance) =
+			*upt_make(as, at + distance) =
 			    __atomic_exchange_n(&run.pte[i], 0, __ATOMIC_SEQ_CST);
 			tlb_batch_range(batch, at, at + PAGE_SIZE);
 		}

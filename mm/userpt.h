@@ -14,9 +14,10 @@
 #include "mm/pagetable.h"
 #include "mm/tlb.h"
 
-/* A stretch of entries in one last-level table. */
+/* A stretch of entries in one last-level table, or of pages in one leaf of 2 MiB. */
 struct upt_run {
-	pte_t *pte; /* that of `va` */
+	pte_t *pte;  /* that of `va`; NULL in a leaf */
+	pte_t *leaf; /* NULL: ordinary entries */
 	unsigned num;
 	vaddr_t va;
 };
@@ -24,9 +25,9 @@ struct upt_run {
 /* The next stretch with a table in [from, end). False: none left. */
 bool upt_next_run(struct aspace *, vaddr_t from, vaddr_t end, struct upt_run *);
 
-/* The entry for `va`; find: NULL when there is no table; make: NULL when there is no
- * memory. */
-pte_t *upt_find(struct aspace *, vaddr_t va);
+/* What the entry for `va` holds, or would if the leaf around it were cut. 0: nothing. */
+pte_t upt_entry(struct aspace *, vaddr_t va);
+/* The entry for `va`, where there is no leaf of 2 MiB. NULL: no memory. */
 pte_t *upt_make(struct aspace *, vaddr_t va);
 
 /* Entry bits for an area's rights; without PTE_WRITE, which faults add. */
@@ -51,12 +52,16 @@ upt_load(const pte_t *pte)
 struct page *anon_page_alloc(unsigned alloc_flags);
 void anon_page_free(struct page *); /* one that was never mapped */
 bool page_is_anon(const struct page *);
+/* Within mm: what an anonymous page has from its first mapping on, and loses with each. */
+void anon_page_init(struct page *);
+void anon_page_unmapped(struct page *);
 
 /* What an entry that was taken out held: counts, and the page goes into the batch. */
 void upt_drop(struct aspace *, pte_t old, struct tlb_batch *);
 
-/* Empties [start, end). */
+/* Empties [start, end). With the lock only shared, leaves of 2 MiB stay. */
 void upt_zap(struct aspace *, vaddr_t start, vaddr_t end, struct tlb_batch *);
+void upt_zap_shared(struct aspace *, vaddr_t start, vaddr_t end, struct tlb_batch *);
 
 /* Frees the tables below [start, end) that serve nothing else between `floor` and
  * `ceiling`. */

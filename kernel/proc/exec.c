@@ -198,6 +198,7 @@ exec_make_cred(struct exec *e)
 enum err
 exec_load(struct exec *e)
 {
+	const struct aspace *old = current_thread()->aspace; /* NULL: the first program */
 	struct exec_args args = {
 	    .path = e->path,
 	    .strings = e->strings.buf,
@@ -214,8 +215,10 @@ exec_load(struct exec *e)
 	e->aspace = aspace_create();
 	if (!e->aspace)
 		return ERR_NOMEM;
-	if (current_process() && current_process()->aspace)
-		e->aspace->core_filter = current_process()->aspace->core_filter;
+	if (old) {
+		e->aspace->core_filter = old->core_filter;
+		e->aspace->no_huge_pages = old->no_huge_pages;
+	}
 	if (e->is_secure || !file_is_readable(e->file))
 		e->aspace->dumpable = (uint8_t)coredump_suid_dumpable();
 	return exec_load_elf(e->aspace, e->file, &args, &e->frame);

@@ -90,6 +90,8 @@ enum {
 	PR_SET_NO_NEW_PRIVS = 38,
 	PR_GET_NO_NEW_PRIVS = 39,
 	DEFAULT_TIMER_SLACK_NS = 50000,
+	PR_SET_THP_DISABLE = 41,
+	PR_GET_THP_DISABLE = 42,
 };
 
 static long
@@ -152,6 +154,11 @@ sys_prctl(int option, uint64_t arg2, uint64_t arg3, uint64_t arg4, uint64_t arg5
 	case PR_SET_TIMERSLACK:
 		return 0; /* timers are exact: there is no slack to choose */
 	case PR_GET_TIMERSLACK: return DEFAULT_TIMER_SLACK_NS;
+	case PR_SET_THP_DISABLE:
+		return arg3 || arg4 || arg5 ? ERR_INVAL
+		                            : prctl_flag(&p->aspace->no_huge_pages, arg2);
+	case PR_GET_THP_DISABLE:
+		return arg2 || arg3 || arg4 || arg5 ? ERR_INVAL : p->aspace->no_huge_pages;
 	default: return prctl_caps(option, arg2, arg3, arg4, arg5);
 	}
 }

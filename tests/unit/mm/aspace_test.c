@@ -1,7 +1,7 @@
 /*
  * Address spaces on fake physical memory: single operations, and long random runs of them
  * compared with a plain array of pages. LINK: mm/access.c mm/advise.c mm/anon.c mm/area.c
- * mm/aspace.c mm/commit.c mm/fault.c mm/filemap.c mm/map.c mm/pagecache.c mm/pagetable.c mm/remap.c
+ * mm/aspace.c mm/commit.c mm/fault.c mm/filemap.c mm/huge.c mm/map.c mm/pagecache.c mm/pagetable.c mm/remap.c
  * mm/shmem.c mm/userpt.c lib/rbtree.c lib/string.c tests/fakes/clock.c tests/fakes/cpu.c
  * tests/fakes/frames.c tests/fakes/kmalloc.c tests/fakes/mutex.c tests/fakes/panic.c
  * tests/fakes/percpu.c tests/fakes/spinlock.c tests/fakes/tlb.c tests/fakes/vm_env.c
@@ -63,13 +63,13 @@ static char *
 reach(struct aspace *as, vaddr_t va, unsigned access)
 {
 	for (int tries = 0; tries < 3; tries++) {
-		pte_t *pte = upt_find(as, va);
+		pte_t entry = upt_entry(as, va);
 		uint64_t need =
 		    PTE_PRESENT | PTE_USER | (access == AREA_WRITE ? PTE_WRITE : 0);
 
-		if (pte && (*pte & need) == need &&
-		    (access != AREA_EXEC || !(*pte & PTE_NX)))
-			return (char *)phys_to_virt(pte_phys(*pte)) + va % PAGE_SIZE;
+		if ((entry & need) == need &&
+		    (access != AREA_EXEC || !(entry & PTE_NX)))
+			return (char *)phys_to_virt(pte_phys(entry)) + va % PAGE_SIZE;
 		if (aspace_fault(as, va, access) != OK)
 			return NULL;
 	}
