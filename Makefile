@@ -103,8 +103,10 @@ SRCS_kernel_sync := \
 SRCS_kernel_sched := \
 	kernel/sched/balance.c \
 	kernel/sched/inherit.c \
+	kernel/sched/ioprio.c \
 	kernel/sched/params.c \
 	kernel/sched/placement.c \
+	kernel/sched/policy.c \
 	kernel/sched/runqueue.c \
 	kernel/sched/sched.c \
 	kernel/sched/stats.c \

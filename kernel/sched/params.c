@@ -89,7 +89,9 @@ nsec_t
 thread_turn_ns(struct thread *t)
 {
 	struct runqueue *rq = thread_rq_lock(t);
-	nsec_t ns = t->sched.policy == SCHED_FIFO ? 0 : rq_slice_ns(rq, t);
+	bool is_fifo = t->sched.policy == SCHED_FIFO ||
+	               (t->sched.inherited && !t->sched.rt_priority);
+	nsec_t ns = is_fifo ? 0 : rq_slice_ns(rq, t);
 
 	thread_rq_unlock(rq);
 	return ns;

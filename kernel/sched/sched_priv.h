@@ -71,5 +71,36 @@ void thread_reap(struct thread *t);      /* it has run for the last time; any co
 unsigned thread_count(void);
 uint64_t thread_forks(void);
 
+/* ---- The system calls ---- */
+
+enum {
+	NICE_MIN = -20,
+	NICE_MAX = 19,
+};
+
+enum priority_which { PRIO_PROCESS, PRIO_PGRP, PRIO_USER };
+
+/* A reference to thread `tid`, 0: the caller's own. NULL: none. */
+struct thread *sched_find_thread(int tid);
+
+/* Whether `t` is the caller's to change, by its user or CAP_SYS_NICE. */
+bool sched_may_change(const struct thread *t);
+
+/* Whether the nice value is within what RLIMIT_NICE (20 - nice) lets its owner reach. */
+bool sched_may_set_nice(const struct thread *t, int nice);
+
+/*
+ * Calls `visit` for the threads that `which` and `who` mean, as getpriority(2) has them.
+ * Returns `result`: ERR_SRCH as long as no visit has changed it; ERR_INVAL.
+ */
+struct sched_walk {
+	int which;
+	uint32_t who;
+	void (*visit)(struct thread *t, struct sched_walk *w);
+	int value;
+	long result;
+};
+long sched_walk(struct sched_walk *w, int who);
+
 /* stats.c: called once timers work */
 void sched_start_loadavg(void);

@@ -162,12 +162,16 @@ thread_create_kernel(const char *name, void (*entry)(void *), void *arg)
 static void
 inherit_params(struct thread *t, const struct thread *from)
 {
+	bool resets = from->sched.resets_on_fork;
+
 	t->sched.affinity = from->sched.affinity;
-	if (!from->sched.resets_on_fork)
-		sched_params_set(
-		    t, from->sched.policy, from->sched.nice, from->sched.rt_priority);
-	else if (from->sched.nice >= 0 && !thread_is_rt(from))
-		sched_params_set(t, SCHED_NORMAL, from->sched.nice, 0);
+	t->ioprio = from->ioprio;
+	if (resets && from->sched.rt_priority)
+		sched_params_set(t, SCHED_NORMAL, 0, 0);
+	else
+		sched_params_set(t, from->sched.policy,
+		    resets ? MAX(from->sched.nice, 0) : from->sched.nice,
+		    from->sched.rt_priority);
 }
 
 struct thread *

@@ -64,6 +64,7 @@ enum sched_policy {
 	SCHED_RR = 2,
 	SCHED_BATCH = 3,
 	SCHED_IDLE = 5,
+	SCHED_DEADLINE = 6, /* known by name; no thread has it */
 	SCHED_RESET_ON_FORK = 0x40000000,
 };
 
@@ -157,6 +158,7 @@ struct thread {
 	uint32_t USER *set_child_tid;
 	void USER *robust_list;
 	struct thread_rseq rseq;
+	uint16_t ioprio;       /* ioprio_set: kept for those who ask */
 	uint8_t pdeath_signal; /* prctl(PR_SET_PDEATHSIG) */
 	int exit_code;
 
