@@ -204,6 +204,7 @@ SRCS_mm := \
 	mm/map.c \
 	mm/mem_proc.c \
 	mm/mmap.c \
+	mm/mempolicy.c \
 	mm/mlock.c \
 	mm/oom.c \
 	mm/pagecache.c \

@@ -38,6 +38,11 @@ enum area_flags {
 	AREA_HUGE = 1 << 15,    /* madvise: pages of 2 MiB are wanted, */
 	AREA_NO_HUGE = 1 << 16, /* or not, as in MAP_STACK */
 
+	AREA_POLICY_SHIFT = 24, /* mbind: mode and flags, mm/mempolicy.c */
+	AREA_POLICY_MODE = 7,
+	AREA_POLICY_FLAG_SHIFT = 11,
+	AREA_POLICY = 0x1f << AREA_POLICY_SHIFT,
+
 	AREA_ACCESS = AREA_READ | AREA_WRITE | AREA_EXEC,
 };
 

@@ -147,6 +147,8 @@ clone_thread(struct process *p, const struct clone_spec *c)
 	}
 	t->aspace = p->aspace;
 	t->sig_blocked = parent->sig_blocked;
+	t->mem_policy = parent->mem_policy;
+	t->mem_nodes = parent->mem_nodes;
 	list_init(&t->sig_queue);
 	if (!(c->flags & CLONE_VM) || (c->flags & CLONE_VFORK)) {
 		t->sig_altstack_sp = parent->sig_altstack_sp;

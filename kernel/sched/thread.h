@@ -152,6 +152,8 @@ struct thread {
 	uint64_t sig_saved_mask;
 	uint64_t sig_altstack_sp, sig_altstack_size;
 	uint32_t sig_altstack_flags;
+	uint32_t mem_policy; /* mode and flags of set_mempolicy: mm/mempolicy.c */
+	uint64_t mem_nodes;
 
 	uint32_t USER
 	    *clear_child_tid; /* CLONE_CHILD_CLEARTID: zeroed and woken at exit */
