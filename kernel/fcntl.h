@@ -52,6 +52,7 @@ enum {
 	F_ADD_SEALS = 1033,
 	F_GET_SEALS = 1034,
 	FD_CLOEXEC = 1,
+	DN_MULTISHOT = (int)0x80000000, /* F_NOTIFY */
 	F_RDLCK = 0,
 	F_WRLCK = 1,
 	F_UNLCK = 2,

@@ -118,6 +118,15 @@ file_set_owner(struct file *f, int32_t owner)
 	return OK;
 }
 
+/* dnotify, of which inotify took the place, can only be ended. */
+static long
+file_notify(const struct file *f, int events)
+{
+	if (!(events & ~DN_MULTISHOT))
+		return 0;
+	return f->ops->readdir ? ERR_INVAL : ERR_NOTDIR;
+}
+
 static long
 file_fcntl(struct file *f, unsigned cmd, uintptr_t arg)
 {
@@ -129,6 +138,7 @@ file_fcntl(struct file *f, unsigned cmd, uintptr_t arg)
 	case F_SETOWN: return file_set_owner(f, (int32_t)arg);
 	case F_GETOWN: return (int32_t)f->owner_pid;
 	case F_GETSIG: return 0;
+	case F_NOTIFY: return file_notify(f, (int32_t)arg);
 	case F_SETPIPE_SZ:
 	case F_GETPIPE_SZ: return pipe_fcntl(f, cmd, arg);
 	case F_GETLK:

@@ -386,6 +386,20 @@ flock_cases(void)
 	EXPECT_EQ(SYS(flock, open(".", O_RDONLY), LOCK_EX), 0);
 }
 
+/* Nobody was told of anything, so there is nothing to end. */
+static void
+dnotify_can_be_ended(void)
+{
+	int dir = open(".", O_RDONLY), file = open("/proc/self/exe", O_RDONLY);
+
+	EXPECT_EQ(SYS(fcntl, dir, F_NOTIFY, DN_MULTISHOT), 0);
+	EXPECT_EQ(SYS(fcntl, dir, F_NOTIFY, 0), 0);
+	EXPECT_EQ(SYS(fcntl, file, F_NOTIFY, 0), 0);
+	EXPECT_ERR(SYS(fcntl, file, F_NOTIFY, DN_CREATE), ENOTDIR);
+	close(dir);
+	close(file);
+}
+
 static const struct test tests[] = {
     TEST(dup_makes_and_refuses),
     TEST(fcntl_of_descriptors_and_flags),
@@ -396,6 +410,7 @@ static const struct test tests[] = {
     TEST(record_locks_wait_and_see_deadlock),
     TEST(open_file_description_locks),
     TEST(flock_cases),
+    TEST(dnotify_can_be_ended),
 };
 
 RUN_TESTS(tests)
