@@ -15,6 +15,7 @@ import urllib.request
 
 import pytest
 from conftest import DEBUG_KERNEL, KERNEL
+from lan import Lan
 from vm import TOP, VM
 
 IS_WHOLE = os.environ.get("KEEL_DEBIAN") == "whole"
@@ -169,6 +170,19 @@ def test_strace_follows_threads_to_their_end(debuggers):
     assert len(re.findall(r"\+\+\+ killed by SIGSEGV \(core dumped\) \+\+\+", out)) == 2, out
 
 
+# ---- Python's own tests, whose outcomes on Linux are known (tests/oracle/python)
+
+SAMPLE = ["test_epoll", "test_fcntl", "test_mmap", "test_poll", "test_select"]
+
+
+@pytest.mark.parametrize("modules", [[]] if IS_WHOLE else [SAMPLE], ids=["whole" if IS_WHOLE else "sample"])
+def test_python_passes_its_own_tests(modules):
+    make_rootfs("python", ["python3", "libpython3.11-testsuite"])  # or skipped
+    p = subprocess.run([f"{TOP}/tests/oracle/python", *modules], stdout=subprocess.PIPE,
+                       stderr=subprocess.STDOUT, text=True, timeout=3000)
+    assert p.returncode == 0, p.stdout
+
+
 # ---- Servers and tools (make test-debian)
 
 KEYS = """for f in /root/.ssh /run/sshd; do mkdir -p $f; chmod 700 $f; done; ssh-keygen -q -A;
@@ -253,6 +267,37 @@ def test_nginx_serves_files(server):
 ])
 def test_tool_works(server, command, wanted):
     assert re.search(wanted, server.run(command, limit=90))
+
+
+@needs_whole
+def test_redis_serves_two_hundred_clients_at_once(tmp_path_factory):
+    """By a link of its own: QEMU's user network takes one new connection at a time (a backlog of 1)."""
+    if not Lan.is_possible():
+        pytest.skip("needs root and /dev/net/tun")
+    rootfs = make_rootfs("redis", ["redis-server", "redis-tools"])[0]
+    with Lan() as lan, VM(boot="pvh", kernel=DEBUG_KERNEL, smp="2", mem="1G", initrd=[rootfs], nic="virtio",
+                          limit=120, **lan.vm_options) as vm:
+        vm.prompt()
+        vm.run("bind 'set enable-bracketed-paste off'; dmesg -n 1; ip=busybox\\ ip")
+        vm.run("$ip link set eth0 up; $ip addr add 10.77.0.2/24 dev eth0")
+        vm.run("redis-server --daemonize yes --bind 0.0.0.0 --protected-mode no --save ''")
+        vm.run("until redis-cli ping; do sleep 0.2; done", limit=60)
+        clients = [lan.socket(socket.AF_INET, socket.SOCK_STREAM) for _ in range(200)]
+        for s in clients:
+            s.setblocking(False)
+            s.connect_ex(("10.77.0.2", 6379))
+        for s in clients:
+            s.settimeout(60)
+            while s.connect_ex(("10.77.0.2", 6379)) not in (0, errno.EISCONN):
+                pass
+            s.sendall(b"INCR n\r\n" * 10)
+        for s in clients:
+            answer = b""
+            while answer.count(b"\n") < 10:
+                answer += s.recv(4096)
+            assert re.fullmatch(rb"(:\d+\r\n){10}", answer)
+            s.close()
+        assert vm.run("redis-cli get n") == '"2000"\n'
 
 
 # ---- Static binaries of other languages (make test-debian)
