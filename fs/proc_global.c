@@ -271,12 +271,6 @@ show_file_nr(struct seq *s)
 }
 
 static void
-show_randomize(struct seq *s)
-{
-	seq_puts(s, "2\n"); /* stack, mappings, break: always all */
-}
-
-static void
 show_entropy_avail(struct seq *s)
 {
 	seq_puts(s, "256\n");
@@ -344,7 +338,6 @@ proc_global_init(void)
 	    {"sys/kernel/osrelease", show_osrelease},
 	    {"sys/kernel/ostype", show_ostype},
 	    {"sys/kernel/pid_max", show_pid_max},
-	    {"sys/kernel/randomize_va_space", show_randomize},
 	    {"sys/kernel/random/boot_id", show_boot_id},
 	    {"sys/kernel/random/entropy_avail", show_entropy_avail},
 	    {"sys/kernel/random/uuid", show_uuid},

@@ -203,7 +203,12 @@ show_cgroup(struct seq *s, const struct proc_id *id)
 static void
 show_personality(struct seq *s, const struct proc_id *id)
 {
-	seq_puts(s, "00000000\n");
+	struct process *p = proc_process(id);
+
+	if (!p)
+		return;
+	seq_printf(s, "%08x\n", p->personality);
+	process_put(p);
 }
 
 static void

@@ -19,6 +19,8 @@ enum {
 	STACK_RANDOM_PAGES = 0x400000,
 };
 
+uint64_t randomize_va_space = RANDOMIZE_HEAP;
+
 static struct slab_cache *aspace_cache;
 paddr_t zero_page;
 
@@ -33,21 +35,40 @@ aspace_init(void)
 	area_init();
 }
 
+bool
+is_layout_random(enum randomize_level level)
+{
+	const struct process *p = current_process();
+
+	return !(p && p->personality & ADDR_NO_RANDOMIZE) &&
+	       __atomic_load_n(&randomize_va_space, __ATOMIC_RELAXED) >= level;
+}
+
+uint64_t
+layout_random(enum randomize_level level, uint64_t limit)
+{
+	return is_layout_random(level) ? random_below(limit) : 0;
+}
+
 /*
- * As on Linux: mappings begin below the stack's largest extent (its limit, within 128 MiB
- * and five sixths of the space) and its random shift, at a random distance.
+ * As on Linux: mappings begin below the stack's largest extent (its limit and its random
+ * shift, within 128 MiB and five sixths of the space), at a random distance.
  */
 static void
 choose_layout(struct aspace *as)
 {
-	uint64_t stack = current_limit(RLIMIT_STACK);
-	uint64_t random_max = (uint64_t)STACK_RANDOM_PAGES * PAGE_SIZE;
-	uint64_t gap = MIN(MAX(stack, MIB(128)), USER_SPACE_END / 6 * 5 - random_max);
+	uint64_t most = USER_SPACE_END / 6 * 5, pad = STACK_GUARD_GAP;
+	uint64_t gap = MIN(current_limit(RLIMIT_STACK), most);
 
-	gap = ALIGN_UP(gap + random_max + STACK_GUARD_GAP, PAGE_SIZE);
+	if (is_layout_random(RANDOMIZE_LAYOUT))
+		pad += (uint64_t)STACK_RANDOM_PAGES * PAGE_SIZE;
+	gap = ALIGN_UP(MIN(MAX(gap + pad, MIB(128)), most), PAGE_SIZE);
 	as->mmap_base =
-	    USER_SPACE_END - gap - (random_below(1ull << MMAP_RANDOM_BITS) << PAGE_SHIFT);
-	as->stack_top = USER_SPACE_END - (random_below(STACK_RANDOM_PAGES) << PAGE_SHIFT);
+	    USER_SPACE_END - gap -
+	    (layout_random(RANDOMIZE_LAYOUT, 1ull << MMAP_RANDOM_BITS) << PAGE_SHIFT);
+	as->stack_top =
+	    USER_SPACE_END -
+	    (layout_random(RANDOMIZE_LAYOUT, STACK_RANDOM_PAGES) << PAGE_SHIFT);
 }
 
 /* Everything but layout and contents. */

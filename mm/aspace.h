@@ -108,6 +108,15 @@ struct aspace {
 	uint32_t membarrier; /* [a] registrations: kernel/proc/membarrier.c */
 };
 
+/* What of a new program's layout is drawn at random: /proc/sys/kernel/randomize_va_space. */
+enum randomize_level { RANDOMIZE_NOTHING, RANDOMIZE_LAYOUT, RANDOMIZE_HEAP };
+extern uint64_t randomize_va_space; /* [a] */
+
+/* Whether that level is, for programs that the current process executes; and a number below
+ * `limit` for it, 0 if not. */
+bool is_layout_random(enum randomize_level);
+uint64_t layout_random(enum randomize_level, uint64_t limit);
+
 /* Caches and the zero page; after slab_init, before the first space. */
 void aspace_init(void);
 

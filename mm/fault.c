@@ -56,7 +56,7 @@ grow_stack(struct aspace *as, vaddr_t va)
 	               area_may_lock(as, (a->start - va) >> PAGE_SHIFT))) {
 		below = area_prev(a);
 		if (!below || below->end + STACK_GUARD_GAP <= va ||
-		    below->flags & AREA_STACK) {
+		    below->flags & AREA_STACK || !(below->flags & AREA_ACCESS)) {
 			area_set_start(a, va);
 			err = OK;
 		}

@@ -106,6 +106,15 @@ check_mapping(const struct file *f, int prot, int flags)
 	return area;
 }
 
+/* Whether what ends at `end` is in the gap that a stack above it keeps. */
+static bool
+is_in_guard(struct aspace *as, vaddr_t end)
+{
+	const struct area *above = area_find_from(as, end);
+
+	return above && above->flags & AREA_STACK && above->start - end < STACK_GUARD_GAP;
+}
+
 /* Where the mapping goes, or an err. Lock held. */
 static long
 choose_place(struct aspace *as, vaddr_t hint, size_t len, int flags)
@@ -125,7 +134,8 @@ choose_place(struct aspace *as, vaddr_t hint, size_t len, int flags)
 	hint = ALIGN_DOWN(hint, PAGE_SIZE);
 	if (hint && hint < lowest)
 		hint = lowest;
-	if (hint && range_ok(hint, len) && range_is_free(as, hint, hint + len))
+	if (hint && range_ok(hint, len) && range_is_free(as, hint, hint + len) &&
+	    !is_in_guard(as, hint + len))
 		return (long)hint;
 	lowest = flags & MAP_32BIT ? 0x40000000 : MAX(lowest, (vaddr_t)PAGE_SIZE);
 	found = range_find(as, len, lowest, top);

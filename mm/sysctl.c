@@ -1,5 +1,5 @@
 /*
- * /proc/sys/vm: the settings of memory (Linux's Documentation/admin-guide/sysctl/vm.rst).
+ * /proc/sys/vm and a few of /proc/sys/kernel: the settings of memory (Linux's Documentation/admin-guide/sysctl/vm.rst).
  * A setting is a number within bounds that its owner reads atomically.
  */
 #include "mm/mem_proc.h"
@@ -23,6 +23,7 @@ struct setting {
 static uint64_t swappiness = 60;
 
 static const struct setting settings[] = {
+    {"sys/kernel/randomize_va_space", &randomize_va_space, RANDOMIZE_HEAP, NULL, false},
     {"sys/vm/admin_reserve_kbytes", &admin_reserve_kbytes, UINT64_MAX, NULL, false},
     {"sys/vm/max_map_count", &max_map_count, INT32_MAX, NULL, false},
     {"sys/vm/mmap_min_addr", &mmap_min_addr, UINT64_MAX, NULL, true},

@@ -212,6 +212,9 @@ exec_load(struct exec *e)
 	    .is_secure = e->is_secure,
 	};
 
+	/* Whoever starts a program with more rights than his does not choose its layout. */
+	if (e->is_secure)
+		current_process()->personality &= ~(uint32_t)ADDR_NO_RANDOMIZE;
 	e->aspace = aspace_create();
 	if (!e->aspace)
 		return ERR_NOMEM;

@@ -9,7 +9,6 @@
 #include "kernel/file.h"
 #include "kernel/proc/exec.h"
 #include "kernel/proc/exec_stack.h"
-#include "kernel/random.h"
 #include "kernel/vdso/vdso.h"
 #include "kernel/x86/descriptors.h"
 #include "kernel/x86/trap.h"
@@ -218,7 +217,8 @@ choose_program_base(struct elf_image *e)
 		return OK;
 	if (e->end - e->start > room)
 		return ERR_NOMEM;
-	e->bias = PIE_BASE + (random_below(1ull << PIE_RANDOM_BITS) << PAGE_SHIFT);
+	e->bias = PIE_BASE + (layout_random(RANDOMIZE_LAYOUT, 1ull << PIE_RANDOM_BITS)
+	                         << PAGE_SHIFT);
 	e->bias = ALIGN_DOWN(e->bias, e->align) - ALIGN_DOWN(e->start, e->align);
 	return OK;
 }
@@ -278,7 +278,7 @@ note_layout(struct aspace *as, const struct elf_image *e)
 	}
 	if (as->code_start == UINT64_MAX)
 		as->code_start = as->code_end;
-	brk += random_below(BRK_RANDOM_PAGES) << PAGE_SHIFT;
+	brk += layout_random(RANDOMIZE_HEAP, BRK_RANDOM_PAGES) << PAGE_SHIFT;
 	as->brk_start = as->brk = brk;
 	as->exe = file_get(e->file);
 }

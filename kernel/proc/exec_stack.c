@@ -153,7 +153,7 @@ write_strings(struct aspace *as, const struct exec_args *args,
 	places->filename = p;
 	p -= args->strings_len;
 	places->strings = p;
-	p = ALIGN_DOWN(p - random_below(STACK_POINTER_RANDOM), 16ull);
+	p = ALIGN_DOWN(p - layout_random(RANDOMIZE_LAYOUT, STACK_POINTER_RANDOM), 16ull);
 	p -= sizeof(platform);
 	places->platform = p;
 	p -= sizeof(random);

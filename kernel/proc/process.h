@@ -44,6 +44,9 @@ enum {
 };
 #define RLIM_INFINITY UINT64_MAX
 
+/* personality(2), by Linux's number. */
+enum { ADDR_NO_RANDOMIZE = 0x0040000 };
+
 struct rlimit {
 	uint64_t cur, max;
 };

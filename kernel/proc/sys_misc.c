@@ -158,7 +158,8 @@ sys_prctl(int option, uint64_t arg2, uint64_t arg3, uint64_t arg4, uint64_t arg5
 		return arg3 || arg4 || arg5 ? ERR_INVAL
 		                            : prctl_flag(&p->aspace->no_huge_pages, arg2);
 	case PR_GET_THP_DISABLE:
-		return arg2 || arg3 || arg4 || arg5 ? ERR_INVAL : p->aspace->no_huge_pages;
+		return arg2 || arg3 || arg4 || arg5 ? ERR_INVAL
+		                                    : p->aspace->no_huge_pages;
 	default: return prctl_caps(option, arg2, arg3, arg4, arg5);
 	}
 }
@@ -188,7 +189,7 @@ sys_arch_prctl(int code, uint64_t addr)
 	}
 }
 
-enum { PERSONALITY_QUERY = 0xffffffff, ADDR_NO_RANDOMIZE = 0x0040000 };
+enum { PERSONALITY_QUERY = 0xffffffff };
 
 long
 sys_personality(unsigned persona)
