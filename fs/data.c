@@ -301,9 +301,9 @@ data_mmap(struct file *f, struct area *area)
 loff_t
 dir_seek(struct file *f, loff_t offset, int whence)
 {
-	if (whence == SEEK_CUR)
-		offset += f->pos;
-	else if (whence != SEEK_SET)
+	if (whence != SEEK_SET && whence != SEEK_CUR)
+		return ERR_INVAL;
+	if (whence == SEEK_CUR && __builtin_add_overflow(offset, f->pos, &offset))
 		return ERR_INVAL;
 	if (offset < 0)
 		return ERR_INVAL;

@@ -84,7 +84,7 @@ static loff_t
 mem_seek(struct file *f, loff_t offset, int whence)
 {
 	if (whence == SEEK_CUR)
-		offset += f->pos;
+		offset = (loff_t)((uint64_t)offset + (uint64_t)f->pos);
 	else if (whence != SEEK_SET)
 		return ERR_INVAL;
 	f->pos = offset;

@@ -24,6 +24,13 @@ enum {
 	RWF_APPEND = 16,
 };
 
+/* Whether n bytes from there on end beyond the last position. Only /proc/PID/mem has negative ones. */
+static bool
+ends_beyond(loff_t pos, size_t n)
+{
+	return pos >= 0 && n > (uint64_t)(INT64_MAX - pos);
+}
+
 /* The position a transfer uses: the file's own, or one given with the call. */
 static ssize_t
 transfer(struct file *f, struct uio *uio, loff_t *pos)
@@ -36,12 +43,11 @@ transfer(struct file *f, struct uio *uio, loff_t *pos)
 
 	if (!(f->mode & (uio->is_write ? FILE_WRITE : FILE_READ)))
 		return ERR_BADF;
-	if (!op || (pos && uio->resid > (uint64_t)(INT64_MAX - *pos)))
+	if (!op || (pos && ends_beyond(*pos, uio->resid)))
 		return ERR_INVAL;
 	if (use_own) {
 		mutex_lock(&f->pos_lock);
-		n = uio->resid > (uint64_t)(INT64_MAX - f->pos) ? ERR_INVAL
-		                                                : op(f, uio, &f->pos);
+		n = ends_beyond(f->pos, uio->resid) ? ERR_INVAL : op(f, uio, &f->pos);
 		mutex_unlock(&f->pos_lock);
 	} else {
 		n = op(f, uio, pos ? pos : &none);

@@ -117,13 +117,32 @@ set_limits(void)
 	CHECK_EQ(setitimer(ITIMER_REAL, &often, NULL), 0);
 }
 
+static const char *const opened[] = {"/proc/self/mem", "/proc/self/maps", "/proc/self",
+    "/dev/zero", "/dev/full", "/dev/ptmx", "/proc/self/fd", "/proc/self/exe"};
+
+enum { NUM_OPENED = sizeof(opened) / sizeof(opened[0]) };
+
+static int opened_fds[NUM_OPENED];
+
+static void
+open_files(void)
+{
+	for (int i = 0; i < NUM_OPENED; i++) {
+		opened_fds[i] = open(opened[i], O_RDWR | O_NOCTTY);
+		if (opened_fds[i] < 0)
+			opened_fds[i] = open(opened[i], O_RDONLY);
+	}
+}
+
 static long
 random_fd(void)
 {
 	const int fds[] = {file_fd, dir_fd, udp_fd, listener_fd, peer_fd, pipe_fds[0],
 	    pipe_fds[1], epoll_fd, timer_fd, inotify_fd, pid_fd, AT_FDCWD};
+	enum { MADE = sizeof(fds) / sizeof(fds[0]) };
+	uint64_t n = draw(MADE + NUM_OPENED);
 
-	return fds[draw(sizeof(fds) / sizeof(fds[0]))];
+	return n < MADE ? fds[n] : opened_fds[n - MADE];
 }
 
 /* A buffer with a fitting or any content, or a place that is none. */
@@ -193,6 +212,7 @@ try_call(const struct call *c)
 	become_user();
 	make_descriptors();
 	make_queues();
+	open_files();
 	set_limits();
 	pid = getpid();
 	while (*next_round < rounds) {
@@ -251,6 +271,45 @@ numbers_do_no_harm(const char *only)
 	}
 }
 
+/* Each kind of file at its last position, and beyond. */
+static void
+positions_do_not_wrap(void)
+{
+	static const off_t steps[] = {1, INT64_MAX, -1, INT64_MIN, 4096};
+	char buf[64], *there = "x";
+	struct iovec iov = {buf, sizeof(buf)};
+
+	make_file();
+	make_descriptors();
+	open_files();
+	for (int i = 0; i <= NUM_OPENED + 1; i++) {
+		int fd = i < NUM_OPENED    ? opened_fds[i]
+		         : i == NUM_OPENED ? dir_fd
+		                           : file_fd;
+
+		for (unsigned j = 0; j < 5 * 4; j++) {
+			off_t at = j % 4 == 0   ? INT64_MAX
+			           : j % 4 == 1 ? 1
+			           : j % 4 == 2 ? INT64_MAX - 4096
+			                        : -1;
+
+			(void)lseek(fd, at, SEEK_SET);
+			(void)lseek(fd, steps[j / 4], SEEK_CUR);
+			(void)lseek(fd, steps[j / 4], SEEK_END);
+			(void)lseek(fd, at, SEEK_DATA);
+			(void)lseek(fd, at, SEEK_HOLE);
+			(void)lseek(fd, at, SEEK_SET);
+			(void)!read(fd, buf, sizeof(buf));
+			(void)syscall(SYS_getdents64, fd, buf, sizeof(buf));
+			(void)!pread(fd, buf, sizeof(buf), at);
+			(void)syscall(SYS_preadv, fd, &iov, 1, at, 0);
+			if (i >= NUM_OPENED)
+				(void)!pwrite(fd, there, 1, at);
+		}
+	}
+	(void)ftruncate(file_fd, 0);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -263,6 +322,12 @@ main(int argc, char **argv)
 	next_round = map(PAGE, PROT_READ | PROT_WRITE, MAP_SHARED);
 	snprintf(path, sizeof(path), "/tmp/badnum.%d", getpid());
 	snprintf(link_path, sizeof(link_path), "/tmp/badnum.%d.link", getpid());
+	if (fork() == 0) {
+		set_limits();
+		positions_do_not_wrap();
+		_exit(0);
+	}
+	CHECK(wait(NULL) > 0);
 	numbers_do_no_harm(argc > 1 ? argv[1] : NULL);
 	unlink(path);
 	unlink(link_path);
