@@ -83,6 +83,31 @@ fs_context_put(struct fs_context *fs)
 }
 
 struct fs_context *
+fs_context_share(struct fs_context *fs)
+{
+	__atomic_fetch_add(&fs->num_sharers, 1, __ATOMIC_RELAXED);
+	return fs_context_get(fs);
+}
+
+/* Whoever goes first, one fewer has it. */
+void
+fs_context_leave(struct fs_context *fs)
+{
+	uint32_t old = __atomic_load_n(&fs->num_sharers, __ATOMIC_RELAXED);
+
+	while (old && !__atomic_compare_exchange_n(&fs->num_sharers, &old, old - 1, false,
+	                  __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+		;
+	fs_context_put(fs);
+}
+
+bool
+fs_context_is_shared(const struct fs_context *fs)
+{
+	return __atomic_load_n(&fs->num_sharers, __ATOMIC_RELAXED) > 0;
+}
+
+struct fs_context *
 current_fs(void)
 {
 	struct process *p = current_process();

@@ -156,6 +156,10 @@ extern struct fs_context
 struct fs_context *fs_context_copy(struct fs_context *);
 struct fs_context *fs_context_get(struct fs_context *);
 void fs_context_put(struct fs_context *);
+/* A process comes that shares it (CLONE_FS), and goes: a zombie still counts. */
+struct fs_context *fs_context_share(struct fs_context *);
+void fs_context_leave(struct fs_context *);
+bool fs_context_is_shared(const struct fs_context *);
 /* Opens a program for execution (execute permission checked); *out gets a reference. */
 enum err file_open_exec(const char *path, struct file **out);
 /* The same for execveat: relative to `dirfd`; flags AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH.

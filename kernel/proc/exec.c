@@ -174,7 +174,8 @@ exec_make_cred(struct exec *e)
 		return ERR_NOMEM;
 	e->cred = c;
 	exec_begin(p, e);
-	if (!p->no_new_privs && ptrace_exec_is_safe())
+	if (!p->no_new_privs && ptrace_exec_is_safe() &&
+	    (!fs_context_is_shared(p->fs) || capable(CAP_SETUID)))
 		file_exec_ids(e->file, &c->euid, &c->egid);
 	e->is_secure = c->euid != c->uid || c->egid != c->gid;
 	if (e->is_secure)

@@ -102,7 +102,7 @@ static enum err
 process_copy_parts(struct process *p, struct process *parent, uint64_t flags)
 {
 	p->fs =
-	    flags & CLONE_FS ? fs_context_get(parent->fs) : fs_context_copy(parent->fs);
+	    flags & CLONE_FS ? fs_context_share(parent->fs) : fs_context_copy(parent->fs);
 	p->fds =
 	    flags & CLONE_FILES ? fd_table_get(parent->fds) : fd_table_copy(parent->fds);
 	p->sigactions = flags & CLONE_SIGHAND ? signal_actions_get(parent->sigactions)

@@ -97,7 +97,7 @@ process_put(struct process *p)
 	if (p->fds)
 		fd_table_put(p->fds);
 	if (p->fs)
-		fs_context_put(p->fs);
+		fs_context_leave(p->fs);
 	if (p->sigactions)
 		signal_actions_put(p->sigactions);
 	if (p->cred)
