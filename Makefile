@@ -660,7 +660,7 @@ $(B)/unit/%: tests/unit/%.c tests/unit/host.h tests/unit/ktest.c $(B)/flags | $(
 	$(CC) $(UNIT_CFLAGS) -MM -MP -MT $@ $$srcs >$@.d && $(CC) $(UNIT_CFLAGS) -o $@ $$srcs
 
 # libFuzzer targets: tests/fuzz/NAME_fuzz.c, linked as unit tests are. Each runs for FUZZ seconds and
-# keeps what it learned in build/fuzz/NAME/.
+# keeps what it learned in build/fuzz/NAME/. Some begin with files of tests/fuzz/corpus/NAME/.
 FUZZ ?= 30
 FUZZ_BINS := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(sort $(wildcard tests/fuzz/*_fuzz.c)))
 
@@ -669,7 +669,8 @@ fuzz: $(FUZZ_BINS)
 	@for f in $(FUZZ_BINS); do \
 		mkdir -p build/fuzz/$$(basename $$f) && echo "fuzz $$(basename $$f), $(FUZZ) s" && \
 		$$f -max_total_time=$(FUZZ) -verbosity=0 -artifact_prefix=build/fuzz/ \
-			build/fuzz/$$(basename $$f) || exit 1; \
+			build/fuzz/$$(basename $$f) \
+			$$(ls -d tests/fuzz/corpus/$$(basename $$f) 2>/dev/null) || exit 1; \
 	done
 
 $(B)/fuzz/%: tests/fuzz/%.c tests/unit/host.h $(B)/flags | $(GEN)/syscalls.h
