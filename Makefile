@@ -112,7 +112,8 @@ SRCS_kernel_sched := \
 	kernel/sched/stats.c \
 	kernel/sched/syscalls.c \
 	kernel/sched/thread.c \
-	kernel/sched/tid.c
+	kernel/sched/tid.c \
+	kernel/sched/tunables.c
 
 SRCS_kernel_time := \
 	kernel/time/adjtime.c \
@@ -134,6 +135,7 @@ SRCS_kernel_proc := \
 	kernel/proc/coredump.c \
 	kernel/proc/coredump_elf.c \
 	kernel/proc/coredump_name.c \
+	kernel/proc/cpu_limits.c \
 	kernel/proc/cred.c \
 	kernel/proc/exec.c \
 	kernel/proc/exec_elf.c \

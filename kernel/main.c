@@ -109,6 +109,7 @@ kernel_main(const struct boot_info *boot)
 	smp_start();     /* the other processors */
 	fs_init();       /* the root file system, empty */
 	mem_proc_init(); /* files in /proc */
+	sched_tunables_init();
 	coredump_init();
 	irq_proc_init();
 	net_init(); /* protocols, and the loopback interface */

@@ -11,16 +11,18 @@ enum {
 	LOAD_RT = 19 * WEIGHT_NICE_0, /* a RealTime thread leaves a twentieth */
 };
 
-/* Every fair thread has its turn in FAIR_PERIOD, but for MIN_SLICE each when there are
- * many. */
-static const nsec_t FAIR_PERIOD = 12 * NSEC_PER_MSEC;
-static const nsec_t MIN_SLICE = 2 * NSEC_PER_MSEC;
-static const nsec_t RR_SLICE = 100 * NSEC_PER_MSEC;
+/* What may be changed while the system runs: tunables.c. */
+struct sched_tunables sched_tunables = {
+    .slice_ns = 10 * NSEC_PER_MSEC,
+    .rr_slice_ns = 100 * NSEC_PER_MSEC,
+    .rt_period_ns = NSEC_PER_SEC,
+    .rt_limit_ns = 950 * NSEC_PER_MSEC,
+};
+
+static const nsec_t MIN_SLICE = 2 * NSEC_PER_MSEC; /* however many there are */
 static const nsec_t WAKE_GRANULARITY =
     NSEC_PER_MSEC; /* lag that lets a woken thread preempt */
 static const nsec_t SLEEPER_CREDIT = 6 * NSEC_PER_MSEC;
-static const nsec_t RT_PERIOD = NSEC_PER_SEC;
-static const nsec_t RT_LIMIT = 950 * NSEC_PER_MSEC;
 static const nsec_t NO_SLICE = UINT64_MAX / 2; /* SCHED_FIFO: until it lets go */
 
 /* Virtual time one CPU's threads must be ahead by for a thread of another to come, and
@@ -267,11 +269,11 @@ rq_current_joins(struct runqueue *rq)
 static bool
 rt_is_throttled(struct runqueue *rq, nsec_t now)
 {
-	if (now - rq->rt_period_start >= RT_PERIOD) {
+	if (now - rq->rt_period_start >= sched_tunables.rt_period_ns) {
 		rq->rt_period_start = now;
 		rq->rt_used_ns = 0;
 	}
-	return rq->rt_used_ns >= RT_LIMIT && rq->fair_first;
+	return rq->rt_used_ns >= sched_tunables.rt_limit_ns && rq->fair_first;
 }
 
 static struct thread *
@@ -310,11 +312,13 @@ rq_charge(struct runqueue *rq, nsec_t delta_ns, nsec_t now)
 
 	t->sched.slice_used_ns += delta_ns;
 	if (unlikely(thread_is_rt(t))) {
-		if (now - rq->rt_period_start >= RT_PERIOD) {
+		if (now - rq->rt_period_start >= sched_tunables.rt_period_ns) {
 			rq->rt_period_start = now - delta_ns; /* when this run began */
 			rq->rt_used_ns = 0;
 		}
 		rq->rt_used_ns += delta_ns;
+		if (t->sched.rt_priority)
+			t->sched.rt_run_ns += delta_ns;
 		return;
 	}
 	t->sched.vruntime += weighted(delta_ns, t);
@@ -355,9 +359,12 @@ rq_slice_ns(const struct runqueue *rq, const struct thread *t)
 	nsec_t slice;
 
 	if (thread_is_rt(t))
-		return t->sched.policy == SCHED_RR ? RR_SLICE : NO_SLICE;
-	slice = FAIR_PERIOD * t->sched.weight / MAX(rq->fair_weight, t->sched.weight);
-	return MAX(slice, MIN_SLICE);
+		return t->sched.policy == SCHED_RR ? sched_tunables.rr_slice_ns
+		                                   : NO_SLICE;
+	/* All have their turn in two slices, but for MIN_SLICE each when there are many. */
+	slice = 2 * sched_tunables.slice_ns * t->sched.weight /
+	        MAX(rq->fair_weight, t->sched.weight);
+	return MAX(slice, MIN(MIN_SLICE, sched_tunables.slice_ns));
 }
 
 bool
@@ -383,8 +390,11 @@ rq_turn_left_ns(const struct runqueue *rq, nsec_t now)
 	if (likely(!rq->num_rt))
 		return left;
 	if (!thread_is_rt(t)) /* RealTime waits for its next period */
-		return MIN(left, minus_or_0(rq->rt_period_start + RT_PERIOD, now));
-	return rq->fair_first ? MIN(left, minus_or_0(RT_LIMIT, rq->rt_used_ns)) : left;
+		return MIN(left,
+		    minus_or_0(rq->rt_period_start + sched_tunables.rt_period_ns, now));
+	return rq->fair_first
+	           ? MIN(left, minus_or_0(sched_tunables.rt_limit_ns, rq->rt_used_ns))
+	           : left;
 }
 
 void

@@ -14,6 +14,15 @@
 
 enum { RT_PRIORITIES = 100 };
 
+/* One word each, read without a lock. */
+struct sched_tunables {
+	nsec_t slice_ns;     /* the turn of one of two equal threads */
+	nsec_t rr_slice_ns;  /* SCHED_RR's */
+	nsec_t rt_period_ns; /* RealTime has rt_limit_ns in each such period ... */
+	nsec_t rt_limit_ns;  /* ... while others wait */
+};
+extern struct sched_tunables sched_tunables;
+
 struct runqueue {
 	struct spinlock lock;
 	struct cpu *cpu;        /* [I] */

@@ -20,6 +20,7 @@
 #include "kernel/sched/sched.h"
 
 #include "kernel/panic.h"
+#include "kernel/proc/cpu_limits.h"
 #include "kernel/proc/rseq.h"
 #include "kernel/sched/sched_priv.h"
 #include "kernel/time/clock.h"
@@ -131,6 +132,7 @@ slice_timer(struct timer *timer)
 {
 	struct runqueue *rq = container_of(timer, struct runqueue, timer);
 	nsec_t now = clock_now_ns();
+	struct thread *t;
 
 	spin_lock(&rq->lock);
 	rq->timer_at = 0;
@@ -144,7 +146,10 @@ slice_timer(struct timer *timer)
 		if (!rq->cpu->need_resched)
 			arm_timer(rq, now);
 	}
+	t = rq->current;
 	spin_unlock(&rq->lock);
+	if (t->process)
+		cpu_limits_check(t);
 }
 
 /* `t` is new on rq's queue: preempt, or see to it that its turn comes. Lock held. */
@@ -289,6 +294,7 @@ put_current(struct runqueue *rq, struct thread *prev, bool is_preempted)
 {
 	if (!is_preempted && prev->state != THREAD_RUNNABLE) {
 		prev->nvcsw++;
+		prev->sched.rt_run_ns = 0;
 		rq->num_blocked += prev->state == THREAD_BLOCKED;
 		rq_current_leaves(rq);
 		return;

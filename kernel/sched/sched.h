@@ -42,6 +42,9 @@ void sched_kick(struct cpu *cpu);
 /* Sleeping kernel threads and drivers: schedule() and friends are in
  * kernel/sched/thread.h. */
 
+/* Reads the command line, makes the files in /proc/sys/kernel: once, before programs run. */
+void sched_tunables_init(void);
+
 struct sched_stats {
 	uint64_t switches;    /* since boot, all CPUs */
 	uint64_t forks;       /* threads created since boot */

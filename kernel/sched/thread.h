@@ -120,6 +120,7 @@ struct thread {
 		uint64_t vruntime;       /* [rq] weighted run time, ns */
 		nsec_t run_start_ns;     /* [rq] when its time was last charged */
 		nsec_t slice_used_ns;    /* [rq] since it was picked */
+		nsec_t rt_run_ns;        /* [rq] as RealTime since it slept last */
 		struct cpumask affinity; /* [rq] */
 	} sched;
 

@@ -421,6 +421,103 @@ affinity_of_threads_that_end(void)
 		pthread_join(mover[i], NULL);
 }
 
+/* ---- Limits of CPU time, and numbers that may be set ---- */
+
+static volatile int num_xcpu;
+
+static void
+on_xcpu(int sig)
+{
+	num_xcpu++;
+}
+
+static void
+spin_with_limit(int which, long soft, long hard)
+{
+	struct rlimit l = {(rlim_t)soft, (rlim_t)hard};
+	struct sigaction sa = {.sa_handler = on_xcpu};
+
+	sigaction(SIGXCPU, &sa, NULL);
+	if (which == RLIMIT_RTTIME)
+		CHECK_EQ(set_scheduler(0, SCHED_RR, 1), 0);
+	CHECK_EQ(setrlimit(which, &l), 0);
+	while (!num_xcpu)
+		;
+	CHECK_EQ(getrlimit(which, &l), 0);
+	CHECK(l.rlim_cur > (rlim_t)soft);
+	for (;;)
+		;
+}
+
+static void
+check_limit(int which, long soft, long hard)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (!pid)
+		spin_with_limit(which, soft, hard);
+	CHECK_EQ(waitpid(pid, &status, 0), pid);
+	CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+}
+
+static void
+limits_of_cpu_time(void)
+{
+	check_limit(RLIMIT_CPU, 1, 2);
+	check_limit(RLIMIT_RTTIME, 200000, 400000);
+}
+
+/* Writes to /proc/sys/kernel/NAME, reads it back: -1000 when writing failed. */
+static long
+sysctl(const char *name, const char *text)
+{
+	char path[80], back[32] = "";
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/sys/kernel/%s", name);
+	fd = open(path, text ? O_RDWR : O_RDONLY);
+	CHECK(fd >= 0);
+	if (text && write(fd, text, strlen(text)) < 0) {
+		CHECK_EQ(errno, EINVAL);
+		close(fd);
+		return -1000;
+	}
+	n = pread(fd, back, sizeof(back) - 1, 0);
+	CHECK(n > 0 && back[n - 1] == '\n');
+	close(fd);
+	return atol(back);
+}
+
+static void
+numbers_that_may_be_set(void)
+{
+	struct timespec ts;
+
+	CHECK_EQ(sysctl("sched_rr_timeslice_ms", "30\n"), 30);
+	CHECK_EQ(set_scheduler(0, SCHED_RR, 1), 0);
+	CHECK_EQ(syscall(SYS_sched_rr_get_interval, 0, &ts), 0);
+	CHECK_EQ(set_scheduler(0, SCHED_OTHER, 0), 0);
+	CHECK(ts.tv_nsec >= 27000000 && ts.tv_nsec <= 33000000);
+	CHECK(sysctl("sched_rr_timeslice_ms", "0") >= 90);
+	CHECK_EQ(sysctl("sched_rt_period_us", NULL), 1000000);
+	CHECK_EQ(sysctl("sched_rt_runtime_us", NULL), 950000);
+	CHECK_EQ(sysctl("sched_rt_runtime_us", "1000001"), -1000);
+	CHECK_EQ(sysctl("sched_rt_runtime_us", "-2"), -1000);
+	CHECK_EQ(sysctl("sched_rt_runtime_us", "x"), -1000);
+	CHECK_EQ(sysctl("sched_rt_runtime_us", "-1"), -1);
+	CHECK_EQ(sysctl("sched_rt_runtime_us", "950000"), 950000);
+	CHECK_EQ(sysctl("sched_rt_period_us", "0"), -1000);
+	if (access("/proc/sys/kernel/sched_slice_ms", F_OK) == 0) { /* not Linux's */
+		CHECK_EQ(sysctl("sched_slice_ms", NULL), 10);
+		CHECK_EQ(sysctl("sched_slice_ms", "0"), -1000);
+		CHECK_EQ(sysctl("sched_slice_ms", "1001"), -1000);
+		CHECK_EQ(sysctl("sched_slice_ms", "25"), 25);
+		CHECK_EQ(sysctl("sched_slice_ms", "10"), 10);
+	}
+}
+
 static const struct test tests[] = {
     TEST(policies),
     TEST(attributes),
@@ -431,6 +528,8 @@ static const struct test tests[] = {
     TEST(intervals),
     TEST(masks_of_all_sizes),
     TEST(affinity_of_threads_that_end),
+    TEST(limits_of_cpu_time),
+    TEST(numbers_that_may_be_set),
 };
 
 RUN_TESTS(tests)

@@ -106,7 +106,8 @@ KTEST(levels_follow_from_policy_and_nice_value)
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
-		sched_params_set(&threads[0], cases[i].policy, cases[i].nice, 0);
+		sched_params_set(&threads[0], cases[i].policy, cases[i].nice,
+		    cases[i].level == SCHED_LEVEL_REALTIME ? 50 : 0);
 		CHECK_EQ(threads[0].sched.level, cases[i].level);
 	}
 }
