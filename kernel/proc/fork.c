@@ -373,11 +373,21 @@ sys_clone3(const struct clone_args USER *uargs, size_t size)
 
 	if (size < CLONE_ARGS_SIZE_VER0)
 		return ERR_INVAL;
-	if (size > sizeof(a))
+	if (size > 4096)
 		return ERR_2BIG;
-	if (copy_from_user(&a, uargs, size) != OK)
+	if (copy_from_user(&a, uargs, MIN(size, sizeof(a))) != OK)
 		return ERR_FAULT;
-	if (a.set_tid || a.set_tid_size || a.cgroup || (a.flags & CSIGNAL) ||
+	/* A longer structure is a newer one: what is not known here must be zero. */
+	for (size_t i = sizeof(a); i < size; i++) {
+		uint8_t byte;
+
+		if (get_user(byte, (const uint8_t USER *)uargs + i) != OK)
+			return ERR_FAULT;
+		if (byte)
+			return ERR_2BIG;
+	}
+	if (a.set_tid || a.set_tid_size || a.cgroup ||
+	    (a.flags & (CSIGNAL | CLONE_DETACHED)) ||
 	    !a.stack != !a.stack_size || a.exit_signal > NSIG)
 		return ERR_INVAL;
 	if ((a.flags & (CLONE_THREAD | CLONE_PARENT)) && a.exit_signal)

@@ -197,13 +197,13 @@ change_group(id_rule *rule, uint32_t a, uint32_t b, uint32_t c)
 long
 sys_setuid(uint32_t uid)
 {
-	return change_user(set_id, uid, NO_ID, NO_ID);
+	return uid == NO_ID ? ERR_INVAL : change_user(set_id, uid, NO_ID, NO_ID);
 }
 
 long
 sys_setgid(uint32_t gid)
 {
-	return change_group(set_id, gid, NO_ID, NO_ID);
+	return gid == NO_ID ? ERR_INVAL : change_group(set_id, gid, NO_ID, NO_ID);
 }
 
 long
@@ -236,7 +236,8 @@ sys_setfsuid(uint32_t uid)
 {
 	uint32_t old = current_cred()->fsuid;
 
-	(void)change_user(set_fs_id, uid, NO_ID, NO_ID);
+	if (uid != NO_ID)
+		(void)change_user(set_fs_id, uid, NO_ID, NO_ID);
 	return (long)old;
 }
 
@@ -245,7 +246,8 @@ sys_setfsgid(uint32_t gid)
 {
 	uint32_t old = current_cred()->fsgid;
 
-	(void)change_group(set_fs_id, gid, NO_ID, NO_ID);
+	if (gid != NO_ID)
+		(void)change_group(set_fs_id, gid, NO_ID, NO_ID);
 	return (long)old;
 }
 

@@ -84,6 +84,14 @@ enum {
 	PR_GET_SECCOMP = 21,
 	PR_SET_SECCOMP = 22,
 	PR_GET_TIMERSLACK = 30,
+	PR_GET_TIMING = 13,
+	PR_SET_TIMING = 14,
+	PR_GET_TSC = 25,
+	PR_SET_TSC = 26,
+	PR_MCE_KILL_GET = 34,
+	PR_TIMING_STATISTICAL = 0,
+	PR_TSC_ENABLE = 1,
+	PR_MCE_KILL_DEFAULT = 2,
 	PR_SET_TIMERSLACK = 29,
 	PR_SET_CHILD_SUBREAPER = 36,
 	PR_GET_CHILD_SUBREAPER = 37,
@@ -150,10 +158,20 @@ sys_prctl(int option, uint64_t arg2, uint64_t arg3, uint64_t arg4, uint64_t arg5
 		return prctl_flag(&p->no_new_privs, 1);
 	case PR_GET_SECCOMP: return seccomp_mode_of(t);
 	case PR_SET_SECCOMP: return seccomp_set_mode(arg2, (const void USER *)arg3);
-	case PR_GET_NO_NEW_PRIVS: return p->no_new_privs;
-	case PR_SET_TIMERSLACK:
-		return 0; /* timers are exact: there is no slack to choose */
-	case PR_GET_TIMERSLACK: return DEFAULT_TIMER_SLACK_NS;
+	case PR_GET_NO_NEW_PRIVS:
+		return arg2 || arg3 || arg4 || arg5 ? ERR_INVAL : p->no_new_privs;
+	case PR_SET_TIMERSLACK: /* kept to be told: timers are exact */
+		t->timer_slack_ns = arg2;
+		return 0;
+	case PR_GET_TIMERSLACK:
+		return t->timer_slack_ns ? (long)t->timer_slack_ns
+		                         : DEFAULT_TIMER_SLACK_NS;
+	case PR_GET_TSC: return prctl_put_int(PR_TSC_ENABLE, arg2);
+	case PR_SET_TSC: return arg2 == PR_TSC_ENABLE ? 0 : ERR_INVAL;
+	case PR_GET_TIMING: return PR_TIMING_STATISTICAL;
+	case PR_SET_TIMING: return arg2 == PR_TIMING_STATISTICAL ? 0 : ERR_INVAL;
+	case PR_MCE_KILL_GET:
+		return arg2 || arg3 || arg4 || arg5 ? ERR_INVAL : PR_MCE_KILL_DEFAULT;
 	case PR_SET_THP_DISABLE:
 		return arg3 || arg4 || arg5 ? ERR_INVAL
 		                            : prctl_flag(&p->aspace->no_huge_pages, arg2);
@@ -164,7 +182,7 @@ sys_prctl(int option, uint64_t arg2, uint64_t arg3, uint64_t arg4, uint64_t arg5
 	}
 }
 
-enum { ARCH_SET_GS = 0x1001, ARCH_SET_FS, ARCH_GET_FS, ARCH_GET_GS };
+enum { ARCH_SET_GS = 0x1001, ARCH_SET_FS, ARCH_GET_FS, ARCH_GET_GS, ARCH_GET_CPUID = 0x1011 };
 
 long
 sys_arch_prctl(int code, uint64_t addr)
@@ -185,6 +203,7 @@ sys_arch_prctl(int code, uint64_t addr)
 	case ARCH_GET_GS:
 		value = code == ARCH_GET_FS ? arch_get_fs_base() : arch_get_gs_base();
 		return put_user(value, (uint64_t USER *)addr);
+	case ARCH_GET_CPUID: return 1; /* never refused to programs */
 	default: return ERR_INVAL;
 	}
 }
@@ -198,7 +217,7 @@ sys_personality(unsigned persona)
 	uint32_t old = p->personality;
 
 	if (persona != PERSONALITY_QUERY)
-		p->personality = persona & ADDR_NO_RANDOMIZE;
+		p->personality = persona;
 	return (long)old;
 }
 

@@ -163,6 +163,7 @@ struct thread {
 	struct thread_rseq rseq;
 	uint16_t ioprio;       /* ioprio_set: kept for those who ask */
 	uint8_t pdeath_signal; /* prctl(PR_SET_PDEATHSIG) */
+	uint64_t timer_slack_ns; /* prctl(PR_SET_TIMERSLACK); 0: the default */
 	int exit_code;
 
 	struct wait_queue joiners; /* woken when the thread is dead */

@@ -236,8 +236,6 @@ prctl_of_processes(void)
 	EXPECT_EQ(SYS(prctl, PR_GET_TIMING, 0, 0, 0, 0), 0);
 	EXPECT_EQ(SYS(prctl, PR_SET_TIMING, 0, 0, 0, 0), 0);
 	EXPECT_ERR(SYS(prctl, PR_SET_TIMING, 1, 0, 0, 0), EINVAL);
-	EXPECT_EQ(SYS(prctl, PR_GET_THP_DISABLE, 0, 0, 0, 0), 0);
-	EXPECT_ERR(SYS(prctl, PR_GET_THP_DISABLE, 1, 0, 0, 0), EINVAL);
 	EXPECT_EQ(SYS(prctl, PR_MCE_KILL_GET, 0, 0, 0, 0), PR_MCE_KILL_DEFAULT);
 	EXPECT_EQ(SYS(prctl, PR_GET_TID_ADDRESS, &n, 0, 0, 0) <= 0, 1);
 }
