@@ -219,7 +219,10 @@ sys_timer_create(int clock, const struct sigevent USER *uev, int USER *uid)
 
 	if (clock != CLOCK_REALTIME && clock != CLOCK_MONOTONIC &&
 	    clock != CLOCK_BOOTTIME && clock != CLOCK_TAI && !clock_is_cpu(clock))
-		return ERR_INVAL;
+		return clock == CLOCK_MONOTONIC_RAW || clock == CLOCK_REALTIME_COARSE ||
+		               clock == CLOCK_MONOTONIC_COARSE
+		           ? ERR_OPNOTSUPP /* they can be read alone */
+		           : ERR_INVAL;
 	if (uev && get_user(ev, uev) != OK)
 		return ERR_FAULT;
 	err = sigevent_check(&ev);

@@ -55,6 +55,7 @@ sys_rt_sigaction(
 	before = a->actions[sig - 1];
 	if (act) {
 		new.mask &= ~SIGNALS_UNBLOCKABLE;
+		new.flags &= SA_KNOWN; /* so that programs see which there are */
 		a->actions[sig - 1] = new;
 	}
 	spin_unlock(&a->lock);

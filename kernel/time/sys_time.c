@@ -28,6 +28,10 @@ clock_read_cpu(int clock, nsec_t *ns)
 
 		if (!t)
 			return ERR_INVAL;
+		if (t->process != current_process()) {
+			thread_put(t);
+			return ERR_INVAL; /* threads are known to their own process alone */
+		}
 		thread_times(t, &utime, &stime);
 		*ns = only_user ? utime : utime + stime;
 		thread_put(t);
@@ -278,7 +282,7 @@ sys_clock_nanosleep(
 		return err;
 	if (clock == CLOCK_THREAD_CPUTIME_ID || clock == CLOCK_MONOTONIC_RAW ||
 	    clock == CLOCK_REALTIME_COARSE || clock == CLOCK_MONOTONIC_COARSE)
-		return clock == CLOCK_THREAD_CPUTIME_ID ? ERR_INVAL : ERR_OPNOTSUPP;
+		return ERR_OPNOTSUPP;
 	if (get_user(ts, req) != OK)
 		return ERR_FAULT;
 	if (!timespec_is_valid(&ts))
