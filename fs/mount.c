@@ -428,6 +428,9 @@ fs_umount(const struct path *path, int flags)
 	mutex_lock(&change_lock);
 	if (!m->parent) {
 		err = ERR_INVAL;
+	} else if ((flags & UMOUNT_EXPIRE) && !m->is_expiring) {
+		m->is_expiring = true; /* the next time it goes */
+		err = ERR_AGAIN;
 	} else if (flags & UMOUNT_DETACH) {
 		detach_tree(m);
 	} else {

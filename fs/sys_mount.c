@@ -39,6 +39,7 @@ optional_text(const void USER *user, size_t size, char **out)
 
 struct mount_args {
 	char *type, *source, *data;
+	bool has_type;
 };
 
 static long
@@ -51,6 +52,8 @@ mount_at(const struct path *at, const struct mount_args *a, uint64_t flags)
 	if (flags & MS_REMOUNT)
 		return fs_remount(at, flags);
 	if (flags & (MS_BIND | MS_MOVE)) {
+		if (!*a->source)
+			return ERR_INVAL;
 		err = path_lookup(AT_FDCWD, a->source, WALK_FOLLOW, &from);
 		if (err)
 			return err;
@@ -62,6 +65,8 @@ mount_at(const struct path *at, const struct mount_args *a, uint64_t flags)
 	/* There is one name space: every mount is private as it is. */
 	if (flags & PROPAGATION)
 		return at->dentry == at->mount->root ? OK : ERR_INVAL;
+	if (!a->has_type)
+		return ERR_INVAL;
 	return fs_mount(a->type, *a->source ? a->source : "none", at, flags, a->data);
 }
 
@@ -70,7 +75,7 @@ sys_mount(const char USER *source, const char USER *target, const char USER *typ
     uint64_t flags, const void USER *data)
 {
 	enum { MAGIC_MASK = 0xffff0000u, MAGIC = 0xc0ed0000u };
-	struct mount_args a = {NULL, NULL, NULL};
+	struct mount_args a = {.has_type = type != NULL};
 	struct path at;
 	long err;
 
@@ -100,6 +105,8 @@ sys_umount2(const char USER *target, int flags)
 	long err;
 
 	if (flags & ~(UMOUNT_FORCE | UMOUNT_DETACH | UMOUNT_EXPIRE | UMOUNT_NOFOLLOW))
+		return ERR_INVAL;
+	if ((flags & UMOUNT_EXPIRE) && (flags & (UMOUNT_FORCE | UMOUNT_DETACH)))
 		return ERR_INVAL;
 	err = lookup(target, flags & UMOUNT_NOFOLLOW ? 0 : WALK_FOLLOW, &at);
 	if (err)

@@ -76,6 +76,8 @@ check_mapping(const struct file *f, int prot, int flags)
 	uint32_t area = area_flags_of(prot) | AREA_MAY_WRITE;
 	int type = flags & MAP_TYPE;
 
+	if (type == MAP_SHARED_VALIDATE && f && flags & ~MAP_KNOWN)
+		return ERR_OPNOTSUPP;
 	if (type == MAP_SHARED || type == MAP_SHARED_VALIDATE)
 		area |= AREA_SHARED;
 	else if (type != MAP_PRIVATE)
@@ -94,6 +96,8 @@ check_mapping(const struct file *f, int prot, int flags)
 	area |= account_flag(area);
 	if (!f)
 		return area;
+	if (f->mode & FILE_PATH)
+		return ERR_BADF;
 	if (!(f->mode & FILE_READ))
 		return ERR_ACCES;
 	if (area & AREA_SHARED && !(f->mode & FILE_WRITE)) {
@@ -380,9 +384,8 @@ aspace_protect(struct aspace *as, vaddr_t start, size_t len, int prot)
 	struct list dead;
 	enum err err;
 
-	if (!IS_ALIGNED(start, PAGE_SIZE) ||
-	    prot & ~(PROT_READ | PROT_WRITE | PROT_EXEC | PROT_SEM | PROT_GROWSDOWN |
-	               PROT_GROWSUP))
+	if (!IS_ALIGNED(start, PAGE_SIZE) || (prot & PROT_GROWSUP) ||
+	    prot & ~(PROT_READ | PROT_WRITE | PROT_EXEC | PROT_SEM | PROT_GROWSDOWN))
 		return ERR_INVAL;
 	if (!len)
 		return OK;
@@ -393,10 +396,12 @@ aspace_protect(struct aspace *as, vaddr_t start, size_t len, int prot)
 	if (prot & PROT_GROWSDOWN) {
 		struct area *a = area_find(as, start);
 
-		if (a && a->flags & AREA_STACK) {
-			size += start - a->start;
-			start = a->start;
+		if (!a || !(a->flags & AREA_STACK)) {
+			rwsem_unlock(&as->lock);
+			return a ? ERR_INVAL : ERR_NOMEM;
 		}
+		size += start - a->start;
+		start = a->start;
 	}
 	err = protect_range(as, start, start + size, area_flags_of(prot), &dead);
 	rwsem_unlock(&as->lock);

@@ -194,8 +194,7 @@ is_valid(const struct remap *r)
 	if (r->flags & MREMAP_DONTUNMAP &&
 	    (!(r->flags & MREMAP_MAYMOVE) || r->old_len != r->new_len))
 		return false;
-	return r->new_len && r->new_len <= USER_SPACE_END &&
-	       range_ok(r->old, MAX(r->old_len, (size_t)PAGE_SIZE));
+	return r->new_len && r->new_len <= USER_SPACE_END && IS_ALIGNED(r->old, PAGE_SIZE);
 }
 
 long
@@ -210,6 +209,8 @@ aspace_remap(struct aspace *as, vaddr_t old, size_t old_len, size_t new_len, int
 	r.new_len = ALIGN_UP(new_len, PAGE_SIZE);
 	if (r.old_len < old_len || !is_valid(&r))
 		return ERR_INVAL;
+	if (!range_ok(old, MAX(r.old_len, (size_t)PAGE_SIZE)))
+		return ERR_FAULT;
 	list_init(&dead);
 	rwsem_lock(&as->lock);
 	result =

@@ -25,7 +25,7 @@
 #include "syscalls.h"
 
 enum { EPOLL_CTL_ADD = 1, EPOLL_CTL_DEL = 2, EPOLL_CTL_MOD = 3 };
-enum { EPOLL_MAX_NESTING = 5, EPOLL_ALWAYS = POLLERR | POLLHUP };
+enum { EPOLL_MAX_NESTING = 4, EPOLL_ALWAYS = POLLERR | POLLHUP };
 #define EPOLLEXCLUSIVE (1u << 28)
 #define EPOLLWAKEUP    (1u << 29)
 #define EPOLLONESHOT   (1u << 30)

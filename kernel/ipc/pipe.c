@@ -31,6 +31,7 @@ enum {
 struct pipe_slot {
 	struct page *page;
 	uint16_t offset, len; /* of what is still to be read */
+	bool is_packet;       /* one read takes it, what does not fit is lost */
 };
 
 struct pipe {
@@ -130,6 +131,11 @@ pipe_take(struct pipe *p, struct uio *u)
 		done += n;
 		if (n < want)
 			return done ? (ssize_t)done : ERR_FAULT;
+		if (s->is_packet) {
+			p->bytes -= s->len;
+			pipe_drop_slot(p);
+			break;
+		}
 		if (!s->len)
 			pipe_drop_slot(p);
 	}
@@ -183,7 +189,7 @@ pipe_read(struct file *f, struct uio *u, loff_t *pos)
 static size_t
 slot_room(const struct pipe_slot *s)
 {
-	return PAGE_SIZE - s->offset - s->len;
+	return s->is_packet ? 0 : PAGE_SIZE - s->offset - s->len;
 }
 
 /* Lock held. Bytes that fit now. */
@@ -212,7 +218,7 @@ pipe_add_slot(struct pipe *p)
 
 /* Lock held. Copies what fits; a page that could not be filled at all goes again. */
 static ssize_t
-pipe_put(struct pipe *p, struct uio *u)
+pipe_put(struct pipe *p, struct uio *u, bool is_packet)
 {
 	size_t done = 0;
 
@@ -220,7 +226,7 @@ pipe_put(struct pipe *p, struct uio *u)
 		struct pipe_slot *s = p->used ? pipe_slot_at(p, p->used - 1) : NULL;
 		size_t want, n;
 
-		if (!s || !slot_room(s)) {
+		if (!s || !slot_room(s) || is_packet) {
 			if (p->used == p->num_slots)
 				break;
 			s = pipe_add_slot(p);
@@ -228,6 +234,7 @@ pipe_put(struct pipe *p, struct uio *u)
 				return done ? (ssize_t)done : ERR_NOMEM;
 		}
 		want = MIN(slot_room(s), u->resid);
+		s->is_packet = is_packet;
 		n = uio_copy_from(
 		    u, (char *)page_to_virt(s->page) + s->offset + s->len, want);
 		s->len += n;
@@ -300,7 +307,7 @@ pipe_write(struct file *f, struct uio *u, loff_t *pos)
 		}
 		wakes_readers = !p->used || p->is_watched;
 		if (is_atomic ? pipe_has_room(p, u->resid) : pipe_room(p) > 0)
-			n = pipe_put(p, u);
+			n = pipe_put(p, u, f->flags & O_DIRECT);
 		wakes_readers &= n > 0;
 		mutex_unlock(&p->lock);
 		if (wakes_readers)
@@ -536,7 +543,7 @@ sys_pipe2(int USER *ufds, int flags)
 
 	if (flags & ~(O_CLOEXEC | O_NONBLOCK | O_DIRECT))
 		return ERR_INVAL;
-	err = pipe_create(ends, (uint32_t)flags & O_NONBLOCK);
+	err = pipe_create(ends, (uint32_t)flags & (O_NONBLOCK | O_DIRECT));
 	if (err != OK)
 		return err;
 	fds[0] = fd_install(ends[0], 0, cloexec);
@@ -580,7 +587,7 @@ pipe_copy(const struct pipe *from, struct pipe *to, size_t len)
 
 		uio_init_kernel(
 		    &u, (char *)page_to_virt(s->page) + s->offset, want, true);
-		n = pipe_put(to, &u);
+		n = pipe_put(to, &u, false);
 		if (n < 0)
 			return done ? (ssize_t)done : n;
 		done += (size_t)n;

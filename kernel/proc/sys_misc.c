@@ -262,7 +262,8 @@ sys_getrandom(char USER *buf, size_t count, unsigned flags)
 	uint8_t chunk[RANDOM_CHUNK];
 	size_t done = 0, got;
 
-	if (flags & ~(unsigned)(GRND_NONBLOCK | GRND_RANDOM | GRND_INSECURE))
+	if ((flags & ~(unsigned)(GRND_NONBLOCK | GRND_RANDOM | GRND_INSECURE)) ||
+	    (flags & (GRND_RANDOM | GRND_INSECURE)) == (GRND_RANDOM | GRND_INSECURE))
 		return ERR_INVAL;
 	count = MIN(count, (size_t)INT32_MAX);
 	while (done < count) {

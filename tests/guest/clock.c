@@ -5,6 +5,7 @@
 #include <sys/syscall.h>
 #include <sys/timex.h>
 
+/* proves: adjtimex clock_adjtime */
 static void
 adjtimex_tells_the_state(void)
 {
@@ -28,6 +29,7 @@ adjtimex_tells_the_state(void)
 	CHECK_EQ(t.offset, 0);
 }
 
+/* proves: adjtimex clock_adjtime */
 static void
 adjtimex_refuses(void)
 {

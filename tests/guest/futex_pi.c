@@ -134,6 +134,7 @@ start_and_lock(struct locker *l)
 		sleep_ms(1);
 }
 
+/* proves: futex */
 static void
 lock_and_unlock_alone(void)
 {
@@ -153,6 +154,7 @@ lock_and_unlock_alone(void)
 	CHECK_EQ(word, 0);
 }
 
+/* proves: futex */
 static void
 errors_of_lock(void)
 {
@@ -673,6 +675,7 @@ requeue_to_a_lock_that_is_held(void)
 	CHECK_EQ(lock, 0);
 }
 
+/* proves: futex */
 static void
 requeue_waits_end(void)
 {

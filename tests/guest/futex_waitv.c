@@ -77,6 +77,7 @@ wait_asleep(int tid)
 	} while (strrchr(text, ')')[2] != 'S');
 }
 
+/* proves: futex_waitv */
 static void
 tells_which_word_was_woken(void)
 {
@@ -161,6 +162,7 @@ a_signal_ends_it(void)
 	CHECK_ERR(waitv(2, NULL, 0), EINTR);
 }
 
+/* proves: futex_waitv */
 static void
 refuses_bad_arguments(void)
 {
@@ -191,6 +193,7 @@ refuses_bad_arguments(void)
 	CHECK_ERR(waitv(1, NULL, 0), EFAULT);
 }
 
+/* proves: futex */
 static void
 odd_arguments_of_the_plain_operations(void)
 {

@@ -259,6 +259,7 @@ epoll_wakes_and_forgets_closed(void)
 	CHECK_EQ(epoll_wait(ep, out, 4, 0), 0);
 }
 
+/* proves: tee */
 static void
 tee_copies_and_keeps(void)
 {
@@ -306,6 +307,7 @@ tee_copies_and_keeps(void)
 	CHECK_ERR(tee(a[0], b[1], 5, 0), EPIPE);
 }
 
+/* proves: vmsplice */
 static void
 vmsplice_goes_both_ways(void)
 {
@@ -440,6 +442,7 @@ futex(uint32_t *addr, int op, uint32_t val, const void *timeout, uint32_t *addr2
 	return syscall(SYS_futex, addr, op, val, timeout, addr2, val3);
 }
 
+/* proves: futex */
 static void
 futex_basics(void)
 {

@@ -51,6 +51,7 @@ map(int fd, int prot, int flags)
 	return (long)mmap(NULL, PAGE, prot, flags, fd, 0);
 }
 
+/* proves: memfd_create */
 static void
 is_an_ordinary_file(void)
 {
@@ -97,6 +98,7 @@ maps_tell_its_name(void)
 	CHECK_EQ(found, 1);
 }
 
+/* proves: memfd_create */
 static void
 arguments_are_checked(void)
 {

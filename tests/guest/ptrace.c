@@ -208,6 +208,7 @@ ignored_signals_stop_too(void)
 	expect_killed(pid, SIGKILL);
 }
 
+/* proves: ptrace */
 static void
 attach_stops_and_detach_lets_go(void)
 {
@@ -224,6 +225,7 @@ attach_stops_and_detach_lets_go(void)
 	expect_killed(pid, SIGTERM);
 }
 
+/* proves: ptrace */
 static void
 requests_need_a_stop(void)
 {
@@ -412,6 +414,7 @@ exit_with_words(void)
 	_exit((int)(words[1] + constant));
 }
 
+/* proves: ptrace */
 static void
 memory_is_read_and_written(void)
 {
@@ -488,6 +491,7 @@ exit_with_rbx(void)
 	                 : "rax", "rbx", "rdi", "memory");
 }
 
+/* proves: ptrace */
 static void
 registers_are_read_and_written(void)
 {
@@ -654,6 +658,7 @@ three_calls(void)
 	syscall(SYS_exit_group, 9);
 }
 
+/* proves: ptrace */
 static void
 calls_stop_at_both_ends(void)
 {
@@ -1151,6 +1156,7 @@ sleep_undumpable(void)
 	sleep_for_ever();
 }
 
+/* proves: ptrace */
 static void
 others_processes_are_not_traced(void)
 {

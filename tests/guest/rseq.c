@@ -51,6 +51,7 @@ pin(int cpu)
 	CHECK_EQ(sched_setaffinity(0, sizeof(set), &set), 0);
 }
 
+/* proves: rseq */
 static void
 registers_once(void)
 {
@@ -308,6 +309,7 @@ spoil_abort_inside(void)
 	sequence.length = 64;
 }
 
+/* proves: rseq */
 static void
 wrong_sequences_kill(void)
 {
@@ -433,6 +435,7 @@ membarrier(int cmd, unsigned flags, int cpu)
 	return syscall(SYS_membarrier, cmd, flags, cpu);
 }
 
+/* proves: membarrier */
 static void
 membarrier_wants_registration(void)
 {

@@ -111,6 +111,7 @@ strict_exit(void)
 	syscall(SYS_exit, 7);
 }
 
+/* proves: seccomp */
 static void
 strict_allows_four_calls(void)
 {
@@ -220,6 +221,7 @@ call_thread_alone_dies(void)
 	_exit(9);
 }
 
+/* proves: seccomp */
 static void
 kills(void)
 {
@@ -283,6 +285,7 @@ trace_asks_the_tracer(void)
 	CHECK_EQ(WEXITSTATUS(status), 44);
 }
 
+/* proves: seccomp */
 static void
 bad_programs_are_refused(void)
 {
@@ -314,6 +317,7 @@ bad_programs_are_refused(void)
 	CHECK_EQ(prctl(PR_GET_SECCOMP), 0);
 }
 
+/* proves: seccomp */
 static void
 without_privilege_it_needs_no_new_privs(void)
 {
@@ -357,6 +361,7 @@ spin_then_call(void *arg)
 	return NULL;
 }
 
+/* proves: seccomp */
 static void
 tsync_reaches_running_threads(void)
 {

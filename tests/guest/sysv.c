@@ -53,6 +53,7 @@ shm_stat(int id)
 	return ds;
 }
 
+/* proves: shmget shmat shmdt */
 static void
 shm_is_shared_and_counted(void)
 {
@@ -101,6 +102,7 @@ shm_is_shared_and_counted(void)
 	CHECK_ERR(shmat(id, NULL, 0), EINVAL);
 }
 
+/* proves: shmget shmat shmdt shmctl */
 static void
 shm_keys_and_errors(void)
 {
@@ -155,6 +157,7 @@ shm_goes_where_it_is_told(void)
 	CHECK_EQ(shmctl(id, IPC_RMID, NULL), 0);
 }
 
+/* proves: shmctl */
 static void
 shm_rights(void)
 {
@@ -226,6 +229,7 @@ sem_op(int id, int num, int op, int flags)
 	return semop(id, &b, 1);
 }
 
+/* proves: semget semctl */
 static void
 sem_values(void)
 {
@@ -272,6 +276,7 @@ sem_values(void)
 	CHECK_ERR(semget(0x6b656c31, 1, 0600), ENOENT);
 }
 
+/* proves: semop */
 static void
 sem_operations_are_all_or_nothing(void)
 {
@@ -327,6 +332,7 @@ nothing(int sig)
 {
 }
 
+/* proves: semtimedop semop */
 static void
 sem_waits_end(void)
 {
@@ -417,6 +423,7 @@ sem_undo(void)
 	CHECK_EQ(semctl(id, 0, IPC_RMID), 0);
 }
 
+/* proves: semctl semget */
 static void
 sem_rights_and_infos(void)
 {
@@ -496,6 +503,7 @@ msg_put(int id, long type, const char *text)
 		CHECK(!strcmp(m_.text, text_)); \
 	} while (0)
 
+/* proves: msgget msgsnd msgrcv */
 static void
 msg_types(void)
 {
@@ -535,6 +543,7 @@ msg_types(void)
 	CHECK_EQ(msgctl(id, IPC_RMID, NULL), 0);
 }
 
+/* proves: msgget msgsnd msgrcv msgctl */
 static void
 msg_errors(void)
 {
