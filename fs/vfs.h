@@ -301,10 +301,10 @@ struct mount {
 	uint32_t refs;             /* [a] */
 	uint32_t flags;            /* [a] MS_RDONLY, NOSUID, NODEV, NOEXEC, NOATIME... */
 	uint32_t id;               /* [I] */
-	bool is_expiring;          /* [change lock of mounts] umount2(MNT_EXPIRE) came once */
-	char *source;              /* [I] what /proc/mounts shows first */
-	struct mount *chain;       /* [mount, RCU] hash by (parent, mountpoint) */
-	struct list all_link;      /* [mount] in order of mounting */
+	bool is_expiring;     /* [change lock of mounts] umount2(MNT_EXPIRE) came once */
+	char *source;         /* [I] what /proc/mounts shows first */
+	struct mount *chain;  /* [mount, RCU] hash by (parent, mountpoint) */
+	struct list all_link; /* [mount] in order of mounting */
 	struct rcu_head rcu;
 };
 

@@ -194,7 +194,8 @@ is_valid(const struct remap *r)
 	if (r->flags & MREMAP_DONTUNMAP &&
 	    (!(r->flags & MREMAP_MAYMOVE) || r->old_len != r->new_len))
 		return false;
-	return r->new_len && r->new_len <= USER_SPACE_END && IS_ALIGNED(r->old, PAGE_SIZE);
+	return r->new_len && r->new_len <= USER_SPACE_END &&
+	       IS_ALIGNED(r->old, PAGE_SIZE);
 }
 
 long

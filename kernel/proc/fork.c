@@ -387,8 +387,8 @@ sys_clone3(const struct clone_args USER *uargs, size_t size)
 			return ERR_2BIG;
 	}
 	if (a.set_tid || a.set_tid_size || a.cgroup ||
-	    (a.flags & (CSIGNAL | CLONE_DETACHED)) ||
-	    !a.stack != !a.stack_size || a.exit_signal > NSIG)
+	    (a.flags & (CSIGNAL | CLONE_DETACHED)) || !a.stack != !a.stack_size ||
+	    a.exit_signal > NSIG)
 		return ERR_INVAL;
 	if ((a.flags & (CLONE_THREAD | CLONE_PARENT)) && a.exit_signal)
 		return ERR_INVAL;

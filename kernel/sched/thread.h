@@ -161,8 +161,8 @@ struct thread {
 	uint32_t USER *set_child_tid;
 	void USER *robust_list;
 	struct thread_rseq rseq;
-	uint16_t ioprio;       /* ioprio_set: kept for those who ask */
-	uint8_t pdeath_signal; /* prctl(PR_SET_PDEATHSIG) */
+	uint16_t ioprio;         /* ioprio_set: kept for those who ask */
+	uint8_t pdeath_signal;   /* prctl(PR_SET_PDEATHSIG) */
 	uint64_t timer_slack_ns; /* prctl(PR_SET_TIMERSLACK); 0: the default */
 	int exit_code;
 

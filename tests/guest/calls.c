@@ -266,8 +266,10 @@ processes_by_descriptor(void)
 	EXPECT_ERR(SYS(pidfd_send_signal, 99, SIGUSR1, NULL, 0), EBADF);
 	EXPECT_ERR(SYS(pidfd_send_signal, plain, SIGUSR1, NULL, 0), EBADF);
 	EXPECT_ERR(SYS(pidfd_send_signal, fd, SIGUSR1, BAD_ADDR, 0), EFAULT);
-	EXPECT_ERR(SYS(pidfd_send_signal, fd, SIGUSR2, &i, 0), EINVAL); /* another number */
-	EXPECT_ERR(SYS(pidfd_send_signal, fd, SIGUSR1, &i, 0), EPERM); /* in kill's name */
+	EXPECT_ERR(
+	    SYS(pidfd_send_signal, fd, SIGUSR2, &i, 0), EINVAL); /* another number */
+	EXPECT_ERR(
+	    SYS(pidfd_send_signal, fd, SIGUSR1, &i, 0), EPERM); /* in kill's name */
 	got = (int)SYS(pidfd_getfd, fd, plain, 0);
 	CHECK(got >= 0);
 	EXPECT_EQ(fcntl(got, F_GETFD), FD_CLOEXEC);

@@ -112,8 +112,7 @@ tick(int sig, siginfo_t *info, void *context)
 	ticks++;
 }
 
-static void
-catch(int sig)
+static void catch (int sig)
 {
 	struct sigaction sa = {.sa_sigaction = tick, .sa_flags = SA_SIGINFO};
 
@@ -137,7 +136,8 @@ sleeping(void)
 	EXPECT_ERR(SYS(clock_nanosleep, BAD_CLOCK, 0, &some, NULL), EINVAL);
 	EXPECT_ERR(SYS(clock_nanosleep, THREAD_CPU, 0, &some, NULL), EOPNOTSUPP);
 	EXPECT_ERR(SYS(clock_nanosleep, CLOCK_MONOTONIC_RAW, 0, &some, NULL), EOPNOTSUPP);
-	EXPECT_ERR(SYS(clock_nanosleep, CLOCK_REALTIME_COARSE, 0, &some, NULL), EOPNOTSUPP);
+	EXPECT_ERR(
+	    SYS(clock_nanosleep, CLOCK_REALTIME_COARSE, 0, &some, NULL), EOPNOTSUPP);
 	EXPECT_ERR(SYS(clock_nanosleep, CLOCK_MONOTONIC, 0, &bad, NULL), EINVAL);
 	EXPECT_ERR(SYS(clock_nanosleep, CLOCK_MONOTONIC, 0, BAD_ADDR, NULL), EFAULT);
 	EXPECT_EQ(SYS(clock_nanosleep, CLOCK_REALTIME, 0, &some, NULL), 0);
@@ -145,7 +145,7 @@ sleeping(void)
 	EXPECT_EQ(SYS(clock_nanosleep, CLOCK_TAI, 0, &some, NULL), 0);
 	CHECK_EQ(SYS(clock_gettime, CLOCK_MONOTONIC, &abs), 0);
 	EXPECT_EQ(SYS(clock_nanosleep, CLOCK_MONOTONIC, ABSTIME, &abs, NULL), 0);
-	catch(SIGALRM);
+	catch (SIGALRM);
 	CHECK_EQ(setitimer(ITIMER_REAL, &it, NULL), 0);
 	EXPECT_ERR(SYS(nanosleep, &second, &rem), EINTR);
 	EXPECT_EQ(rem.tv_sec == 0 && rem.tv_nsec > 100000000, 1);
@@ -189,15 +189,15 @@ interval_timers(void)
 	EXPECT_EQ(old.it_value.tv_sec == 49 || old.it_value.tv_sec == 50, 1);
 	EXPECT_EQ(SYS(alarm, 0), 50);
 	EXPECT_EQ(SYS(alarm, 0), 0);
-	catch(SIGVTALRM);
-	catch(SIGPROF);
+	catch (SIGVTALRM);
+	catch (SIGPROF);
 	it = (struct itimerval){{0, 0}, {0, 20000}};
 	EXPECT_EQ(SYS(setitimer, 1, &it, NULL), 0);
 	EXPECT_EQ(SYS(setitimer, 2, &it, NULL), 0);
 	while (ticks < 2)
 		;
 	EXPECT_EQ(SYS(setitimer, 1, &zero, NULL), 0);
-	catch(SIGALRM);
+	catch (SIGALRM);
 	it = (struct itimerval){{0, 10000}, {0, 10000}};
 	EXPECT_EQ(SYS(setitimer, 0, &it, NULL), 0);
 	while (ticks < 5)
@@ -219,7 +219,7 @@ posix_timers(void)
 	struct itimerspec it = {{0, 0}, {100, 0}}, old;
 	int id, t2;
 
-	catch(SIGUSR1);
+	catch (SIGUSR1);
 	EXPECT_ERR(SYS(timer_create, BAD_CLOCK, NULL, &id), EINVAL);
 	EXPECT_ERR(SYS(timer_create, CLOCK_MONOTONIC_RAW, NULL, &id), EOPNOTSUPP);
 	EXPECT_ERR(SYS(timer_create, CLOCK_MONOTONIC_COARSE, NULL, &id), EOPNOTSUPP);
@@ -269,7 +269,7 @@ posix_timers(void)
 	EXPECT_EQ(SYS(timer_delete, t2), 0);
 	/* One that fires at a time that has passed fires at once. */
 	EXPECT_EQ(SYS(timer_create, CLOCK_REALTIME, NULL, &id), 0);
-	catch(SIGALRM);
+	catch (SIGALRM);
 	ticks = 0;
 	it = (struct itimerspec){{0, 0}, {1000, 0}};
 	EXPECT_EQ(SYS(timer_settime, id, ABSTIME, &it, NULL), 0);

@@ -47,10 +47,12 @@ mmap_errors(void)
 	EXPECT_ERR(map(NULL, PAGE, RW, MAP_SHARED, r, 0), EACCES);
 	EXPECT_EQ(map(NULL, PAGE, RW, MAP_PRIVATE, r, 0) > 0, 1);
 	EXPECT_ERR(map(NULL, PAGE, PROT_READ, MAP_SHARED, fds[0], 0), ENODEV);
-	EXPECT_ERR(map(NULL, PAGE, PROT_READ, MAP_PRIVATE, open("/tmp", O_RDONLY), 0), ENODEV);
+	EXPECT_ERR(
+	    map(NULL, PAGE, PROT_READ, MAP_PRIVATE, open("/tmp", O_RDONLY), 0), ENODEV);
 	EXPECT_ERR(map(NULL, -1L, RW, ANON, -1, 0), ENOMEM);
 	EXPECT_ERR(map(NULL, 1L << 47, RW, ANON, -1, 0), ENOMEM);
-	EXPECT_ERR(map(NULL, PAGE, PROT_READ, MAP_PRIVATE, fd, INT64_MAX & ~4095L), EOVERFLOW);
+	EXPECT_ERR(
+	    map(NULL, PAGE, PROT_READ, MAP_PRIVATE, fd, INT64_MAX & ~4095L), EOVERFLOW);
 	EXPECT_ERR(map(at + 1, PAGE, RW, ANON | MAP_FIXED, -1, 0), EINVAL);
 	EXPECT_ERR(map(TOP, PAGE, RW, ANON | MAP_FIXED, -1, 0), ENOMEM);
 	EXPECT_ERR(map(KERNEL_ADDR, PAGE, RW, ANON | MAP_FIXED, -1, 0), ENOMEM);
@@ -63,7 +65,8 @@ mmap_errors(void)
 	EXPECT_EQ(map(NULL, PAGE, RW, MAP_SHARED | 0x200000, fd, 0) > 0, 1);
 	EXPECT_EQ(map(NULL, PAGE, RW, 3, fd, 0) > 0, 1);
 	CHECK_EQ(SYS(setresuid, 1000, 1000, 1000), 0);
-	EXPECT_ERR(map(NULL, PAGE, RW, ANON | MAP_FIXED, -1, 0), EPERM); /* mmap_min_addr */
+	EXPECT_ERR(
+	    map(NULL, PAGE, RW, ANON | MAP_FIXED, -1, 0), EPERM); /* mmap_min_addr */
 }
 
 /* proves: munmap mprotect */
@@ -79,7 +82,7 @@ munmap_and_mprotect(void)
 	EXPECT_ERR(SYS(munmap, TOP, PAGE), EINVAL);
 	EXPECT_ERR(SYS(munmap, p, -1L), EINVAL);
 	EXPECT_ERR(SYS(munmap, KERNEL_ADDR, PAGE), EINVAL);
-	EXPECT_EQ(SYS(munmap, p + 2 * PAGE, 1), 0); /* whole pages */
+	EXPECT_EQ(SYS(munmap, p + 2 * PAGE, 1), 0);    /* whole pages */
 	EXPECT_EQ(SYS(munmap, p + 2 * PAGE, PAGE), 0); /* nothing there is no error */
 	EXPECT_ERR(SYS(mprotect, p, 3 * PAGE, PROT_READ), ENOMEM); /* a hole */
 	EXPECT_EQ(SYS(mprotect, p, 0, PROT_READ), 0);
@@ -121,9 +124,11 @@ mremap_cases(void)
 	EXPECT_ERR(SYS(mremap, p, PAGE, 0, 0), EINVAL);
 	EXPECT_ERR(SYS(mremap, p, PAGE, PAGE, 8), EINVAL);
 	EXPECT_ERR(SYS(mremap, p, PAGE, PAGE, MREMAP_FIXED, p), EINVAL);
-	EXPECT_ERR(SYS(mremap, p, 2 * PAGE, 2 * PAGE, MREMAP_FIXED | MREMAP_MAYMOVE, p + PAGE),
+	EXPECT_ERR(
+	    SYS(mremap, p, 2 * PAGE, 2 * PAGE, MREMAP_FIXED | MREMAP_MAYMOVE, p + PAGE),
 	    EINVAL);
-	EXPECT_ERR(SYS(mremap, p, PAGE, PAGE, MREMAP_FIXED | MREMAP_MAYMOVE, p + 5), EINVAL);
+	EXPECT_ERR(
+	    SYS(mremap, p, PAGE, PAGE, MREMAP_FIXED | MREMAP_MAYMOVE, p + 5), EINVAL);
 	EXPECT_ERR(SYS(mremap, BAD_ADDR, PAGE, PAGE, 0), EINVAL);
 	EXPECT_ERR(SYS(mremap, (void *)PAGE, PAGE, 2 * PAGE, 0), EFAULT);
 	EXPECT_ERR(SYS(mremap, KERNEL_ADDR, PAGE, 2 * PAGE, 0), EFAULT);
@@ -136,7 +141,7 @@ mremap_cases(void)
 	p = pages(1);
 	q = (char *)SYS(mremap, q, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, p);
 	EXPECT_EQ(q == p && p[0] == 'a', 1);
-	EXPECT_ERR(SYS(mremap, p, 0, PAGE, MREMAP_MAYMOVE), EINVAL); /* private */
+	EXPECT_ERR(SYS(mremap, p, 0, PAGE, MREMAP_MAYMOVE), EINVAL);   /* private */
 	q = (char *)SYS(mremap, p, PAGE, PAGE, MREMAP_MAYMOVE | 4, 0); /* DONTUNMAP */
 	EXPECT_EQ(q != p && q[0] == 'a' && p[0] == 0, 1);
 	EXPECT_ERR(SYS(mremap, p, PAGE, 2 * PAGE, MREMAP_MAYMOVE | 4, 0), EINVAL);

@@ -50,6 +50,7 @@ get(void *addr, unsigned long flags)
 	return err ? err : mode;
 }
 
+/* proves: set_mempolicy get_mempolicy */
 static void
 thread_policies_are_checked_and_told(void)
 {
@@ -125,6 +126,7 @@ areas_have_policies_of_their_own(void)
 	CHECK_ERR(get(NULL, 8), EINVAL);
 }
 
+/* proves: mbind */
 static void
 mbind_checks_its_arguments(void)
 {
@@ -143,6 +145,7 @@ mbind_checks_its_arguments(void)
 	CHECK_ERR(bind_range(p, PAGE, BIND, &node0, MF_MOVE_ALL), EPERM);
 }
 
+/* proves: move_pages */
 static void
 pages_are_on_the_node(void)
 {
@@ -168,6 +171,7 @@ pages_are_on_the_node(void)
 	CHECK_ERR(syscall(SYS_move_pages, 0, 1l, pages, NULL, (void *)8, 0), EFAULT);
 }
 
+/* proves: migrate_pages */
 static void
 migration_has_nowhere_to_go(void)
 {
@@ -183,6 +187,7 @@ migration_has_nowhere_to_go(void)
 	CHECK_ERR(MIGRATE(1, &node0, &node0), EPERM);
 }
 
+/* proves: set_mempolicy_home_node */
 static void
 home_nodes_go_with_a_policy(void)
 {

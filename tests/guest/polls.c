@@ -16,8 +16,7 @@ nothing(int sig)
 {
 }
 
-static void
-catch(int sig)
+static void catch (int sig)
 {
 	struct sigaction sa = {.sa_handler = nothing};
 
@@ -61,7 +60,7 @@ poll_cases(void)
 	set = 0;
 	EXPECT_ERR(SYS(ppoll, p, 1, &none, &set, 4), EINVAL);
 	/* The mask holds while it waits, and the time left is told. */
-	catch(SIGUSR1);
+	catch (SIGUSR1);
 	set = bit(SIGUSR1);
 	CHECK_EQ(SYS(rt_sigprocmask, 0, &set, NULL, 8), 0);
 	raise(SIGUSR1);
@@ -73,7 +72,7 @@ poll_cases(void)
 	EXPECT_EQ(p[0].revents, POLLHUP);
 	CHECK_EQ(setrlimit(RLIMIT_NOFILE, &few), 0);
 	EXPECT_ERR(SYS(poll, p, 33, 0), EINVAL);
-	catch(SIGALRM);
+	catch (SIGALRM);
 	alarm(1);
 	EXPECT_ERR(SYS(poll, NULL, 0, -1), EINTR);
 }
@@ -122,7 +121,7 @@ select_cases(void)
 	sig.size = 4;
 	EXPECT_ERR(SYS(pselect6, 0, NULL, NULL, NULL, &ts, &sig), EINVAL);
 	sig.size = 8;
-	catch(SIGUSR1);
+	catch (SIGUSR1);
 	CHECK_EQ(SYS(rt_sigprocmask, 0, &usr1, NULL, 8), 0);
 	raise(SIGUSR1);
 	EXPECT_ERR(SYS(pselect6, 0, NULL, NULL, NULL, NULL, &sig), EINTR);
@@ -165,7 +164,9 @@ epoll_control(void)
 	EXPECT_EQ(ctl(ep, EPOLL_CTL_ADD, fd[0], EPOLLIN | EPOLLEXCLUSIVE), 0);
 	EXPECT_ERR(ctl(ep, EPOLL_CTL_MOD, fd[0], EPOLLIN), EINVAL);
 	EXPECT_ERR(ctl(ep, EPOLL_CTL_MOD, fd[0], EPOLLIN | EPOLLEXCLUSIVE), EINVAL);
-	EXPECT_ERR(ctl(ep, EPOLL_CTL_ADD, fd[1], EPOLLOUT | EPOLLEXCLUSIVE | EPOLLONESHOT), EINVAL);
+	EXPECT_ERR(
+	    ctl(ep, EPOLL_CTL_ADD, fd[1], EPOLLOUT | EPOLLEXCLUSIVE | EPOLLONESHOT),
+	    EINVAL);
 	/* One in another five deep, and never in a ring. */
 	for (int i = 0; i < 7; i++)
 		a[i] = epoll_create1(0);
@@ -212,7 +213,7 @@ epoll_waiting(void)
 	EXPECT_EQ(SYS(epoll_pwait2, ep, e, 4, &none, NULL, 8), 0);
 	EXPECT_ERR(SYS(epoll_pwait2, ep, e, 4, &bad, NULL, 8), EINVAL);
 	EXPECT_ERR(SYS(epoll_pwait2, ep, e, 4, BAD_ADDR, NULL, 8), EFAULT);
-	catch(SIGUSR1);
+	catch (SIGUSR1);
 	CHECK_EQ(SYS(rt_sigprocmask, 0, &set, NULL, 8), 0);
 	raise(SIGUSR1);
 	EXPECT_ERR(SYS(epoll_pwait, ep, e, 4, -1, &empty, 8), EINTR);
@@ -313,11 +314,14 @@ watches(void)
 	EXPECT_ERR(SYS(inotify_add_watch, fd, "/tmp/watched", 0), EINVAL);
 	EXPECT_ERR(SYS(inotify_add_watch, fd, "/tmp/watched", 0x800000), EINVAL);
 	EXPECT_ERR(SYS(inotify_add_watch, fd, BAD_ADDR, IN_CREATE), EFAULT);
-	EXPECT_ERR(SYS(inotify_add_watch, fd, "/dev/null", IN_OPEN | IN_ONLYDIR), ENOTDIR);
+	EXPECT_ERR(
+	    SYS(inotify_add_watch, fd, "/dev/null", IN_OPEN | IN_ONLYDIR), ENOTDIR);
 	wd = (int)SYS(inotify_add_watch, fd, "/tmp/watched", IN_CREATE);
 	CHECK(wd >= 0);
-	EXPECT_EQ(SYS(inotify_add_watch, fd, "/tmp/watched", IN_DELETE | IN_MASK_ADD), wd);
-	EXPECT_ERR(SYS(inotify_add_watch, fd, "/tmp/watched", IN_DELETE | IN_MASK_CREATE), EEXIST);
+	EXPECT_EQ(
+	    SYS(inotify_add_watch, fd, "/tmp/watched", IN_DELETE | IN_MASK_ADD), wd);
+	EXPECT_ERR(SYS(inotify_add_watch, fd, "/tmp/watched", IN_DELETE | IN_MASK_CREATE),
+	    EEXIST);
 	EXPECT_ERR(SYS(inotify_add_watch, fd, "/tmp/watched",
 	               IN_DELETE | IN_MASK_CREATE | IN_MASK_ADD),
 	    EINVAL);

@@ -56,6 +56,7 @@ get_attr(void)
 	return a;
 }
 
+/* proves: sched_setscheduler sched_getscheduler */
 static void
 policies(void)
 {
@@ -103,6 +104,7 @@ policies(void)
 	CHECK_ERR(syscall(SYS_sched_get_priority_min, -1), EINVAL);
 }
 
+/* proves: sched_setattr sched_getattr */
 static void
 attributes(void)
 {
@@ -278,6 +280,7 @@ what_children_inherit(void)
 	check_child(SCHED_OTHER, 0, 0);
 }
 
+/* proves: ioprio_set ioprio_get */
 static void
 io_priorities(void)
 {
@@ -343,6 +346,7 @@ intervals(void)
 
 /* ---- Affinity ---- */
 
+/* proves: sched_setaffinity sched_getaffinity */
 static void
 masks_of_all_sizes(void)
 {

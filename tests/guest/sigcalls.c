@@ -36,8 +36,7 @@ note(int sig, siginfo_t *info, void *context)
 	num_seen++;
 }
 
-static void
-catch(int sig, int flags)
+static void catch (int sig, int flags)
 {
 	struct sigaction sa = {.sa_sigaction = note, .sa_flags = SA_SIGINFO | flags};
 
@@ -72,7 +71,7 @@ actions(void)
 	signal(SIGUSR1, SIG_IGN);
 	EXPECT_EQ(SYS(rt_sigpending, &old.mask, 8), 0);
 	EXPECT_EQ(old.mask, 0);
-	catch(SIGUSR2, SA_RESETHAND);
+	catch (SIGUSR2, SA_RESETHAND);
 	raise(SIGUSR2);
 	EXPECT_EQ(num_seen, 1);
 	EXPECT_EQ(SYS(rt_sigaction, SIGUSR2, NULL, &old, 8), 0);
@@ -101,7 +100,7 @@ masks(void)
 	EXPECT_EQ(SYS(rt_sigpending, &set, 4), 0);
 	EXPECT_ERR(SYS(rt_sigpending, &set, 9), EINVAL);
 	EXPECT_ERR(SYS(rt_sigpending, BAD_ADDR, 8), EFAULT);
-	catch(SIGUSR1, 0);
+	catch (SIGUSR1, 0);
 	EXPECT_EQ(SYS(rt_sigprocmask, UNBLOCK, &(uint64_t){bit(SIGUSR1)}, NULL, 8), 0);
 	EXPECT_EQ(num_seen, 1);
 	EXPECT_EQ(SYS(rt_sigprocmask, SETMASK, &(uint64_t){0}, &old, 8), 0);
@@ -114,7 +113,7 @@ sending(void)
 {
 	pid_t pid, self = getpid();
 
-	catch(SIGUSR1, 0);
+	catch (SIGUSR1, 0);
 	EXPECT_ERR(SYS(kill, self, 65), EINVAL);
 	EXPECT_ERR(SYS(kill, self, -1), EINVAL);
 	EXPECT_ERR(SYS(kill, NOBODY, 0), ESRCH);
@@ -160,7 +159,7 @@ queueing(void)
 	siginfo_t i = {.si_signo = 1, .si_code = SI_QUEUE};
 	pid_t self = getpid();
 
-	catch(SIGRTMIN, 0);
+	catch (SIGRTMIN, 0);
 	i.si_pid = 77;
 	i.si_value.sival_int = 1234;
 	EXPECT_EQ(SYS(rt_sigqueueinfo, self, SIGRTMIN, &i), 0);
@@ -215,7 +214,7 @@ waiting_with_a_limit(void)
 	raise(SIGUSR1);
 	EXPECT_ERR(SYS(rt_sigtimedwait, &set, BAD_ADDR, &none, 8), EFAULT);
 	EXPECT_ERR(SYS(rt_sigtimedwait, &set, &i, &none, 8), EAGAIN); /* it is taken */
-	catch(SIGALRM, SA_RESTART);
+	catch (SIGALRM, SA_RESTART);
 	alarm(1);
 	EXPECT_ERR(SYS(rt_sigtimedwait, &set, &i, NULL, 8), EINTR);
 }
@@ -226,7 +225,7 @@ suspending(void)
 {
 	uint64_t set = bit(SIGUSR1), none = 0, now;
 
-	catch(SIGUSR1, SA_RESTART);
+	catch (SIGUSR1, SA_RESTART);
 	CHECK_EQ(SYS(rt_sigprocmask, BLOCK, &set, NULL, 8), 0);
 	raise(SIGUSR1);
 	EXPECT_EQ(num_seen, 0);
@@ -315,16 +314,19 @@ leave(int sig, siginfo_t *info, void *context)
 static void
 divide_by_zero(void)
 {
-	__asm__ volatile("xor %%ecx, %%ecx; xor %%edx, %%edx; div %%ecx" ::: "eax", "ecx", "edx");
+	__asm__ volatile("xor %%ecx, %%ecx; xor %%edx, %%edx; div %%ecx" ::
+	                     : "eax", "ecx", "edx");
 }
 
 /* proves: rt_sigaction */
 static void
 faults_tell_where_and_why(void)
 {
-	struct sigaction sa = {.sa_sigaction = leave, .sa_flags = SA_SIGINFO | SA_NODEFER};
+	struct sigaction sa = {
+	    .sa_sigaction = leave, .sa_flags = SA_SIGINFO | SA_NODEFER};
 	static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP};
-	volatile char *p = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	volatile char *p =
+	    mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	volatile char *f;
 	int fd = open("/tmp/fault", O_CREAT | O_RDWR, 0600);
 

@@ -104,14 +104,16 @@ naming(void)
 	EXPECT_EQ(got.sin_port != 0, 1);
 	EXPECT_ERR(SYS(bind, t, &got, sizeof(got)), EADDRINUSE);
 	EXPECT_EQ(SYS(bind, u, &un, sizeof(un)), 0);
-	EXPECT_ERR(SYS(bind, new_socket(AF_UNIX, SOCK_STREAM), &un, sizeof(un)), EADDRINUSE);
+	EXPECT_ERR(
+	    SYS(bind, new_socket(AF_UNIX, SOCK_STREAM), &un, sizeof(un)), EADDRINUSE);
 	strcpy(un.sun_path, "/none/x");
 	EXPECT_ERR(SYS(bind, new_socket(AF_UNIX, SOCK_STREAM), &un, sizeof(un)), ENOENT);
 	EXPECT_ERR(SYS(listen, 99, 1), EBADF);
 	EXPECT_ERR(SYS(listen, file, 1), ENOTSOCK);
 	EXPECT_ERR(SYS(listen, d, 1), EOPNOTSUPP);
 	EXPECT_ERR(SYS(listen, new_socket(AF_UNIX, SOCK_DGRAM), 1), EOPNOTSUPP);
-	EXPECT_ERR(SYS(listen, new_socket(AF_UNIX, SOCK_STREAM), 1), EINVAL); /* no name */
+	EXPECT_ERR(
+	    SYS(listen, new_socket(AF_UNIX, SOCK_STREAM), 1), EINVAL); /* no name */
 	EXPECT_EQ(SYS(listen, s, -1), 0);
 	EXPECT_ERR(SYS(getsockname, 99, &got, &len), EBADF);
 	EXPECT_ERR(SYS(getsockname, file, &got, &len), ENOTSOCK);
@@ -120,7 +122,8 @@ naming(void)
 	len = (socklen_t)-1;
 	EXPECT_ERR(SYS(getsockname, s, &got, &len), EINVAL);
 	len = 4;
-	EXPECT_EQ(SYS(getsockname, s, &got, &len), 0); /* cut, and the whole length told */
+	EXPECT_EQ(
+	    SYS(getsockname, s, &got, &len), 0); /* cut, and the whole length told */
 	EXPECT_EQ(len, sizeof(got));
 	EXPECT_ERR(SYS(getpeername, s, &got, &len), ENOTCONN);
 	EXPECT_ERR(SYS(getpeername, 99, &got, &len), EBADF);
@@ -149,7 +152,8 @@ connecting(void)
 	EXPECT_ERR(SYS(connect, c, &a, 1), EINVAL);
 	EXPECT_ERR(SYS(connect, c, &a, -1), EINVAL);
 	EXPECT_ERR(SYS(connect, c, &un, sizeof(un)), EAFNOSUPPORT);
-	EXPECT_ERR(SYS(connect, new_socket(AF_UNIX, SOCK_STREAM), &un, sizeof(un)), ENOENT);
+	EXPECT_ERR(
+	    SYS(connect, new_socket(AF_UNIX, SOCK_STREAM), &un, sizeof(un)), ENOENT);
 	EXPECT_ERR(SYS(shutdown, c, SHUT_RD), ENOTCONN);
 	EXPECT_EQ(SYS(connect, c, &a, sizeof(a)), 0);
 	EXPECT_ERR(SYS(connect, c, &a, sizeof(a)), EISCONN);
@@ -247,7 +251,8 @@ many_messages(void)
 {
 	struct timespec none = {0, 0}, bad = {0, -1};
 	char text[2][4] = {"ab", "cde"}, buf[2][8];
-	struct iovec out[2] = {{text[0], 2}, {text[1], 3}}, in[2] = {{buf[0], 8}, {buf[1], 8}};
+	struct iovec out[2] = {{text[0], 2}, {text[1], 3}},
+	             in[2] = {{buf[0], 8}, {buf[1], 8}};
 	struct mmsghdr s[2] = {0}, r[2] = {0};
 	int sv[2], file = plain_file();
 
@@ -259,7 +264,8 @@ many_messages(void)
 	}
 	EXPECT_EQ(SYS(sendmmsg, sv[0], s, 2, 0), 2);
 	EXPECT_EQ(s[0].msg_len == 2 && s[1].msg_len == 3, 1);
-	EXPECT_EQ(SYS(recvmmsg, sv[1], r, 2, 0, &none), 1); /* the time was up after one */
+	EXPECT_EQ(
+	    SYS(recvmmsg, sv[1], r, 2, 0, &none), 1); /* the time was up after one */
 	EXPECT_EQ(SYS(recvmmsg, sv[1], r, 2, MSG_DONTWAIT, NULL), 1);
 	EXPECT_EQ(r[0].msg_len, 3);
 	EXPECT_ERR(SYS(recvmmsg, sv[1], r, 2, MSG_DONTWAIT, NULL), EAGAIN);

@@ -80,7 +80,8 @@ wait4_cases(void)
 	EXPECT_EQ(status, 0xffff);
 	CHECK_EQ(kill(pid, SIGKILL), 0);
 	EXPECT_ERR(SYS(wait4, pid, BAD_ADDR, 0, NULL), EFAULT);
-	EXPECT_ERR(SYS(wait4, pid, &status, 0, NULL), ECHILD); /* it is gone all the same */
+	EXPECT_ERR(
+	    SYS(wait4, pid, &status, 0, NULL), ECHILD); /* it is gone all the same */
 	pid = child_that_exits(0);
 	EXPECT_EQ(SYS(wait4, pid, NULL, __WALL | WNOTHREAD_, NULL), pid);
 	/* Only children that end with another signal count for __WCLONE. */
@@ -199,10 +200,10 @@ clone_flags(void)
 	pid_t pid;
 
 	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		EXPECT_ERR(SYS(clone, rows[i].flags | SIGCHLD, 0, NULL, NULL, 0),
-		    rows[i].error);
-	pid = (pid_t)SYS(clone, CLONE_PARENT_SETTID | CLONE_CHILD_SETTID | SIGCHLD, 0, &tid,
-	    &ctid, 0);
+		EXPECT_ERR(
+		    SYS(clone, rows[i].flags | SIGCHLD, 0, NULL, NULL, 0), rows[i].error);
+	pid = (pid_t)SYS(
+	    clone, CLONE_PARENT_SETTID | CLONE_CHILD_SETTID | SIGCHLD, 0, &tid, &ctid, 0);
 	if (pid == 0)
 		_exit(ctid != getpid());
 	EXPECT_EQ(tid, pid);
@@ -225,7 +226,8 @@ clone_flags(void)
 	}
 	EXPECT_EQ(shared, 1);
 	EXPECT_EQ(waitpid(pid, &status, 0), pid);
-	pid = clone(set_shared, stack + sizeof(stack), CLONE_VM | SIGCHLD, (void *)&shared);
+	pid =
+	    clone(set_shared, stack + sizeof(stack), CLONE_VM | SIGCHLD, (void *)&shared);
 	EXPECT_EQ(waitpid(pid, &status, 0), pid);
 	EXPECT_EQ(shared, 2);
 	/* CLONE_PARENT: a brother. */
@@ -341,7 +343,8 @@ static void
 execve_errors(void)
 {
 	static char dir[] = "/tmp/exectest.XXXXXX", *argv[] = {"x", NULL};
-	static char huge[131073], elf[5000] = "\177ELF\2\1\1", *bad[] = {"x", BAD_ADDR, NULL};
+	static char huge[131073], elf[5000] = "\177ELF\2\1\1",
+	                          *bad[] = {"x", BAD_ADDR, NULL};
 	char *const too_long[] = {huge, NULL};
 	int fd;
 
@@ -414,13 +417,15 @@ execveat_cases(void)
 	EXPECT_EQ(exec_at_in_child(bin, "", AT_EMPTY_PATH), EACCES);
 	EXPECT_EQ(exec_at_in_child(file, "sh", 0), ENOTDIR);
 	EXPECT_EQ(exec_at_in_child(bin, "sh", 0x8), EINVAL);
-	EXPECT_EQ(exec_at_in_child(AT_FDCWD, "/proc/self/exe", AT_SYMLINK_NOFOLLOW), ELOOP);
+	EXPECT_EQ(
+	    exec_at_in_child(AT_FDCWD, "/proc/self/exe", AT_SYMLINK_NOFOLLOW), ELOOP);
 	/* A script needs its descriptor still open, and /dev/fd. */
 	EXPECT_EQ(!symlink("/proc/self/fd", "/dev/fd") || errno == EEXIST, 1);
 	put_file("/tmp/execveat.sh", "#!/bin/sh\nexit 42\n", 0755);
 	cloexec = open("/tmp/execveat.sh", O_RDONLY | O_CLOEXEC);
 	EXPECT_EQ(exec_at_in_child(cloexec, "", AT_EMPTY_PATH), ENOENT);
-	EXPECT_EQ(exec_at_in_child(open("/tmp/execveat.sh", O_RDONLY), "", AT_EMPTY_PATH), 42);
+	EXPECT_EQ(
+	    exec_at_in_child(open("/tmp/execveat.sh", O_RDONLY), "", AT_EMPTY_PATH), 42);
 }
 
 /* proves: setpgid getpgid getpgrp setsid getsid getppid getpid gettid */
