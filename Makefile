@@ -176,6 +176,7 @@ SRCS_kernel_ipc := \
 	kernel/ipc/futex_pi.c \
 	kernel/ipc/futex_robust.c \
 	kernel/ipc/futex_waitv.c \
+	kernel/ipc/mqueue.c \
 	kernel/ipc/pipe.c \
 	kernel/ipc/poll.c \
 	kernel/ipc/signalfd.c \
@@ -247,6 +248,7 @@ SRCS_fs := \
 	fs/locks.c \
 	fs/memfd.c \
 	fs/mount.c \
+	fs/mqueue.c \
 	fs/namei.c \
 	fs/notify.c \
 	fs/open.c \

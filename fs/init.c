@@ -25,6 +25,7 @@ fs_init(void)
 	dev_mem_init();
 	procfs_init();
 	protect_init();
+	mqueue_fs_init();
 	inotify_init();
 }
 

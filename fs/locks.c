@@ -238,8 +238,10 @@ locks_drop_file(struct file *f)
 void
 file_closed_by(struct file *f, struct fd_table *owner)
 {
-	if (f->inode)
-		drop(f->inode, owner, NULL);
+	if (!f->inode)
+		return;
+	drop(f->inode, owner, NULL);
+	mqueue_closed_by(f);
 }
 
 /* The range of a struct flock, absolute. */

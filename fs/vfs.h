@@ -398,6 +398,12 @@ enum err path_open(const struct path *, uint32_t flags, struct file **out);
 /* A file just opened for writing is not in the way of executing it. */
 void file_ignore_writer(struct file *);
 
+/* ---- message queues (fs/mqueue.c) */
+
+void mqueue_fs_init(void);
+/* The current process has closed a descriptor: of a queue it is told no more. */
+void mqueue_closed_by(struct file *);
+
 /* ---- guards of directories that all may write to (fs/protect.c); OK, ERR_ACCES, ERR_PERM */
 
 /* The symlink, last in a path and found in `dir`, is followed. */

@@ -131,6 +131,16 @@ fd_install(struct file *f, int min_fd, bool cloexec)
 	return ERR_MFILE; /* no process here has descriptors */
 }
 
+void
+proc_register_numbers(struct proc_number numbers[], unsigned n)
+{
+}
+
+void
+mqueue_closed_by(struct file *f)
+{
+}
+
 enum err
 proc_register_private(const char *name, void (*show)(struct seq *),
     enum err (*store)(void *private, const char *text), void *private)

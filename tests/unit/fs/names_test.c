@@ -2,7 +2,8 @@
  * Path walk, dentry cache, tmpfs and permissions. LINK: fs/anon.c fs/attr.c fs/change.c
  * fs/context.c fs/data.c fs/dcache.c fs/device.c fs/inode.c fs/inotify.c fs/locks.c
  * fs/mount.c fs/notify.c
- * fs/namei.c fs/open.c fs/permission.c fs/seq.c fs/tmpfs.c fs/xattr.c mm/commit.c
+ * fs/namei.c fs/open.c fs/permission.c fs/protect.c
+ * fs/seq.c fs/tmpfs.c fs/xattr.c mm/commit.c
  * kernel/file.c
  * kernel/proc/cred.c lib/fmt.c lib/rbtree.c lib/string.c mm/pagecache.c mm/uio.c
  * tests/fakes/clock.c tests/fakes/frames.c tests/fakes/fs_env.c tests/fakes/kmalloc.c
