@@ -395,7 +395,7 @@ personalities_and_bases(void)
 	EXPECT_EQ(SYS(arch_prctl, 0x1004, &gs), 0);
 	EXPECT_EQ(gs, 0x12345000);
 	EXPECT_ERR(SYS(arch_prctl, 0x1001, 0xffff800000000000UL), EPERM);
-	EXPECT_ERR(SYS(arch_prctl, 0x1002, 0x800000000000UL), EPERM);
+	EXPECT_ERR(SYS(arch_prctl, 0x1002, 0x1000000000000000UL), EPERM);
 	EXPECT_ERR(SYS(arch_prctl, 0x1003, BAD_ADDR), EFAULT);
 	EXPECT_ERR(SYS(arch_prctl, 0x9999, 0), EINVAL);
 	EXPECT_EQ(SYS(arch_prctl, 0x1011, 0), 1); /* CPUID is not refused */

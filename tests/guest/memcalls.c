@@ -9,7 +9,8 @@
 
 enum { PAGE = 4096, RW = PROT_READ | PROT_WRITE, ANON = MAP_PRIVATE | MAP_ANONYMOUS };
 
-#define TOP ((void *)0x7ffffffff000)
+/* Above what programs have, with page tables of five levels too. */
+#define TOP ((void *)0xfffffffffff000)
 
 static long
 map(void *at, size_t len, int prot, int flags, int fd, long offset)
