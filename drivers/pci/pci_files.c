@@ -170,11 +170,15 @@ show_range(struct seq *seq, const struct dev_bar *b, bool is_rom)
 static void
 show_resource(struct seq *seq)
 {
+	enum { NUM_IOV = 6 }; /* ranges of virtual functions, which nobody turns on */
 	const struct pci_dev *p = seq->private;
 
 	for (unsigned i = 0; i < DEV_MAX_BARS; i++)
 		show_range(seq, &p->dev.bars[i], false);
 	show_range(seq, &p->rom, true);
+	for (unsigned i = 0; i < NUM_IOV; i++)
+		seq_puts(
+		    seq, "0x0000000000000000 0x0000000000000000 0x0000000000000000\n");
 }
 
 static const struct {
