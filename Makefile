@@ -212,6 +212,7 @@ SRCS_mm := \
 	mm/oom.c \
 	mm/pagecache.c \
 	mm/pagetable.c \
+	mm/process_madvise.c \
 	mm/remap.c \
 	mm/shmem.c \
 	mm/slab.c \

@@ -9,19 +9,24 @@
 #include "mm/huge.h"
 #include "mm/userpt.h"
 
-/* Makes the page at `va` present as its area allows; nothing where there is none. */
+/*
+ * Makes the page at `va` present for `access`, 0: as its area allows; nothing where there is
+ * none, or no right.
+ */
 static enum err
-populate_page(struct aspace *as, vaddr_t va)
+populate_page(struct aspace *as, vaddr_t va, unsigned access)
 {
 	struct area *a;
 	enum err err = OK;
 
 	rwsem_lock_shared(&as->lock);
 	a = area_find(as, va);
-	if (a && (a->flags & (AREA_WRITE | AREA_SHARED)) == AREA_WRITE)
-		err = a->ops->fault(a, va, AREA_WRITE);
-	else if (a && a->flags & AREA_ACCESS)
-		err = a->ops->fault(a, va, AREA_READ);
+	if (a && !access)
+		access = (a->flags & (AREA_WRITE | AREA_SHARED)) == AREA_WRITE
+		             ? AREA_WRITE
+		             : AREA_READ;
+	if (a && a->flags & (access == AREA_WRITE ? AREA_WRITE : AREA_ACCESS))
+		err = a->ops->fault(a, va, access);
 	rwsem_unlock_shared(&as->lock);
 	return err;
 }
@@ -29,8 +34,14 @@ populate_page(struct aspace *as, vaddr_t va)
 enum err
 aspace_populate(struct aspace *as, vaddr_t start, size_t len)
 {
+	return aspace_populate_for(as, start, len, 0);
+}
+
+enum err
+aspace_populate_for(struct aspace *as, vaddr_t start, size_t len, unsigned access)
+{
 	for (vaddr_t va = start; va < start + len; va += PAGE_SIZE) {
-		enum err err = populate_page(as, va);
+		enum err err = populate_page(as, va, access);
 
 		if (err == ERR_AGAIN) {
 			huge_split_unlocked(as, va);

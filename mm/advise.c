@@ -161,15 +161,23 @@ undo_no_dump(struct aspace *as, vaddr_t start, vaddr_t end)
 	                        : range_change_flags(as, start, end, 0, AREA_NO_DUMP);
 }
 
-long
-sys_madvise(vaddr_t addr, size_t len, int advice)
+/* Makes the pages present for reading or writing as the program would. */
+static enum err
+populate(struct aspace *as, vaddr_t addr, size_t len, unsigned access)
 {
-	struct aspace *as = current_space();
-	size_t size = ALIGN_UP(len, PAGE_SIZE);
-	enum err err;
+	enum err err = advise_shared(as, addr, addr + len);
 
-	if (!IS_ALIGNED(addr, PAGE_SIZE) || size < len || (len && !range_ok(addr, size)))
-		return ERR_INVAL;
+	if (err == OK)
+		err = aspace_populate_for(as, addr, len, access);
+	return err == OK || err == ERR_NOMEM || err == ERR_INTR ? err : ERR_FAULT;
+}
+
+/* Follows advice that is for the whole range. */
+static enum err
+advise(struct aspace *as, vaddr_t addr, size_t len, int advice)
+{
+	size_t size = ALIGN_UP(len, PAGE_SIZE);
+
 	switch (advice) {
 	case MADV_NORMAL:
 	case MADV_RANDOM:
@@ -196,12 +204,54 @@ sys_madvise(vaddr_t addr, size_t len, int advice)
 		return range_change_flags(as, addr, addr + size, AREA_WIPE_FORK, 0);
 	case MADV_KEEPONFORK:
 		return range_change_flags(as, addr, addr + size, 0, AREA_WIPE_FORK);
-	case MADV_POPULATE_READ:
-	case MADV_POPULATE_WRITE:
-		err = len ? advise_shared(as, addr, addr + size) : OK;
-		return err == OK ? aspace_populate(as, addr, size) : err;
+	case MADV_POPULATE_READ: return populate(as, addr, size, AREA_READ);
+	case MADV_POPULATE_WRITE: return populate(as, addr, size, AREA_WRITE);
 	default: return ERR_INVAL;
 	}
+}
+
+/* Whether this area may be given the advice at all. */
+static enum err
+check_part(struct area *a, vaddr_t from, vaddr_t to, void *advice)
+{
+	bool refuses = false;
+
+	switch (*(const int *)advice) {
+	case MADV_WIPEONFORK: refuses = a->file || a->flags & AREA_SHARED; break;
+	case MADV_DOFORK: refuses = a->flags & AREA_DEVICE; break;
+	case MADV_POPULATE_READ:
+		refuses = a->flags & AREA_DEVICE || !(a->flags & AREA_ACCESS);
+		break;
+	case MADV_POPULATE_WRITE:
+		refuses = a->flags & AREA_DEVICE || !(a->flags & AREA_WRITE);
+		break;
+	default: break;
+	}
+	return refuses ? ERR_INVAL : OK;
+}
+
+enum err
+range_advise(struct aspace *as, vaddr_t addr, size_t len, int advice)
+{
+	size_t size = ALIGN_UP(len, PAGE_SIZE);
+	enum err err = advise(as, addr, 0, advice); /* whether it is one */
+
+	if (err != OK || !IS_ALIGNED(addr, PAGE_SIZE) || size < len || addr + size < addr)
+		return ERR_INVAL;
+	if (!size)
+		return OK;
+	if (!range_ok(addr, size))
+		return ERR_NOMEM;
+	rwsem_lock_shared(&as->lock);
+	err = range_for_each_part(as, addr, addr + size, check_part, &advice);
+	rwsem_unlock_shared(&as->lock);
+	return err == ERR_INVAL ? err : advise(as, addr, len, advice);
+}
+
+long
+sys_madvise(vaddr_t addr, size_t len, int advice)
+{
+	return range_advise(current_space(), addr, len, advice);
 }
 
 /* ---- mincore ---- */

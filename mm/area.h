@@ -88,6 +88,9 @@ enum err range_for_each_part(struct aspace *, vaddr_t start, vaddr_t end,
 enum err range_change_flags(
     struct aspace *, vaddr_t start, vaddr_t end, uint32_t set, uint32_t clear);
 
+/* madvise in any space, its arguments checked. mm/advise.c */
+enum err range_advise(struct aspace *, vaddr_t addr, size_t len, int advice);
+
 /* Whether the current process may have `pages` more locked: RLIMIT_MEMLOCK, CAP_IPC_LOCK. Lock
  * held. */
 bool area_may_lock(const struct aspace *, uint64_t pages);

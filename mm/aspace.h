@@ -161,6 +161,8 @@ enum err aspace_map_kernel_pages(
 void aspace_reap(struct aspace *);
 /* Makes the pages of [start, start+len) present, as far as there are areas. */
 enum err aspace_populate(struct aspace *, vaddr_t start, size_t len);
+/* The same for one kind of access, where the areas have that right. */
+enum err aspace_populate_for(struct aspace *, vaddr_t start, size_t len, unsigned access);
 
 /* The area that holds `va` or, if none does, NULL. Lock held. */
 struct area *area_find(struct aspace *, vaddr_t va);
