@@ -189,7 +189,7 @@ static uint32_t
 queue_poll(struct file *f, struct poll_table *pt)
 {
 	struct mqueue *q = queue_of(f);
-	int64_t num = __atomic_load_n(&q->attr.num_messages, __ATOMIC_RELAXED);
+	int64_t num;
 
 	poll_wait(f, &q->senders, pt);
 	poll_wait(f, &q->receivers, pt);

@@ -304,7 +304,7 @@ mqueue_send(struct mqueue *q, const char USER *text, size_t len, uint32_t priori
 	return err;
 }
 
-/* The first message, NULL: there is none. `waits`: it was waited for. */
+/* The first message, NULL: there is none. */
 static struct message *
 pull(struct mqueue *q)
 {
