@@ -349,7 +349,7 @@ threads_write_while_parts_go(void)
 	region = map_huge(2, MADV_HUGEPAGE);
 	for (intptr_t i = 0; i < THREADS; i++)
 		CHECK_EQ(pthread_create(&t[i], NULL, write_and_look, (void *)i), 0);
-	for (int round = 0; round < 200; round++) {
+	for (int round = 0; round < 12; round++) {
 		unsigned first, n;
 
 		seed = seed * 1664525 + 1013904223;
@@ -360,13 +360,13 @@ threads_write_while_parts_go(void)
 		CHECK_EQ(madvise(region + (size_t)first * PAGE, (size_t)n * PAGE,
 		             MADV_DONTNEED),
 		    0);
-		if (round % 16 == 0)
+		if (round % 4 == 0)
 			CHECK_EQ(mprotect(region + (size_t)first * PAGE, PAGE,
 			             PROT_READ | PROT_WRITE | PROT_EXEC),
 			    0);
-		if (round % 16 == 1)
+		if (round % 4 == 1)
 			CHECK_EQ(mprotect(region, 2 * HUGE, PROT_READ | PROT_WRITE), 0);
-		if (round % 20 == 0) {
+		if (round % 5 == 0) {
 			int status;
 
 			if (fork() == 0)
