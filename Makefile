@@ -213,6 +213,7 @@ SRCS_mm := \
 	mm/pagecache.c \
 	mm/pagetable.c \
 	mm/process_madvise.c \
+	mm/reclaim.c \
 	mm/remap.c \
 	mm/shmem.c \
 	mm/slab.c \

@@ -7,11 +7,15 @@
 #include "fs/procfs.h"
 #include "kernel/log.h"
 #include "kernel/panic.h"
+#include "mm/reclaim.h"
+
+static struct shrinker dentry_shrinker = {.name = "dentry", .shrink = dcache_shrink};
 
 void
 fs_init(void)
 {
 	dcache_init();
+	shrinker_register(&dentry_shrinker);
 	namei_init();
 	tmpfs_init();
 	if (fs_mount("rootfs", "rootfs", NULL, 0, "mode=755,size=0,nr_inodes=0"))

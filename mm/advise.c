@@ -49,15 +49,21 @@ range_for_each_part(struct aspace *as, vaddr_t start, vaddr_t end,
 
 /* ---- madvise ---- */
 
+struct discard {
+	bool is_exclusive; /* the lock */
+	bool is_lazy;      /* MADV_FREE, which may be done at once */
+};
+
 static enum err
 discard_part(struct area *a, vaddr_t from, vaddr_t to, void *arg)
 {
+	const struct discard *d = arg;
 	struct tlb_batch batch;
 
-	if (a->flags & (AREA_LOCKED | AREA_DEVICE))
+	if (a->flags & (AREA_LOCKED | AREA_DEVICE) || (d->is_lazy && a->file))
 		return ERR_INVAL;
 	tlb_batch_begin(&batch, a->aspace);
-	if (*(const bool *)arg)
+	if (d->is_exclusive)
 		upt_zap(a->aspace, from, to, &batch);
 	else
 		upt_zap_shared(a->aspace, from, to, &batch);
@@ -77,17 +83,20 @@ nothing_to_do(struct area *a, vaddr_t from, vaddr_t to, void *arg)
  * stays: it might have come just after.
  */
 static enum err
-discard(struct aspace *as, vaddr_t start, vaddr_t end)
+discard(struct aspace *as, vaddr_t start, vaddr_t end, bool is_lazy)
 {
-	bool is_exclusive = __atomic_load_n(&as->has_huge_pages, __ATOMIC_RELAXED);
+	struct discard d = {
+	    .is_exclusive = __atomic_load_n(&as->has_huge_pages, __ATOMIC_RELAXED),
+	    .is_lazy = is_lazy,
+	};
 	enum err err;
 
-	if (is_exclusive)
+	if (d.is_exclusive)
 		rwsem_lock(&as->lock);
 	else
 		rwsem_lock_shared(&as->lock);
-	err = range_for_each_part(as, start, end, discard_part, &is_exclusive);
-	if (is_exclusive)
+	err = range_for_each_part(as, start, end, discard_part, &d);
+	if (d.is_exclusive)
 		rwsem_unlock(&as->lock);
 	else
 		rwsem_unlock_shared(&as->lock);
@@ -188,7 +197,8 @@ advise(struct aspace *as, vaddr_t addr, size_t len, int advice)
 	case MADV_COLD:
 	case MADV_PAGEOUT: return len ? advise_shared(as, addr, addr + size) : OK;
 	case MADV_DONTNEED:
-	case MADV_FREE: return len ? discard(as, addr, addr + size) : OK;
+	case MADV_FREE:
+		return len ? discard(as, addr, addr + size, advice == MADV_FREE) : OK;
 	case MADV_HUGEPAGE:
 		return range_change_flags(as, addr, addr + size, AREA_HUGE, AREA_NO_HUGE);
 	case MADV_NOHUGEPAGE:

@@ -54,7 +54,7 @@ struct zone {
 	uint32_t mask;       /* [lock] bit k: free[k] is not empty */
 	uint64_t free_pages; /* [lock] */
 	uint64_t managed;    /* [lock] frames ever released to it */
-	uint64_t reserve;    /* [I] */
+	uint64_t reserve;    /* [a] the lowest watermark */
 	struct list free[MAX_ORDER + 1];
 };
 
@@ -64,6 +64,7 @@ struct frame_cache {
 };
 
 static struct zone zones[NUM_ZONES];
+static void (*on_low)(void); /* [I] once set */
 static PER_CPU(struct frame_cache, frame_cache);
 static PER_CPU(int64_t, counters[MEM_COUNTERS]);
 
@@ -258,6 +259,74 @@ zone_free(struct page *pg, unsigned order)
 	spin_unlock(&z->lock);
 }
 
+/* ---- Watermarks: a quarter and a half above the reserves ---- */
+
+static uint64_t
+zones_free(void)
+{
+	return zones[ZONE_DMA32].free_pages + zones[ZONE_NORMAL].free_pages;
+}
+
+static uint64_t
+zones_reserve(void)
+{
+	return zones[ZONE_DMA32].reserve + zones[ZONE_NORMAL].reserve;
+}
+
+static bool
+zones_are_low(void)
+{
+	uint64_t reserve = zones_reserve();
+
+	return zones_free() < reserve + reserve / 4;
+}
+
+uint64_t
+frames_below_high(void)
+{
+	uint64_t reserve = zones_reserve(), high = reserve + reserve / 2,
+	         free = zones_free();
+
+	return high > free ? high - free : 0;
+}
+
+void
+frames_on_low(void (*fn)(void))
+{
+	on_low = fn;
+}
+
+uint64_t
+frames_min_free(void)
+{
+	return zones_reserve();
+}
+
+void
+frames_set_min_free(uint64_t pages)
+{
+	uint64_t managed = zones[ZONE_DMA32].managed + zones[ZONE_NORMAL].managed;
+
+	/* Not so much that nothing can be had any more. */
+	pages = MIN(pages, managed / 4);
+	for (unsigned i = ZONE_DMA32; i < NUM_ZONES; i++)
+		__atomic_store_n(&zones[i].reserve,
+		    managed ? pages * zones[i].managed / managed : 0, __ATOMIC_RELAXED);
+}
+
+uint64_t
+mem_free_pages(void)
+{
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < NUM_ZONES; i++)
+		n += zones[i].free_pages;
+	for (unsigned i = 0; i < MAX(num_cpus, 1u); i++)
+		if (cpus[i])
+			n += per_cpu_ptr(&frame_cache, cpus[i])->num;
+	return n;
+}
+
 /* ---- Per-CPU caches ---- */
 
 static struct page *
@@ -272,6 +341,8 @@ cache_alloc(unsigned flags)
 		c->num = zones_alloc(0, flags, c->pages, CACHE_BATCH);
 		for (unsigned i = 0; i < c->num; i++)
 			c->pages[i]->order = ORDER_CACHED;
+		if (unlikely(on_low && zones_are_low()))
+			on_low();
 	}
 	if (likely(c->num))
 		pg = c->pages[--c->num];
@@ -479,11 +550,7 @@ mem_stats_get(struct mem_stats *s)
 	    .vmalloc_pages = mem_counter_read(MEM_VMALLOC),
 	};
 	s->total_pages = mem_total_pages();
-	for (unsigned i = 0; i < NUM_ZONES; i++)
-		s->free_pages += zones[i].free_pages;
-	for (unsigned i = 0; i < MAX(num_cpus, 1u); i++)
-		if (cpus[i])
-			s->free_pages += per_cpu_ptr(&frame_cache, cpus[i])->num;
+	s->free_pages = mem_free_pages();
 }
 
 /* ---- Bring-up ---- */

@@ -8,6 +8,7 @@
 #include "mm/huge.h"
 #include "mm/layout.h"
 #include "mm/page.h"
+#include "mm/reclaim.h"
 #include "mm/slab.h"
 
 static void
@@ -26,7 +27,8 @@ show_meminfo(struct seq *s)
 	mem_stats_get(&m);
 	show_kib(s, "MemTotal:", m.total_pages);
 	show_kib(s, "MemFree:", m.free_pages);
-	show_kib(s, "MemAvailable:", m.free_pages);
+	/* What waits in caches is not counted: how much of it would come back is not known. */
+	show_kib(s, "MemAvailable:", m.free_pages - MIN(m.free_pages, frames_min_free()));
 	show_kib(s, "Buffers:", 0);
 	show_kib(s, "Cached:", m.page_cache_pages);
 	show_kib(s, "SwapCached:", 0);
@@ -66,6 +68,8 @@ show_vmstat(struct seq *s)
 	    m.page_table_pages, m.kernel_stack_pages * (PAGE_SIZE / 1024));
 	seq_puts(s, "nr_dirty 0\nnr_writeback 0\npgpgin 0\npgpgout 0\npswpin 0\n"
 	            "pswpout 0\n");
+	seq_printf(s, "slabs_scanned %lu\npageoutrun %lu\nallocstall_normal %lu\n",
+	    reclaim_counts.objects, reclaim_counts.runs, reclaim_counts.stalls);
 	seq_printf(s,
 	    "nr_anon_transparent_hugepages %lu\nthp_fault_alloc %lu\n"
 	    "thp_fault_fallback %lu\nthp_split_pmd %lu\n",

@@ -9,13 +9,14 @@
 #include "lib/string.h"
 #include "mm/area.h"
 #include "mm/page.h"
+#include "mm/reclaim.h"
 #include "mm/usage.h"
 #include "syscalls.h"
 
 #define VICTIM_TIME_NS (3 * NSEC_PER_SEC) /* then another is chosen */
 #define RETRY_TIME_NS  (20 * NSEC_PER_MSEC)
 
-enum { DUMP_MAX = 200, KIB = PAGE_SIZE / 1024 };
+enum { RECLAIM_PAGES = 32, DUMP_MAX = 200, KIB = PAGE_SIZE / 1024 };
 
 uint64_t oom_kill_allocating_task, oom_dump_tasks = 1, panic_on_oom;
 
@@ -319,6 +320,9 @@ oom_make_room(void)
 		mark_victim(current_process()); /* it ends sooner with the reserve */
 		return OOM_GIVE_UP;
 	}
+	__atomic_add_fetch(&reclaim_counts.stalls, 1, __ATOMIC_RELAXED);
+	if (reclaim_pages(RECLAIM_PAGES))
+		return OOM_WAITED;
 	if (mutex_trylock(&oom_lock)) {
 		answer = make_room_locked();
 		mutex_unlock(&oom_lock);

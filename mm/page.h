@@ -132,6 +132,7 @@ enum mem_counter {
 };
 void mem_counter_add(enum mem_counter, int64_t pages); /* per-CPU, any context */
 uint64_t mem_counter_read(enum mem_counter);           /* their sum */
+uint64_t mem_free_pages(void);                         /* the same */
 uint64_t mem_total_pages(void);                        /* as in mem_stats; cheap */
 
 /*
@@ -142,6 +143,16 @@ bool page_exists(paddr_t);
 
 /* Whether the frame is RAM that the allocator gives out: it may hold anybody's data. */
 bool page_is_managed(paddr_t);
+
+/*
+ * Watermarks. The reserve is what only ALLOC_ATOMIC may use; `fn` is called, in any context,
+ * when there is less than a quarter more free; frames_below_high says how much is missing
+ * to half as much more.
+ */
+uint64_t frames_min_free(void);
+void frames_set_min_free(uint64_t pages); /* at most a quarter of memory */
+void frames_on_low(void (*fn)(void));
+uint64_t frames_below_high(void);
 
 /* Bring-up, in this order, from kernel_main. */
 struct boot_info;

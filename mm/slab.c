@@ -366,6 +366,41 @@ slab_free(struct slab_cache *c, void *obj)
 	cache_free_to(c, obj, __builtin_return_address(0));
 }
 
+static void
+drain_all_here(void *unused)
+{
+	spin_lock(&caches_lock);
+	for (unsigned i = 0; i < MAX_CACHES; i++)
+		if (caches[i])
+			magazines_drain(caches[i]);
+	spin_unlock(&caches_lock);
+}
+
+void
+slab_trim(void)
+{
+	if (num_cpus > 1)
+		ipi_call(&CPUMASK_ALL, drain_all_here, NULL);
+	else
+		drain_all_here(NULL);
+	spin_lock(&caches_lock);
+	for (unsigned i = 0; i < MAX_CACHES; i++) {
+		struct slab_cache *c = caches[i];
+		struct list dead = LIST_INIT(dead), *node;
+
+		if (!c)
+			continue;
+		spin_lock(&c->lock);
+		list_splice_back(&dead, &c->empty);
+		c->num_slabs -= c->num_empty;
+		c->num_empty = 0;
+		spin_unlock(&c->lock);
+		while ((node = list_pop_front(&dead)))
+			slab_destroy(c, list_entry(node, struct page, link));
+	}
+	spin_unlock(&caches_lock);
+}
+
 /* ---- Statistics ---- */
 
 void

@@ -29,6 +29,9 @@ void *slab_alloc(struct slab_cache *);        /* NULL: no memory; contents undef
 void *slab_zalloc(struct slab_cache *);
 void slab_free(struct slab_cache *, void *);
 
+/* Gives back all memory without an object in use, of all caches and CPUs. Thread context. */
+void slab_trim(void);
+
 struct slab_stats {
 	const char *name;
 	size_t object_size;

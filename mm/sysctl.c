@@ -10,6 +10,7 @@
 #include "mm/area.h"
 #include "mm/commit.h"
 #include "mm/oom.h"
+#include "mm/page.h"
 
 struct setting {
 	const char *path; /* below /proc */
@@ -64,11 +65,30 @@ store_setting(void *private, const char *text)
 	return OK;
 }
 
+static void
+show_min_free(struct seq *s)
+{
+	seq_printf(s, "%lu\n", frames_min_free() * (PAGE_SIZE / 1024));
+}
+
+static enum err
+store_min_free(const char *text)
+{
+	const char *end;
+	uint64_t kib;
+
+	if (!parse_u64(text, &end, 10, &kib) || *end || kib > INT32_MAX)
+		return ERR_INVAL;
+	frames_set_min_free(kib / (PAGE_SIZE / 1024));
+	return OK;
+}
+
 void
 mem_sysctl_init(void)
 {
 	commit_init();
 	/* A missing file is no reason not to boot: the registry says so itself. */
+	(void)proc_register_rw("sys/vm/min_free_kbytes", show_min_free, store_min_free);
 	for (unsigned i = 0; i < ARRAY_SIZE(settings); i++)
 		(void)proc_register_private(
 		    settings[i].path, show_setting, store_setting, (void *)&settings[i]);

@@ -24,6 +24,7 @@ enum lock_rank {
 	RANK_UNIX_FLIGHT = 380, /* files in messages of AF_UNIX sockets */
 	RANK_RTNL = 400,        /* network configuration: interfaces, addresses, routes */
 	RANK_NETDEV = 420,      /* a driver's own configuration lock */
+	RANK_RECLAIM = 480,     /* what gives memory back */
 	RANK_OOM = 490,         /* who chooses a victim when memory has run out */
 	RANK_MMAP = 500, /* address space: shared by faults, exclusive by changes */
 	RANK_PAGE_CACHE = 600,

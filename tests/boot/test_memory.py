@@ -57,6 +57,22 @@ def test_running_out_of_memory_kills_the_hog_only(kernel, mem):
         assert free_kib(vm) > before - 2048
 
 
+def test_below_the_low_watermark_names_go_before_programs():
+    with VM(boot="pvh", kernel=DEBUG_KERNEL, smp="2", mem="64M") as vm:
+        vm.prompt()
+        vm.run("i=0; while [ $i -lt 4000 ]; do [ -e /tmp/no-such-$i ]; i=$((i+1)); done", limit=60)
+        before = int(re.search(r"dentry +(\d+)", vm.run("grep dentry /proc/slabinfo")).group(1))
+        assert before > 4000
+        vm.run("echo 14000 >/proc/sys/vm/min_free_kbytes")
+        assert int(vm.run("cat /proc/sys/vm/min_free_kbytes").split()[0]) == pytest.approx(14000, abs=8)
+        # The low watermark is 17500 KiB: less is free then.
+        vm.run("dd if=/dev/zero of=/big bs=1M count=40; sleep 1; ls / >/dev/null; sleep 1")
+        assert int(re.search(r"pageoutrun (\d+)", vm.run("cat /proc/vmstat")).group(1)) > 0
+        assert int(re.search(r"dentry +(\d+)", vm.run("grep dentry /proc/slabinfo")).group(1)) < before / 2
+        assert "oom-kill" not in vm.run("dmesg")
+        vm.run("rm /big")
+
+
 def test_a_full_tmpfs_says_so_and_gives_everything_back():
     with VM(boot="pvh", kernel=KERNEL, mem="64M") as vm:
         vm.prompt()

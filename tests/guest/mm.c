@@ -690,7 +690,26 @@ mremap_keeps_the_source(void)
 	CHECK(mremap(p, 0, LEN, 0) == MAP_FAILED && errno == ENOMEM);
 }
 
+static void
+free_advice_is_for_anonymous_memory(void)
+{
+	char *p = mmap(NULL, 2 * PAGE, RW, ANON, -1, 0),
+	     *q = mmap(NULL, PAGE, RW, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	CHECK(p != MAP_FAILED && q != MAP_FAILED);
+	p[0] = q[0] = 1;
+	CHECK_EQ(madvise(p, 2 * PAGE, MADV_FREE), 0);
+	CHECK(p[0] == 0 || p[0] == 1); /* gone or not yet */
+	p[0] = 2;
+	CHECK_EQ(p[0], 2);
+	CHECK_ERR(madvise(q, PAGE, MADV_FREE), EINVAL);
+	CHECK_EQ(q[0], 1);
+	CHECK_EQ(mlock(p, PAGE), 0);
+	CHECK_ERR(madvise(p, PAGE, MADV_FREE), EINVAL);
+}
+
 static const struct test tests[] = {
+    TEST(free_advice_is_for_anonymous_memory),
     TEST(mremap_keeps_the_source),
     TEST(faults_tell_address_and_reason),
     TEST(data_is_not_code),

@@ -128,6 +128,26 @@ KTEST(kstrdup_copies)
 	kfree(b);
 }
 
+KTEST(slab_trim_gives_back_all_that_is_not_in_use)
+{
+	enum { NUM = 300 };
+	static void *objects[NUM];
+	uint64_t before;
+
+	setup();
+	slab_trim();
+	before = mem_free_pages();
+	for (unsigned i = 0; i < NUM; i++)
+		objects[i] = kmalloc(1000);
+	for (unsigned i = 1; i < NUM; i++)
+		kfree(objects[i]);
+	slab_trim();
+	CHECK(mem_free_pages() >= before - 4); /* the slab of the one that is left */
+	kfree(objects[0]);
+	slab_trim();
+	CHECK_EQ(mem_free_pages(), before);
+}
+
 KTEST(slab_memory_returns_to_frames)
 {
 	enum { NUM = 20000 };

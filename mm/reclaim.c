@@ -1,0 +1,97 @@
+/* Watermarks, the thread that keeps them, and shrinkers: see mm/reclaim.h. */
+#include "mm/reclaim.h"
+
+#include "kernel/panic.h"
+#include "kernel/sched/thread.h"
+#include "kernel/sync/mutex.h"
+#include "kernel/sync/wait.h"
+#include "mm/page.h"
+#include "mm/slab.h"
+
+enum {
+	FIRST_OBJECTS = 256, /* asked of each shrinker; each pass asks twice as many */
+	PASSES = 8,
+};
+
+static const nsec_t IN_VAIN_PAUSE = 200 * NSEC_PER_MSEC;
+
+static struct mutex shrinkers_lock =
+    MUTEX_INIT(shrinkers_lock, "shrinkers", RANK_RECLAIM);
+static struct list shrinkers = LIST_INIT(shrinkers); /* [lock] only grows */
+static struct wait_queue work = WAIT_QUEUE_INIT(work);
+static uint32_t is_low; /* [a] the thread has been called, or runs */
+
+struct reclaim_counts reclaim_counts;
+
+void
+shrinker_register(struct shrinker *s)
+{
+	mutex_lock(&shrinkers_lock);
+	list_push_back(&shrinkers, &s->link);
+	mutex_unlock(&shrinkers_lock);
+}
+
+static size_t
+shrink_all(size_t max)
+{
+	struct shrinker *s;
+	size_t freed = 0;
+
+	mutex_lock(&shrinkers_lock);
+	list_for_each(s, &shrinkers, link)
+		freed += s->shrink(max);
+	mutex_unlock(&shrinkers_lock);
+	return freed;
+}
+
+bool
+reclaim_pages(uint64_t want)
+{
+	uint64_t before = mem_free_pages(), goal = before + want;
+	size_t objects = FIRST_OBJECTS, freed = 1;
+
+	for (unsigned pass = 0; pass < PASSES && freed; pass++, objects *= 2) {
+		freed = shrink_all(objects);
+		__atomic_add_fetch(&reclaim_counts.objects, freed, __ATOMIC_RELAXED);
+		slab_trim();
+		if (mem_free_pages() >= goal)
+			break;
+	}
+	return mem_free_pages() > before;
+}
+
+/* From the allocator, in any context and under any lock that it may be called with. */
+static void
+memory_is_low(void)
+{
+	if (!__atomic_load_n(&is_low, __ATOMIC_RELAXED) &&
+	    !__atomic_exchange_n(&is_low, 1, __ATOMIC_SEQ_CST))
+		wait_queue_wake_all(&work);
+}
+
+static void
+reclaim_main(void *arg)
+{
+	for (;;) {
+		uint64_t missing;
+
+		(void)wait_event(&work, __atomic_load_n(&is_low, __ATOMIC_SEQ_CST),
+		    WAIT_INTERRUPTIBLE, NO_TIMEOUT);
+		__atomic_add_fetch(&reclaim_counts.runs, 1, __ATOMIC_RELAXED);
+		missing = frames_below_high();
+		if (missing && !reclaim_pages(missing))
+			thread_sleep_ns(IN_VAIN_PAUSE);
+		__atomic_store_n(&is_low, 0, __ATOMIC_SEQ_CST);
+	}
+}
+
+void
+reclaim_init(void)
+{
+	struct thread *t = thread_create_kernel("reclaim", reclaim_main, NULL);
+
+	if (!t)
+		panic("no memory for the thread that gives it back");
+	thread_start(t);
+	frames_on_low(memory_is_low);
+}
