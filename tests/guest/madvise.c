@@ -45,6 +45,7 @@ present(const char *p, size_t pages)
 	return sum;
 }
 
+/* proves: madvise */
 static void
 ranges_are_checked(void)
 {
@@ -119,6 +120,7 @@ pages_are_populated(void)
 	CHECK_ERR(madvise(p, 8 * PAGE, POPULATE_READ), ENOMEM);
 }
 
+/* proves: process_madvise */
 static void
 other_processes_are_advised(void)
 {
@@ -147,6 +149,7 @@ other_processes_are_advised(void)
 	CHECK_ERR(ADVISE(fd, v, 1l, COLD, 0l), ESRCH);
 }
 
+/* proves: remap_file_pages */
 static void
 file_pages_are_remapped(void)
 {
