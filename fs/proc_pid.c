@@ -211,6 +211,46 @@ show_personality(struct seq *s, const struct proc_id *id)
 	process_put(p);
 }
 
+/* Of another thread only with CAP_SYS_NICE: NULL then. */
+static struct thread *
+slack_thread(const struct proc_id *id)
+{
+	struct thread *t = proc_thread(id);
+
+	if (!t || t == current_thread() || capable(CAP_SYS_NICE))
+		return t;
+	thread_put(t);
+	return NULL;
+}
+
+static void
+show_timer_slack(struct seq *s, const struct proc_id *id)
+{
+	struct thread *t = slack_thread(id);
+
+	if (!t)
+		return;
+	seq_printf(s, "%lu\n", t->timer_slack_ns);
+	thread_put(t);
+}
+
+static enum err
+store_timer_slack(const struct proc_id *id, const char *text)
+{
+	struct thread *t;
+	const char *end;
+	uint64_t ns;
+
+	if (!parse_u64(text, &end, 10, &ns) || *end)
+		return ERR_INVAL;
+	t = slack_thread(id);
+	if (!t)
+		return ERR_PERM;
+	t->timer_slack_ns = ns ? ns : t->default_slack_ns;
+	thread_put(t);
+	return OK;
+}
+
 static void
 show_wchan(struct seq *s, const struct proc_id *id)
 {
@@ -279,6 +319,8 @@ static const struct member members[] = {
     {"statm", S_IFREG | 0444, &proc_plain_ops, proc_show_statm, NULL},
     {"status", S_IFREG | 0444, &proc_plain_ops, proc_show_status, NULL},
     {"syscall", S_IFREG | 0400, &proc_plain_ops, proc_show_syscall, NULL},
+    {"timerslack_ns", S_IFREG | 0666, &proc_plain_ops, show_timer_slack,
+        store_timer_slack},
     {"wchan", S_IFREG | 0444, &proc_plain_ops, show_wchan, NULL},
     /* last: only in debug kernels */
     {"fail-nth", S_IFREG | 0644, &proc_fail_ops, NULL, NULL},

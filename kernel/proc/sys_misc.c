@@ -97,7 +97,6 @@ enum {
 	PR_GET_CHILD_SUBREAPER = 37,
 	PR_SET_NO_NEW_PRIVS = 38,
 	PR_GET_NO_NEW_PRIVS = 39,
-	DEFAULT_TIMER_SLACK_NS = 50000,
 	PR_SET_THP_DISABLE = 41,
 	PR_GET_THP_DISABLE = 42,
 };
@@ -161,11 +160,9 @@ sys_prctl(int option, uint64_t arg2, uint64_t arg3, uint64_t arg4, uint64_t arg5
 	case PR_GET_NO_NEW_PRIVS:
 		return arg2 || arg3 || arg4 || arg5 ? ERR_INVAL : p->no_new_privs;
 	case PR_SET_TIMERSLACK: /* kept to be told: timers are exact */
-		t->timer_slack_ns = arg2;
+		t->timer_slack_ns = (int64_t)arg2 > 0 ? arg2 : t->default_slack_ns;
 		return 0;
-	case PR_GET_TIMERSLACK:
-		return t->timer_slack_ns ? (long)t->timer_slack_ns
-		                         : DEFAULT_TIMER_SLACK_NS;
+	case PR_GET_TIMERSLACK: return (long)t->timer_slack_ns;
 	case PR_GET_TSC: return prctl_put_int(PR_TSC_ENABLE, arg2);
 	case PR_SET_TSC: return arg2 == PR_TSC_ENABLE ? 0 : ERR_INVAL;
 	case PR_GET_TIMING: return PR_TIMING_STATISTICAL;

@@ -24,6 +24,7 @@ enum {
 	KERNEL_STACK_SIZE = 16384, /* plus a guard page below */
 	THREAD_NAME_LEN = 16,      /* with the NUL, as Linux's comm */
 	MAX_HELD_MUTEXES = 12,
+	DEFAULT_TIMER_SLACK_NS = 50000, /* Linux's */
 };
 
 /* One sleeping lock a thread holds: a mutex, or a rwsem shared or alone. */
@@ -161,9 +162,9 @@ struct thread {
 	uint32_t USER *set_child_tid;
 	void USER *robust_list;
 	struct thread_rseq rseq;
-	uint16_t ioprio;         /* ioprio_set: kept for those who ask */
-	uint8_t pdeath_signal;   /* prctl(PR_SET_PDEATHSIG) */
-	uint64_t timer_slack_ns; /* prctl(PR_SET_TIMERSLACK); 0: the default */
+	uint64_t timer_slack_ns, default_slack_ns; /* told; timers are exact */
+	uint16_t ioprio;       /* ioprio_set: kept for those who ask */
+	uint8_t pdeath_signal; /* prctl(PR_SET_PDEATHSIG) */
 	int exit_code;
 
 	struct wait_queue joiners; /* woken when the thread is dead */

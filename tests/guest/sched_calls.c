@@ -522,6 +522,44 @@ numbers_that_may_be_set(void)
 	}
 }
 
+static long
+own_slack(const char *text)
+{
+	char back[32] = "";
+	int fd = open("/proc/self/timerslack_ns", O_RDWR);
+
+	CHECK(fd >= 0);
+	if (text)
+		CHECK_EQ(write(fd, text, strlen(text)), strlen(text));
+	CHECK(pread(fd, back, sizeof(back) - 1, 0) > 0);
+	close(fd);
+	return atol(back);
+}
+
+static void
+timer_slack(void)
+{
+	enum { SET = 29, GET = 30 };
+	int status;
+	pid_t pid;
+
+	CHECK_EQ(syscall(SYS_prctl, SET, 70000, 0, 0, 0), 0);
+	CHECK_EQ(syscall(SYS_prctl, GET, 0, 0, 0, 0), 70000);
+	CHECK_EQ(own_slack(NULL), 70000);
+	CHECK_EQ(own_slack("90000\n"), 90000);
+	CHECK_EQ(syscall(SYS_prctl, GET, 0, 0, 0, 0), 90000);
+	pid = fork();
+	if (!pid) {
+		CHECK_EQ(syscall(SYS_prctl, SET, 1, 0, 0, 0), 0);
+		CHECK_EQ(syscall(SYS_prctl, SET, 0, 0, 0, 0), 0);
+		CHECK_EQ(syscall(SYS_prctl, GET, 0, 0, 0, 0), 90000);
+		_exit(0);
+	}
+	CHECK_EQ(waitpid(pid, &status, 0), pid);
+	CHECK_EQ(status, 0);
+	CHECK_EQ(own_slack("0"), 50000);
+}
+
 static const struct test tests[] = {
     TEST(policies),
     TEST(attributes),
@@ -534,6 +572,7 @@ static const struct test tests[] = {
     TEST(affinity_of_threads_that_end),
     TEST(limits_of_cpu_time),
     TEST(numbers_that_may_be_set),
+    TEST(timer_slack),
 };
 
 RUN_TESTS(tests)
