@@ -18,10 +18,12 @@
  * So a message over loopback costs no switch of threads but the one to its reader, and input
  * still is one at a time on a CPU.
  *
- * Steering. A device with fewer queues than there are CPUs has its packets handed on to
- * the CPU that a keyed hash of the flow names: all packets of a connection meet on one CPU, in
- * order. They are collected for each target while a queue is polled, so that the target's
- * lock and wake-up are paid once for a poll.
+ * Steering. While a thread has no rest, the packets of a device with fewer queues than there are
+ * CPUs are handed on to the CPU that a keyed hash of the flow names: all packets of a connection
+ * meet on one CPU, in order. They are collected for each target while a queue is polled, so that
+ * the target's lock and wake-up are paid once for a poll. With less to do one CPU is quicker: no
+ * other need be woken. It takes up its flows again when it has come to rest and all others have
+ * nothing left of theirs, so that no packet overtakes another.
  */
 #include "net/rx.h"
 
@@ -60,7 +62,7 @@ struct net_cpu {
 	uint32_t is_kicked;         /* [a] */
 	/* Of the threads of this CPU alone, not of interrupts. Who pushes here while one is set
 	   need not kick: the backlog will be looked at. */
-	bool is_running;       /* somebody takes packets off the backlog */
+	bool is_running;       /* [a] somebody takes packets off the backlog */
 	bool is_burst;         /* a sender will, at the end of its call */
 	struct thread *thread; /* [I] */
 	unsigned cpu;          /* [I] */
@@ -69,6 +71,7 @@ struct net_cpu {
 	struct pkt_queue *out;                   /* [I] packets for other CPUs, by id */
 	uint64_t out_used[MAX_CPUS / 64];
 	unsigned num_passes; /* since it slept last */
+	bool is_steering;    /* too much for one CPU: flows go to theirs */
 };
 
 static struct net_cpu *net_cpus[MAX_CPUS];
@@ -266,7 +269,7 @@ net_input_steered(struct pkt *p)
 	unsigned here = cpu_id(), cpu;
 	struct net_cpu *nc = net_cpus[here];
 
-	if (num_online == 1 || p->dev->num_queues >= num_online ||
+	if (!nc->is_steering || p->dev->num_queues >= num_online ||
 	    (cpu = steer(p)) == here) {
 		net_input(p);
 		return;
@@ -296,6 +299,12 @@ static bool
 has_backlog(const struct net_cpu *nc)
 {
 	return __atomic_load_n(&nc->backlog.first, __ATOMIC_RELAXED);
+}
+
+static void
+set_running(struct net_cpu *nc, bool is_running)
+{
+	__atomic_store_n(&nc->is_running, is_running, __ATOMIC_RELAXED);
 }
 
 static void
@@ -338,11 +347,11 @@ net_burst_end(void)
 	nc->is_burst = false;
 	/* In a pass, which input may send from, the pass itself looks again. */
 	if (has_backlog(nc) && !nc->is_running) {
-		nc->is_running = true;
+		set_running(nc, true);
 		for (unsigned i = 0;
 		     i < BURST_ROUNDS && has_backlog(nc) && may_run_here(nc); i++)
 			run_backlog(nc);
-		nc->is_running = false;
+		set_running(nc, false);
 		if (has_backlog(nc))
 			net_kick(nc->cpu);
 	}
@@ -385,13 +394,35 @@ run_polls(struct net_cpu *nc)
 	}
 }
 
-/* Counts passes without a rest; 0 begins anew. */
+/* No CPU has or looks at packets that were handed on. A thread says that it looks before it takes
+ * any under this lock. */
+static bool
+nobody_has_any(void)
+{
+	bool is_found = false;
+
+	for (unsigned i = 0; i < num_online && !is_found; i++) {
+		struct net_cpu *nc = net_cpus[online[i]];
+
+		spin_lock(&nc->lock);
+		is_found = nc->backlog.first ||
+		           __atomic_load_n(&nc->is_running, __ATOMIC_RELAXED);
+		spin_unlock(&nc->lock);
+	}
+	return !is_found;
+}
+
+/* Counts passes without a rest; 0, when this CPU looks at none any more, begins anew. */
 static void
 set_busy(struct net_cpu *nc, unsigned passes)
 {
 	bool was_busy = nc->num_passes >= BUSY_PASSES, is_busy = passes >= BUSY_PASSES;
 
 	nc->num_passes = passes;
+	if (is_busy)
+		nc->is_steering = num_online > 1;
+	else if (unlikely(nc->is_steering) && !passes)
+		nc->is_steering = !nobody_has_any();
 	if (unlikely(is_busy != was_busy))
 		(void)thread_set_policy(
 		    nc->thread, SCHED_NORMAL, is_busy ? 0 : NET_THREAD_NICE, 0);
@@ -405,7 +436,7 @@ net_main(void *arg)
 	for (;;) {
 		bool has_more;
 
-		nc->is_running = true;
+		set_running(nc, true);
 		__atomic_store_n(&nc->is_kicked, 0, __ATOMIC_SEQ_CST);
 		has_more = net_timers_run(nc->cpu);
 		run_works(&nc->works);
@@ -415,9 +446,9 @@ net_main(void *arg)
 			set_busy(nc, nc->num_passes + 1);
 			continue;
 		}
-		set_busy(nc, 0);
 		/* From here on others kick again; what they left until now is seen below. */
-		nc->is_running = false;
+		set_running(nc, false);
+		set_busy(nc, 0);
 		thread_set_state(THREAD_SLEEPING);
 		if (__atomic_load_n(&nc->is_kicked, __ATOMIC_SEQ_CST) || has_backlog(nc))
 			thread_set_state(THREAD_RUNNABLE);
