@@ -70,12 +70,18 @@ get_ioprio(struct thread *t, struct sched_walk *w)
 	w->result = 0;
 }
 
-/* Numbers of `which` are getpriority's and one. */
+/* Numbers of `which` are getpriority's and one; any other is none of those either. */
+static int
+walk_which(int which)
+{
+	return (int)((unsigned)which - WHO_PROCESS);
+}
+
 long
 sys_ioprio_set(int which, int who, int ioprio)
 {
 	struct sched_walk w = {
-	    .which = which - WHO_PROCESS, .visit = set_ioprio, .value = ioprio};
+	    .which = walk_which(which), .visit = set_ioprio, .value = ioprio};
 	enum err err = ioprio_check(ioprio);
 
 	return err == OK ? sched_walk(&w, who) : err;
@@ -84,7 +90,7 @@ sys_ioprio_set(int which, int who, int ioprio)
 long
 sys_ioprio_get(int which, int who)
 {
-	struct sched_walk w = {.which = which - WHO_PROCESS, .visit = get_ioprio};
+	struct sched_walk w = {.which = walk_which(which), .visit = get_ioprio};
 	long err = sched_walk(&w, who);
 
 	return err ? err : w.value;
