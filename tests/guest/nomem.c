@@ -645,7 +645,7 @@ static const struct op ops[] = {
     {"seccomp", op_seccomp, {0}},
     {"mmap", op_mmap, {0}},
     {"mmap_shared", op_mmap_shared, {0}},
-    {"split", op_split, {0}},
+    {"split", op_split, {EAGAIN}},
     {"mremap", op_mremap, {0}},
     {"fault_write", op_fault_write, {0}},
     {"fault_read", op_fault_read, {0}},
