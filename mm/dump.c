@@ -25,10 +25,13 @@ area_has_own_pages(const struct area *a)
 	struct upt_run run;
 
 	for (vaddr_t va = a->start; upt_next_run(a->aspace, va, a->end, &run);
-	     va = run.va + (vaddr_t)run.num * PAGE_SIZE)
+	     va = run.va + (vaddr_t)run.num * PAGE_SIZE) {
+		if (run.leaf) /* only memory of one's own comes in pages of 2 MiB */
+			return true;
 		for (unsigned i = 0; i < run.num; i++)
 			if (is_own(upt_load(&run.pte[i])))
 				return true;
+	}
 	return false;
 }
 

@@ -14,7 +14,7 @@
 #include <sys/syscall.h>
 #include <sys/user.h>
 
-enum { PAGE = 4096, PATH = 256, MAX_CORE = 8 << 20 };
+enum { PAGE = 4096, HUGE = 2 << 20, PATH = 256, MAX_CORE = 12 << 20 };
 
 static char dir[24];
 
@@ -322,7 +322,7 @@ wait_for_ever(void *arg)
 }
 
 static volatile pid_t *tids;
-static char *big, *hidden, *shared;
+static char *big, *huge, *hidden, *shared;
 
 static void
 threads_die(void)
@@ -334,6 +334,7 @@ threads_die(void)
 	while (!tids[0] || !tids[1] || !tids[2])
 		sched_yield();
 	strcpy(big + 5 * PAGE, "here");
+	strcpy(huge + HUGE - PAGE, "in a large page");
 	strcpy(hidden, "hidden");
 	strcpy(shared, "shared");
 	CHECK_EQ(madvise(hidden, PAGE, MADV_DONTDUMP), 0);
@@ -414,7 +415,7 @@ check_memory(const struct core *c)
 {
 	const Elf64_Phdr *s = core_segment(c, big);
 	struct stat st;
-	char text[8];
+	char text[16];
 
 	CHECK(s && s->p_memsz >= 64 << 20 && s->p_filesz == s->p_memsz);
 	CHECK_EQ(s->p_flags, PF_R | PF_W);
@@ -425,6 +426,8 @@ check_memory(const struct core *c)
 	CHECK_EQ(fstat(c->fd, &st), 0);
 	CHECK(st.st_size > 64 << 20);
 	CHECK(st.st_blocks < MAX_CORE / 512);
+	CHECK(core_read(c, huge + HUGE - PAGE, text, 16) &&
+	      !strcmp(text, "in a large page"));
 	/* The vDSO, which no file has; code of files is not there, but the first page of the program is. */
 	CHECK(core_read(c, (void *)getauxval(AT_SYSINFO_EHDR), text, 4) &&
 	      !memcmp(text, ELFMAG, 4));
@@ -452,6 +455,9 @@ holds_threads_notes_and_memory(void)
 	limit_core(RLIM_INFINITY);
 	tids = (void *)map(PAGE, MAP_SHARED);
 	big = map(64 << 20, MAP_PRIVATE | MAP_NORESERVE);
+	huge = map(2 * HUGE, MAP_PRIVATE);
+	huge += -(uintptr_t)huge % HUGE;
+	CHECK_EQ(madvise(huge, HUGE, MADV_HUGEPAGE), 0);
 	hidden = map(PAGE, MAP_PRIVATE | MAP_STACK);
 	shared = map(PAGE, MAP_SHARED);
 	status = status_of(threads_die, &pid);
