@@ -111,7 +111,7 @@ kernel_main(const struct boot_info *boot)
 	fs_init();       /* the root file system, empty */
 	mem_proc_init(); /* files in /proc */
 	sched_tunables_init();
-	reclaim_init();  /* the thread that gives memory back */
+	reclaim_init(); /* the thread that gives memory back */
 	coredump_init();
 	irq_proc_init();
 	net_init(); /* protocols, and the loopback interface */

@@ -67,8 +67,7 @@ reach(struct aspace *as, vaddr_t va, unsigned access)
 		uint64_t need =
 		    PTE_PRESENT | PTE_USER | (access == AREA_WRITE ? PTE_WRITE : 0);
 
-		if ((entry & need) == need &&
-		    (access != AREA_EXEC || !(entry & PTE_NX)))
+		if ((entry & need) == need && (access != AREA_EXEC || !(entry & PTE_NX)))
 			return (char *)phys_to_virt(pte_phys(entry)) + va % PAGE_SIZE;
 		if (aspace_fault(as, va, access) != OK)
 			return NULL;
