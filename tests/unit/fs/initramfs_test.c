@@ -2,7 +2,7 @@
  * Unpacking of initial file systems, whole and damaged. LINK: fs/anon.c fs/attr.c fs/change.c
  * fs/context.c fs/data.c fs/dcache.c fs/device.c fs/inode.c fs/initramfs.c
  * fs/inotify.c fs/locks.c fs/notify.c
- * fs/mount.c fs/namei.c fs/open.c fs/permission.c fs/seq.c fs/tmpfs.c fs/xattr.c
+ * fs/mount.c fs/namei.c fs/open.c fs/permission.c fs/protect.c fs/seq.c fs/tmpfs.c fs/xattr.c
  * kernel/file.c
  * kernel/proc/cred.c lib/cpio.c lib/crc32.c lib/fmt.c lib/inflate.c lib/rbtree.c
  * lib/string.c mm/commit.c mm/pagecache.c mm/uio.c tests/fakes/clock.c tests/fakes/frames.c
