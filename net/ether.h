@@ -65,5 +65,5 @@ void ether_input(struct pkt *);
 /* The rest of the way of a packet with dev, protocol and data (after the link header) set: taps,
  * then the protocol. Loopback and decapsulation come in here. Net thread context. */
 void net_input(struct pkt *);
-/* From any context: queues for net_input on the flow's CPU (by hash). */
+/* From any context: queues for net_input on this CPU. */
 void net_input_later(struct pkt *);

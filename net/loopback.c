@@ -1,8 +1,8 @@
 /*
- * The loopback interface: what is sent comes in again, through the backlog of the flow's
- * CPU, so that it is handled by the net thread, or by the sender when it has left its locks
- * (net_burst_end), never below the sending. Packets stay as they are: checksums not computed,
- * large ones not segmented.
+ * The loopback interface: what is sent comes in again, through this CPU's backlog, so that
+ * it is handled by the sender when it has left its locks (net_burst_end), or by the net thread,
+ * never below the sending. So it is there when the call returns, as a rule, and no other CPU need
+ * be woken for it. Packets stay as they are: checksums not computed, large ones not segmented.
  */
 #include "kernel/panic.h"
 #include "kernel/x86/percpu.h"
@@ -40,7 +40,7 @@ lo_send(struct netdev *dev, struct pkt *p)
 	}
 	p->flags |= PKT_LOOPBACK;
 	p->flags &= ~(uint32_t)(PKT_OUTGOING | PKT_OTHERHOST | PKT_BROADCAST);
-	net_input_later(p); /* on its flow's CPU: a flow stays in order, whoever sends */
+	net_input_later(p);
 	return OK;
 }
 

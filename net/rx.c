@@ -258,9 +258,7 @@ steer(struct pkt *p)
 void
 net_input_later(struct pkt *p)
 {
-	unsigned cpu = num_online > 1 ? steer(p) : cpu_id();
-
-	(void)backlog_push_one(net_cpus[cpu], p); /* counted there */
+	(void)backlog_push_one(net_cpus[cpu_id()], p); /* counted there */
 }
 
 void
