@@ -1,7 +1,7 @@
 /*
  * Frames into receive coalescing and out through segmentation: the first byte of the input cuts the
  * rest into frames. No byte of payload may come or go, and nothing may be left in memory.
- * LINK: net/gro.c net/gso.c net/pkt.c net/pkt_data.c net/drops.c net/ip_addr.c lib/inet_csum.c
+ * LINK: net/gro.c net/gso.c net/mib.c net/pkt.c net/pkt_data.c net/drops.c net/ip_addr.c lib/inet_csum.c
  * lib/string.c lib/fmt.c mm/uio.c fs/seq.c tests/fakes/percpu.c tests/fakes/spinlock.c
  * tests/fakes/kmalloc.c tests/fakes/frames.c tests/fakes/panic.c
  * tests/fakes/no_user.c tests/fakes/no_proc.c
