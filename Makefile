@@ -647,10 +647,13 @@ build/keel.iso: esp/grub/grub.cfg $(ESP_FILES)
 	$(Q)cp esp/grub/grub.cfg build/iso/boot/grub/
 	$(Q)grub-mkrescue -o $@ build/iso >build/iso.log 2>&1 || { cat build/iso.log; exit 1; }
 
-# Host unit tests: tests/unit/ROOM/NAME_test.c names what it links at the end of its head
-# comment, "LINK: file.c ..."; each becomes one program under ASan and UBSan.
+# Host programs, under ASan and UBSan: unit tests tests/unit/ROOM/NAME_test.c, and libFuzzer targets
+# tests/fuzz/NAME_fuzz.c. Each names what it links at the end of its head comment, "LINK: file.c ...";
+# a source is compiled once for all unit tests, and once for all fuzzers.
 UNIT_SRCS := $(sort $(wildcard tests/unit/*/*_test.c tests/unit/*/*/*_test.c))
 UNIT_BINS := $(UNIT_SRCS:tests/unit/%.c=$(B)/unit/%)
+FUZZ_SRCS := $(sort $(wildcard tests/fuzz/*_fuzz.c))
+FUZZ_BINS := $(FUZZ_SRCS:tests/fuzz/%.c=$(B)/fuzz/%)
 UNIT_CFLAGS := -std=gnu17 -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all \
 	-fno-omit-frame-pointer -Wall -Wextra -Werror -Wno-unused-parameter -Wno-sign-compare \
 	-Wno-unknown-attributes -DCONFIG_DEBUG=1 -include tests/unit/host.h -Itests/fakes -I. -I$(GEN)
@@ -659,31 +662,46 @@ UNIT_CFLAGS := -std=gnu17 -g -O1 -fsanitize=address,undefined -fno-sanitize-reco
 unit: $(UNIT_BINS)
 	@tests/unit/run $(UNIT_BINS)
 
-$(B)/unit/%: tests/unit/%.c tests/unit/host.h tests/unit/ktest.c $(B)/flags | $(GEN)/syscalls.h
-	@mkdir -p $(@D)
-	$(say) UNIT $<
-	$(Q)srcs="$< tests/unit/ktest.c $$(sed -n '/LINK:/,$${s/^.*LINK:/ /;s/^ \* / /;h;s/\*\/.*//;p;g;/\*\//q}' $< | tr '\n' ' ')"; \
-	$(CC) $(UNIT_CFLAGS) -MM -MP -MT $@ $$srcs >$@.d && $(CC) $(UNIT_CFLAGS) -o $@ $$srcs
-
-# libFuzzer targets: tests/fuzz/NAME_fuzz.c, linked as unit tests are. Each runs for FUZZ seconds and
-# keeps what it learned in build/fuzz/NAME/. Some begin with files of tests/fuzz/corpus/NAME/.
+# Each fuzzer runs for FUZZ seconds and keeps what it learned in build/fuzz/NAME/. Some begin with files of
+# tests/fuzz/corpus/NAME/. `make fuzz-link` only links them, and runs those files once.
 FUZZ ?= 30
-FUZZ_BINS := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(sort $(wildcard tests/fuzz/*_fuzz.c)))
+fuzz_corpus = $$(ls -d tests/fuzz/corpus/$$(basename $$f) 2>/dev/null)
 
-.PHONY: fuzz
+.PHONY: fuzz fuzz-link
 fuzz: $(FUZZ_BINS)
 	@for f in $(FUZZ_BINS); do \
 		mkdir -p build/fuzz/$$(basename $$f) && echo "fuzz $$(basename $$f), $(FUZZ) s" && \
 		$$f -max_total_time=$(FUZZ) -verbosity=0 -artifact_prefix=build/fuzz/ \
-			build/fuzz/$$(basename $$f) \
-			$$(ls -d tests/fuzz/corpus/$$(basename $$f) 2>/dev/null) || exit 1; \
+			build/fuzz/$$(basename $$f) $(fuzz_corpus) || exit 1; \
 	done
 
-$(B)/fuzz/%: tests/fuzz/%.c tests/unit/host.h $(B)/flags | $(GEN)/syscalls.h
+fuzz-link: $(FUZZ_BINS)
+	@for f in $(FUZZ_BINS); do out=$$($$f -runs=0 $(fuzz_corpus) 2>&1) || { echo "$$out"; exit 1; }; done
+
+build/links.mk: scripts/gen-links $(UNIT_SRCS) $(FUZZ_SRCS)
+	@mkdir -p $(@D)
+	@scripts/gen-links $(UNIT_SRCS) $(FUZZ_SRCS) >$@
+-include build/links.mk
+
+$(UNIT_BINS):
+	@mkdir -p $(@D)
+	$(say) LINK $@
+	$(Q)$(CC) $(UNIT_CFLAGS) -o $@ $(filter %.o,$^)
+
+$(FUZZ_BINS):
+	@mkdir -p $(@D)
+	$(say) LINK $@
+	$(Q)$(CC) $(UNIT_CFLAGS) -fsanitize=fuzzer -o $@ $(filter %.o,$^)
+
+$(B)/host/unit/%.c.o: %.c $(B)/flags | $(GEN)/syscalls.h
+	@mkdir -p $(@D)
+	$(say) UNIT $<
+	$(Q)$(CC) $(UNIT_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(B)/host/fuzz/%.c.o: %.c $(B)/flags | $(GEN)/syscalls.h
 	@mkdir -p $(@D)
 	$(say) FUZZ $<
-	$(Q)srcs="$< $$(sed -n '/LINK:/,$${s/^.*LINK:/ /;s/^ \* / /;h;s/\*\/.*//;p;g;/\*\//q}' $< | tr '\n' ' ')"; \
-	$(CC) $(UNIT_CFLAGS) -fsanitize=fuzzer -o $@ $$srcs
+	$(Q)$(CC) $(UNIT_CFLAGS) -fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
 
 # The vDSO: user code, a shared object of one page that the kernel carries.
 VDSO_CFLAGS := --target=x86_64-unknown-none-elf -std=gnu17 -ffreestanding -O2 $(WARN) $(REPRO) \
@@ -781,6 +799,7 @@ test-stress: setup
 check: setup
 	@$(MAKE) --no-print-directory all compile_commands.json
 	@$(MAKE) --no-print-directory BUILD=debug build/debug/kernel.elf
+	@$(MAKE) --no-print-directory fuzz-link
 	@scripts/check
 
 # Line coverage of the kernel by the scenario tests, and its summary in build/cover/.
