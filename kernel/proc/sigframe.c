@@ -10,6 +10,7 @@
 #include "kernel/proc/sigframe.h"
 #include "kernel/proc/signal_priv.h"
 #include "kernel/x86/context.h"
+#include "kernel/x86/fpu.h"
 #include "kernel/x86/trap.h"
 #include "lib/string.h"
 #include "mm/aspace.h"
@@ -222,7 +223,8 @@ sigframe_push(
 	struct thread *t = current_thread();
 	struct rt_sigframe frame; /* each byte of it is set below: it has no padding */
 	uint64_t top = sigframe_top(t, f, action);
-	uint64_t fpstate = ALIGN_DOWN(top - fpu_signal_size(), (uint64_t)64);
+	uint64_t fpu_size = fpu_signal_size();
+	uint64_t fpstate = ALIGN_DOWN(top - fpu_size, (uint64_t)64);
 	uint64_t at = ALIGN_DOWN(fpstate - sizeof(frame), (uint64_t)16) - 8;
 
 	/* The x86-64 ABI has no return without a restorer; one that overflows its stack
@@ -235,7 +237,8 @@ sigframe_push(
 	frame.uc.regs.fpstate = fpstate;
 	frame.restorer = action->restorer;
 	frame.uc.link = 0;
-	frame.uc.flags = UC_FP_XSTATE | UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS;
+	frame.uc.flags = UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS |
+	                 (fpu_size > FPU_LEGACY_SIZE ? UC_FP_XSTATE : 0);
 	frame.uc.stack = altstack_get(t, f->rsp);
 	frame.uc.mask =
 	    t->flags & THREAD_RESTORE_MASK ? t->sig_saved_mask : t->sig_blocked;

@@ -63,9 +63,9 @@ vaddr_t arch_get_gs_base(void);
 
 /*
  * FPU state in signal frames: Linux's struct _fpstate with the XSAVE area behind it and
- * the software bytes that say so. `buf` is 64-byte aligned user memory of
- * fpu_signal_size() bytes. Restore checks what it reads and, on nonsense, gives the
- * initial state and ERR_FAULT.
+ * the software bytes that say so, read and written by the processor in place. `buf` is
+ * user memory of fpu_signal_size() bytes, for saving 64-byte aligned. Restore gives the
+ * initial state for NULL; for nonsense too, with ERR_FAULT.
  */
 size_t fpu_signal_size(void);
 enum err fpu_signal_save(void USER *buf);

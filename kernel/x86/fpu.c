@@ -11,6 +11,7 @@
 #include "kernel/x86/cpu.h"
 #include "kernel/x86/features.h"
 #include "kernel/x86/percpu_ops.h"
+#include "kernel/x86/usercopy_asm.h"
 #include "lib/bits.h"
 #include "lib/string.h"
 #include "mm/slab.h"
@@ -249,30 +250,38 @@ fpu_signal_size(void)
 	return cpu_features.has_xsave ? area_size() + sizeof(uint32_t) : FPU_LEGACY_SIZE;
 }
 
-/* Copies the area out with the software bytes, which XSAVE leaves alone, filled in. */
-static enum err
-put_extended(void USER *buf, struct xsave_area *a)
-{
-	struct fpx_software sw = {
-	    .magic1 = FP_MAGIC1,
-	    .extended_size = (uint32_t)fpu_signal_size(),
-	    .xfeatures = cpu_features.xcr0,
-	    .xstate_size = (uint32_t)area_size(),
-	};
-	uint64_t xstate_bv =
-	    a->xstate_bv | 3; /* a handler may change x87 and SSE unasked */
-	uint32_t magic2 = FP_MAGIC2;
-	char USER *to = buf;
-	enum err err;
+/* What XSAVE leaves alone, from the software bytes to the end of the header: it must be
+ * zeros there, but for the former. */
+struct signal_tail {
+	struct fpx_software software;
+	uint64_t header[8];
+};
 
-	memcpy(a->software, &sw, sizeof(sw));
-	err = copy_to_user(to, a, area_size());
-	if (err == OK)
-		err = copy_to_user(to + offsetof(struct xsave_area, xstate_bv),
-		    &xstate_bv, sizeof(xstate_bv));
-	if (err == OK)
-		err = copy_to_user(to + area_size(), &magic2, sizeof(magic2));
-	return err;
+static_assert(SW_OFFSET == offsetof(struct xsave_area, software) &&
+                  SW_OFFSET + sizeof(struct signal_tail) ==
+                      offsetof(struct xsave_area, header_reserved) + 48,
+    "the tail ends with the header");
+
+static enum err
+save_extended(void USER *buf)
+{
+	const struct signal_tail tail = {
+	    .software = {.magic1 = FP_MAGIC1,
+	        .extended_size = (uint32_t)fpu_signal_size(),
+	        .xfeatures = cpu_features.xcr0,
+	        .xstate_size = (uint32_t)area_size()},
+	};
+	static const uint32_t magic2 = FP_MAGIC2;
+	char USER *to = buf;
+
+	if (!user_range_ok(buf, fpu_signal_size()) ||
+	    copy_to_user(to + SW_OFFSET, &tail, sizeof(tail)) != OK)
+		return ERR_FAULT;
+	/* Not XSAVEOPT: it leaves out parts in initial state, and a handler may look at
+	 * them. */
+	if (usercopy_xsave((void *)(uintptr_t)buf, cpu_features.xcr0))
+		return ERR_FAULT;
+	return put_user(magic2, (uint32_t USER *)(to + area_size()));
 }
 
 enum err
@@ -280,65 +289,79 @@ fpu_signal_save(void USER *buf)
 {
 	struct xsave_area *a = &current_thread()->fpu->area;
 
-	/*
-	 * Not XSAVEOPT: it leaves out parts in initial state, and a handler may look at
-	 * them. If the thread is switched out before the copy is done, the same values
-	 * are saved again.
-	 */
+	if (cpu_features.has_xsave)
+		return save_extended(buf);
+	/* If the thread is switched out before the copy is done, the same is saved again. */
 	irq_disable_nested();
-	if (cpu_features.has_xsave)
-		xsave(a, cpu_features.xcr0);
-	else
-		fxsave(a);
+	fxsave(a);
 	irq_enable_nested();
-	if (cpu_features.has_xsave)
-		return put_extended(buf, a);
 	return copy_to_user(buf, a, FPU_LEGACY_SIZE);
 }
 
-/* Reads a frame into `a`: the whole area if its magic numbers say so, else only x87 and
- * SSE. */
+/* Which parts of an XSAVE area a frame says it has; none: it is an FXSAVE image. */
 static enum err
-get_area(struct xsave_area *a, const void USER *buf)
+frame_features(const char USER *buf, uint64_t *features)
 {
 	struct fpx_software sw;
-	uint32_t magic2 = 0;
-	enum err err = copy_from_user(a, buf, FPU_LEGACY_SIZE);
+	uint32_t magic2;
+	enum err err;
 
-	if (err != OK || !cpu_features.has_xsave)
+	*features = 0;
+	if (!cpu_features.has_xsave)
+		return OK;
+	err = copy_from_user(&sw, buf + SW_OFFSET, sizeof(sw));
+	if (err != OK || sw.magic1 != FP_MAGIC1 || sw.xstate_size != area_size())
 		return err;
-	memcpy(&sw, a->software, sizeof(sw));
-	if (sw.magic1 == FP_MAGIC1 && sw.xstate_size == area_size())
-		err = copy_from_user(
-		    &magic2, (const char USER *)buf + area_size(), sizeof(magic2));
+	err = get_user(magic2, (const uint32_t USER *)(buf + area_size()));
 	if (err == OK && magic2 == FP_MAGIC2)
-		err = copy_from_user((char *)a + FPU_LEGACY_SIZE,
-		    (const char USER *)buf + FPU_LEGACY_SIZE,
-		    area_size() - FPU_LEGACY_SIZE);
-	else
-		a->xstate_bv = 3;
+		*features = sw.xfeatures & cpu_features.xcr0;
+	return err;
+}
+
+/* Parts that the frame does not have become initial. What XRSTOR and FXRSTOR would fault on
+ * is ERR_FAULT: SDM vol. 1, 10.5.1, 13.8.1. */
+static enum err
+restore_parts(struct fpu_state *s, const void USER *buf, uint64_t features)
+{
+	enum err err;
+
+	if ((uintptr_t)buf % (features ? 64 : 16))
+		return ERR_FAULT;
+	__atomic_store_n(&s->is_changing, true, __ATOMIC_RELAXED);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	err = copy_from_user(&s->area, buf, features ? area_size() : FPU_LEGACY_SIZE);
+	s->area.xstate_bv =
+	    features ? s->area.xstate_bv & features : XFEATURE_X87 | XFEATURE_SSE;
+	s->area.xcomp_bv = 0;
+	memset(s->area.header_reserved, 0, sizeof(s->area.header_reserved));
+	if (s->area.mxcsr & ~mxcsr_mask)
+		err = ERR_FAULT;
+	irq_disable_nested();
+	s->is_changing = false;
+	if (err == OK)
+		load(s);
+	irq_enable_nested();
 	return err;
 }
 
 enum err
 fpu_signal_restore(const void USER *buf)
 {
-	struct fpu_state *s = current_thread()->fpu;
+	uint64_t features;
 	enum err err;
 
-	__atomic_store_n(&s->is_changing, true, __ATOMIC_RELAXED);
-	__atomic_signal_fence(__ATOMIC_SEQ_CST);
-	err = get_area(&s->area, buf);
+	if (!buf) {
+		fpu_reset_current();
+		return OK;
+	}
+	err = user_range_ok(buf, fpu_signal_size()) ? frame_features(buf, &features)
+	                                            : ERR_FAULT;
+	if (err == OK && features && features == cpu_features.xcr0)
+		err = usercopy_xrstor((const void *)(uintptr_t)buf, features) ? ERR_FAULT
+		                                                              : OK;
+	else if (err == OK)
+		err = restore_parts(current_thread()->fpu, buf, features);
 	if (err != OK)
-		fpu_reset(s);
-	/* Whatever XRSTOR would fault on: SDM vol. 1, 13.8.1. */
-	s->area.mxcsr &= mxcsr_mask;
-	s->area.xstate_bv &= cpu_features.xcr0;
-	s->area.xcomp_bv = 0;
-	memset(s->area.header_reserved, 0, sizeof(s->area.header_reserved));
-	irq_disable_nested();
-	s->is_changing = false;
-	load(s);
-	irq_enable_nested();
-	return err == OK ? OK : ERR_FAULT;
+		fpu_reset_current();
+	return err;
 }

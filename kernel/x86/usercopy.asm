@@ -5,6 +5,7 @@ default rel
 bits 64
 
 global usercopy_copy, usercopy_zero, usercopy_string, usercopy_cmpxchg32, usercopy_load32
+global usercopy_xsave, usercopy_xrstor
 global usercopy_smap
 
 ; on_fault insn, fixup: one table entry, distances from its start
@@ -127,6 +128,38 @@ usercopy_load32:
 .load:	mov	eax, [rdi]
 	user_close
 	mov	[rsi], eax
+	xor	eax, eax
+	ret
+.fault:	user_close
+	mov	eax, -1
+	ret
+	on_fault .load, .fault
+
+; int usercopy_xsave(rdi area, rsi mask). The header's first byte has x87 and SSE.
+usercopy_xsave:
+	mov	rax, rsi
+	mov	rdx, rsi
+	shr	rdx, 32
+	user_open
+.save:	xsave64	[rdi]
+.mark:	or	byte [rdi + 512], 3
+	user_close
+	xor	eax, eax
+	ret
+.fault:	user_close
+	mov	eax, -1
+	ret
+	on_fault .save, .fault
+	on_fault .mark, .fault
+
+; int usercopy_xrstor(rdi area, rsi mask)
+usercopy_xrstor:
+	mov	rax, rsi
+	mov	rdx, rsi
+	shr	rdx, 32
+	user_open
+.load:	xrstor64 [rdi]
+	user_close
 	xor	eax, eax
 	ret
 .fault:	user_close

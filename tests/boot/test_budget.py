@@ -17,7 +17,7 @@ BUDGETS = {
     "sys.fstat": 490,
     "sys.open_close_null": 3300,
     "sys.pipe_write_read_1": 1250,
-    "sys.signal_self": 2900,
+    "sys.signal_self": 2450,
     "proc.fork_exit_wait": 58_000,
     "proc.fork_exec_wait": 122_000,
     "vm.anon_fault_4k": 1300,
