@@ -91,7 +91,22 @@ cache_fill(struct page_cache *cache, struct page *page, uint64_t index)
 	return OK;
 }
 
-static const struct page_cache_ops tmpfs_cache_ops = {.fill = cache_fill};
+static void
+uncharge(struct inode *inode, uint64_t pages)
+{
+	__atomic_sub_fetch(&node_of(inode)->charged, pages, __ATOMIC_RELAXED);
+	__atomic_sub_fetch(&instance_of(inode)->pages, pages, __ATOMIC_RELAXED);
+	mem_counter_add(MEM_COMMITTED, -(int64_t)pages);
+}
+
+static void
+cache_unfill(struct page_cache *cache)
+{
+	uncharge(cache->owner, 1);
+}
+
+static const struct page_cache_ops tmpfs_cache_ops = {
+    .fill = cache_fill, .unfill = cache_unfill};
 
 static struct inode *
 node_create(struct super *super, uint32_t mode)
@@ -591,31 +606,17 @@ tmpfs_readlink(struct inode *inode, char *buf, size_t size)
 	return n;
 }
 
-/* Pages that went away by themselves are no longer charged. */
-static void
-uncharge(struct inode *inode, uint64_t pages_before)
-{
-	uint64_t now = inode->cache.num_pages;
-	uint64_t gone = pages_before > now ? pages_before - now : 0;
-
-	__atomic_sub_fetch(&node_of(inode)->charged, gone, __ATOMIC_RELAXED);
-	__atomic_sub_fetch(&instance_of(inode)->pages, gone, __ATOMIC_RELAXED);
-	mem_counter_add(MEM_COMMITTED, -(int64_t)gone);
-}
-
 static void
 set_size(struct inode *inode, loff_t size)
 {
 	loff_t old = inode->size;
-	uint64_t before = inode->cache.num_pages;
 
 	inode->cache.file_size = size;
 	__atomic_store_n(&inode->size, size, __ATOMIC_RELEASE);
-	if (size < old) {
-		page_cache_truncate(&inode->cache, DIV_ROUND_UP(size, (loff_t)PAGE_SIZE),
-		    size % PAGE_SIZE);
-		uncharge(inode, before);
-	}
+	if (size < old)
+		uncharge(
+		    inode, page_cache_truncate(&inode->cache,
+		               DIV_ROUND_UP(size, (loff_t)PAGE_SIZE), size % PAGE_SIZE));
 }
 
 /* Whether the seals allow the change. */
@@ -669,7 +670,7 @@ zero_range(struct inode *inode, loff_t offset, loff_t len)
 static enum err
 allocate_range(struct inode *inode, uint64_t offset, uint64_t end)
 {
-	uint64_t last = DIV_ROUND_UP(end, PAGE_SIZE), before;
+	uint64_t last = DIV_ROUND_UP(end, PAGE_SIZE);
 	enum err err = OK;
 
 	if (last - offset / PAGE_SIZE > instance_of(inode)->max_pages)
@@ -685,10 +686,8 @@ allocate_range(struct inode *inode, uint64_t offset, uint64_t end)
 	}
 	if (!err)
 		return OK;
-	before = inode->cache.num_pages;
-	page_cache_truncate(
-	    &inode->cache, DIV_ROUND_UP((uint64_t)inode->size, PAGE_SIZE), 0);
-	uncharge(inode, before);
+	uncharge(inode, page_cache_truncate(&inode->cache,
+	                    DIV_ROUND_UP((uint64_t)inode->size, PAGE_SIZE), 0));
 	return err;
 }
 

@@ -56,61 +56,93 @@ aspace_populate_for(struct aspace *as, vaddr_t start, size_t len, unsigned acces
 	return OK;
 }
 
-/* What the entry for `va` shows, with a reference, if it allows `access`; else NULL. */
-static struct page *
-page_in_entry(struct aspace *as, vaddr_t va, unsigned access)
+/* Copies [va, va + n) of one page from or to `buf`. */
+struct piece {
+	vaddr_t va;
+	char *buf;
+	size_t n;
+	bool is_write;
+};
+
+static void
+copy_piece(const struct piece *c, pte_t entry)
 {
-	pte_t entry = upt_entry(as, va);
-	unsigned need = PTE_PRESENT | (access == AREA_WRITE ? PTE_WRITE : 0);
+	char *memory = (char *)phys_to_virt(pte_phys(entry)) + c->va % PAGE_SIZE;
+
+	if (c->is_write)
+		memcpy(memory, c->buf, c->n);
+	else
+		memcpy(c->buf, memory, c->n);
+}
+
+/* Whether the entry allows the copy. */
+static bool
+may_copy(pte_t entry, bool is_write)
+{
+	unsigned need = PTE_PRESENT | (is_write ? PTE_WRITE : 0);
 
 	if ((entry & need) != need)
-		return NULL;
-	if (entry & PTE_SPECIAL && pte_phys(entry) != zero_page)
-		return NULL; /* a device */
-	return page_get(phys_to_page(pte_phys(entry)));
+		return false;
+	/* Not a device's memory. */
+	return !(entry & PTE_SPECIAL) || pte_phys(entry) == zero_page;
 }
 
-/* The page at `va` with a reference, made present for `access`. NULL: cannot be had. */
-static struct page *
-take_page(struct aspace *as, vaddr_t va, unsigned access)
+/*
+ * Copies if the page is present with the right. The lock is held exclusively to the end of the
+ * copy, and the file's: nobody takes the page away, and nobody finds a mapping gone (and seals
+ * the file) while it is still written through it.
+ */
+static bool
+try_copy(struct aspace *as, const struct piece *c)
+{
+	bool is_done = false;
+	struct area *a;
+	pte_t entry;
+
+	rwsem_lock(&as->lock);
+	a = area_find(as, c->va);
+	if (a) {
+		area_lock_file(a);
+		entry = upt_entry(as, c->va);
+		is_done = may_copy(entry, c->is_write);
+		if (is_done)
+			copy_piece(c, entry);
+		area_unlock_file(a);
+	}
+	rwsem_unlock(&as->lock);
+	return is_done;
+}
+
+static bool
+fault_and_copy(struct aspace *as, const struct piece *c)
 {
 	enum { TRIES = 8 }; /* another thread may unmap it time and again */
-	struct page *pg = NULL;
 
-	for (unsigned i = 0; i < TRIES && !pg; i++) {
-		if (aspace_fault(as, va, access) != OK)
-			return NULL;
-		/* Exclusively, so that nobody takes the page out between look and
-		 * reference. */
-		rwsem_lock(&as->lock);
-		pg = page_in_entry(as, va, access);
-		rwsem_unlock(&as->lock);
+	for (unsigned i = 0; i < TRIES; i++) {
+		if (aspace_fault(as, c->va, c->is_write ? AREA_WRITE : AREA_READ) != OK)
+			return false;
+		if (try_copy(as, c))
+			return true;
 	}
-	return pg;
+	return false;
 }
 
+/* Copies page by page by `fn`; how many bytes it could. */
 static size_t
-copy(struct aspace *as, vaddr_t va, char *buf, size_t len, unsigned access)
+copy(struct aspace *as, struct piece c, size_t len,
+    bool (*fn)(struct aspace *, const struct piece *))
 {
 	size_t done = 0;
 
-	if (va > USER_SPACE_END || len > USER_SPACE_END - va)
+	if (c.va > USER_SPACE_END || len > USER_SPACE_END - c.va)
 		return 0;
 	while (done < len) {
-		size_t offset = (va + done) % PAGE_SIZE;
-		size_t n = MIN(len - done, PAGE_SIZE - offset);
-		struct page *pg = take_page(as, va + done, access);
-		char *memory;
-
-		if (!pg)
+		c.n = MIN(len - done, PAGE_SIZE - c.va % PAGE_SIZE);
+		if (!fn(as, &c))
 			break;
-		memory = (char *)page_to_virt(pg) + offset;
-		if (access == AREA_WRITE)
-			memcpy(memory, buf + done, n);
-		else
-			memcpy(buf + done, memory, n);
-		page_put(pg);
-		done += n;
+		done += c.n;
+		c.va += c.n;
+		c.buf += c.n;
 	}
 	return done;
 }
@@ -118,83 +150,84 @@ copy(struct aspace *as, vaddr_t va, char *buf, size_t len, unsigned access)
 size_t
 aspace_read(struct aspace *as, vaddr_t va, void *buf, size_t len)
 {
-	return copy(as, va, buf, len, AREA_READ);
+	return copy(as, (struct piece){.va = va, .buf = buf}, len, fault_and_copy);
 }
 
 size_t
 aspace_write(struct aspace *as, vaddr_t va, const void *buf, size_t len)
 {
-	return copy(as, va, (char *)buf, len, AREA_WRITE);
+	struct piece c = {.va = va, .buf = (char *)buf, .is_write = true};
+
+	return copy(as, c, len, fault_and_copy);
 }
 
 /* ---- For debuggers ----------------------------------------------------------------- */
 
-/* [va, va+n) of one page, present or not. Lock held exclusively. false: there is none. */
-static bool
-force_page(struct area *a, vaddr_t va, char *buf, size_t n, bool is_write)
+/* Takes the right to write, which the program has not, from the page or the 2 MiB around. */
+static void
+protect_again(struct area *a, vaddr_t page)
 {
-	vaddr_t page = ALIGN_DOWN(va, PAGE_SIZE);
-	bool is_forced = is_write && !(a->flags & AREA_WRITE);
+	vaddr_t start = huge_fits(a, page) ? ALIGN_DOWN(page, HUGE_SIZE) : page;
+	vaddr_t end = start + (huge_fits(a, page) ? HUGE_SIZE : PAGE_SIZE);
 	struct tlb_batch batch;
+
+	tlb_batch_begin(&batch, a->aspace);
+	upt_protect(a->aspace, start, end, a->flags, &batch);
+	tlb_batch_end(&batch);
+}
+
+/* Present or not. Lock held exclusively. false: there is no page. */
+static bool
+force_piece(struct area *a, const struct piece *c)
+{
+	bool is_forced = c->is_write && !(a->flags & AREA_WRITE);
+	vaddr_t page = ALIGN_DOWN(c->va, PAGE_SIZE);
+	unsigned access = c->is_write ? AREA_WRITE : AREA_READ;
 	enum err err;
-	char *memory;
 	pte_t entry;
 
-	if (is_write && a->flags & AREA_DEVICE)
+	if (c->is_write && a->flags & AREA_DEVICE)
 		return false;
 	if (is_forced && a->flags & AREA_SHARED)
 		return false;
-	err = a->ops->fault(a, page, is_write ? AREA_WRITE : AREA_READ);
+	err = a->ops->fault(a, page, access);
 	if (err == ERR_AGAIN) {
 		huge_split(a->aspace, page);
-		err = a->ops->fault(a, page, is_write ? AREA_WRITE : AREA_READ);
+		err = a->ops->fault(a, page, access);
 	}
+	area_lock_file(a);
 	entry = err == OK ? upt_entry(a->aspace, page) : 0;
-	if (!entry)
-		return false;
-	memory = phys_to_virt(pte_phys(entry));
-	memory += va % PAGE_SIZE;
-	if (is_write)
-		memcpy(memory, buf, n);
-	else
-		memcpy(buf, memory, n);
-	if (is_forced) { /* the program itself still may not */
-		tlb_batch_begin(&batch, a->aspace);
-		upt_protect(a->aspace, page, page + PAGE_SIZE, a->flags, &batch);
-		tlb_batch_end(&batch);
-	}
-	return true;
+	if (entry)
+		copy_piece(c, entry);
+	area_unlock_file(a);
+	if (entry && is_forced)
+		protect_again(a, page);
+	return entry;
 }
 
-static size_t
-force(struct aspace *as, vaddr_t va, char *buf, size_t len, bool is_write)
+static bool
+force(struct aspace *as, const struct piece *c)
 {
-	size_t done = 0;
-	bool ok = true;
+	struct area *a;
+	bool is_done;
 
-	if (va > USER_SPACE_END || len > USER_SPACE_END - va)
-		return 0;
-	while (done < len && ok) {
-		size_t n = MIN(len - done, PAGE_SIZE - (va + done) % PAGE_SIZE);
-		struct area *a;
-
-		rwsem_lock(&as->lock);
-		a = area_find(as, va + done);
-		ok = a && force_page(a, va + done, buf + done, n, is_write);
-		rwsem_unlock(&as->lock);
-		done += ok ? n : 0;
-	}
-	return done;
+	rwsem_lock(&as->lock);
+	a = area_find(as, c->va);
+	is_done = a && force_piece(a, c);
+	rwsem_unlock(&as->lock);
+	return is_done;
 }
 
 size_t
 aspace_peek(struct aspace *as, vaddr_t va, void *buf, size_t len)
 {
-	return force(as, va, buf, len, false);
+	return copy(as, (struct piece){.va = va, .buf = buf}, len, force);
 }
 
 size_t
 aspace_poke(struct aspace *as, vaddr_t va, const void *buf, size_t len)
 {
-	return force(as, va, (char *)buf, len, true);
+	struct piece c = {.va = va, .buf = (char *)buf, .is_write = true};
+
+	return copy(as, c, len, force);
 }

@@ -36,15 +36,15 @@ cache_of(const struct area *a)
 	return a->file ? a->file->cache : NULL;
 }
 
-static void
-lock_cache(const struct area *a) NO_THREAD_SAFETY_ANALYSIS
+void NO_THREAD_SAFETY_ANALYSIS
+area_lock_file(const struct area *a)
 {
 	if (cache_of(a))
 		mutex_lock(&cache_of(a)->map_lock);
 }
 
-static void
-unlock_cache(const struct area *a) NO_THREAD_SAFETY_ANALYSIS
+void NO_THREAD_SAFETY_ANALYSIS
+area_unlock_file(const struct area *a)
 {
 	if (cache_of(a))
 		mutex_unlock(&cache_of(a)->map_lock);
@@ -229,10 +229,10 @@ insert_between(struct area *prev, struct area *a, struct area *next)
 	gap_set(next, a->end);
 	count_bytes(a, size_of(a));
 	a->aspace->num_areas++;
-	lock_cache(a);
+	area_lock_file(a);
 	if (cache_of(a))
 		list_push_back(&cache_of(a)->areas, &a->cache_link);
-	unlock_cache(a);
+	area_unlock_file(a);
 }
 
 void
@@ -247,9 +247,9 @@ area_insert(struct area *a)
 void
 area_leave_file(struct area *a)
 {
-	lock_cache(a);
+	area_lock_file(a);
 	list_remove(&a->cache_link);
-	unlock_cache(a);
+	area_unlock_file(a);
 }
 
 /* Out of the tree and its file's list; `floor` is where the area below ends. */
@@ -323,11 +323,11 @@ area_split(struct area *a, vaddr_t at)
 	list_init(&upper->cache_link);
 	if (upper->file)
 		file_get(upper->file);
-	lock_cache(a);
+	area_lock_file(a);
 	a->end = at;
 	if (cache_of(a))
 		list_push_back(&cache_of(a)->areas, &upper->cache_link);
-	unlock_cache(a);
+	area_unlock_file(a);
 	rb_insert(&a->aspace->areas, &upper->node, area_less);
 	a->aspace->num_areas++;
 	if (upper->ops->open)
@@ -349,10 +349,10 @@ area_set_start(struct area *a, vaddr_t start)
 	int64_t less = (int64_t)(start - a->start);
 
 	count_bytes(a, -less);
-	lock_cache(a);
+	area_lock_file(a);
 	a->start = start;
 	a->file_page += less >> PAGE_SHIFT;
-	unlock_cache(a);
+	area_unlock_file(a);
 	gap_set(a, floor_of(a));
 }
 
@@ -360,9 +360,9 @@ void
 area_set_end(struct area *a, vaddr_t end)
 {
 	count_bytes(a, (int64_t)(end - a->end));
-	lock_cache(a);
+	area_lock_file(a);
 	a->end = end;
-	unlock_cache(a);
+	area_unlock_file(a);
 	gap_set(area_next(a), end);
 }
 
@@ -395,24 +395,28 @@ area_enter(struct area *a, struct list *dead)
 	}
 }
 
+/* `low` takes in `high`, which continues it: for who goes through the file's list, at once. */
+static void
+join(struct area *low, struct area *high, struct list *dead)
+{
+	area_lock_file(low);
+	low->end = high->end;
+	list_remove(&high->cache_link);
+	area_unlock_file(low);
+	rb_erase(&low->aspace->areas, &high->node);
+	low->aspace->num_areas--;
+	list_push_back(dead, &high->cache_link);
+}
+
 struct area *
 area_merge(struct area *a, struct list *dead)
 {
 	struct area *prev = area_prev(a), *next = area_next(a);
 
-	if (next && continues(a, next)) {
-		vaddr_t end = next->end;
-
-		area_remove(next);
-		area_set_end(a, end);
-		list_push_back(dead, &next->cache_link);
-	}
+	if (next && continues(a, next))
+		join(a, next, dead);
 	if (prev && continues(prev, a)) {
-		vaddr_t end = a->end;
-
-		area_remove(a);
-		area_set_end(prev, end);
-		list_push_back(dead, &a->cache_link);
+		join(prev, a, dead);
 		a = prev;
 	}
 	return a;

@@ -36,6 +36,13 @@ void area_enter(struct area *, struct list *dead);
 /* The second half of area_remove alone, for a tree that goes as a whole. */
 void area_leave_file(struct area *);
 
+/*
+ * While the file of the area (if it has one) is locked, only faults put pages into its entries
+ * and nobody takes any out: a truncation needs no lock of the space.
+ */
+void area_lock_file(const struct area *);
+void area_unlock_file(const struct area *);
+
 struct area *area_prev(const struct area *);
 
 /* Other rights; what the counters of the space say follows. */

@@ -154,6 +154,7 @@ static enum err
 fork_area(struct aspace *child, const struct area *a, struct tlb_batch *batch)
 {
 	struct area *copy;
+	enum err err;
 
 	if (a->flags & AREA_NO_FORK)
 		return OK;
@@ -173,7 +174,10 @@ fork_area(struct aspace *child, const struct area *a, struct tlb_batch *batch)
 	area_insert(copy);
 	if (a->flags & (AREA_SHARED | AREA_DEVICE | AREA_WIPE_FORK))
 		return OK;
-	return upt_copy(child, a->aspace, a->start, a->end, batch);
+	area_lock_file(a);
+	err = upt_copy(child, a->aspace, a->start, a->end, batch);
+	area_unlock_file(a);
+	return err;
 }
 
 static void

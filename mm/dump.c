@@ -56,14 +56,19 @@ aspace_dump_next(struct aspace *as, vaddr_t from, vaddr_t end)
 static bool
 copy_page(struct area *a, vaddr_t va, void *buf)
 {
-	pte_t entry = upt_entry(a->aspace, va);
+	bool is_there;
+	pte_t entry;
 
-	if (!entry && has_contents(a) && a->ops->fault(a, va, AREA_READ) == OK)
-		entry = upt_entry(a->aspace, va);
-	if (!entry || pte_phys(entry) == zero_page)
+	if (!upt_entry(a->aspace, va) && has_contents(a) &&
+	    a->ops->fault(a, va, AREA_READ) != OK)
 		return false;
-	memcpy(buf, phys_to_virt(pte_phys(entry)), PAGE_SIZE);
-	return true;
+	area_lock_file(a);
+	entry = upt_entry(a->aspace, va);
+	is_there = entry && pte_phys(entry) != zero_page;
+	if (is_there)
+		memcpy(buf, phys_to_virt(pte_phys(entry)), PAGE_SIZE);
+	area_unlock_file(a);
+	return is_there;
 }
 
 bool

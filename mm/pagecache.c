@@ -212,10 +212,11 @@ count_pages(const struct page_cache *c, int64_t n)
 		mem_counter_add(MEM_SHMEM, n);
 }
 
-/* Takes every page from `from` on out of the tree and drops the tree's references. */
-static void
+/* Takes every page from `from` on out of the tree and drops the tree's references. How many. */
+static uint64_t
 drop_pages(struct page_cache *c, uint64_t from)
 {
+	uint64_t dropped = 0;
 	struct removal r;
 
 	do {
@@ -233,7 +234,9 @@ drop_pages(struct page_cache *c, uint64_t from)
 			r.empty = next;
 		}
 		count_pages(c, -(int64_t)r.num);
+		dropped += r.num;
 	} while (r.num == DROP_BATCH);
+	return dropped;
 }
 
 void
@@ -330,30 +333,33 @@ page_cache_get(struct page_cache *c, uint64_t index, struct page **out)
 		pg->index = index;
 		pg->flags |= PAGE_UPTODATE;
 		err = publish(c, index, pg, out);
-	}
-	if (err == OK && *out == pg) {
-		count_pages(c, 1);
-		return OK;
+		if (err == OK && *out == pg) {
+			count_pages(c, 1);
+			return OK;
+		}
+		if (has_fill && c->ops->unfill)
+			c->ops->unfill(c);
 	}
 	page_put(pg);
 	return err;
 }
 
-void
+uint64_t
 page_cache_truncate(struct page_cache *c, uint64_t first, size_t partial_bytes)
 {
+	uint64_t dropped = drop_pages(c, first);
 	struct page *pg;
 
-	drop_pages(c, first);
 	filemap_unmap(c, first);
 	if (!partial_bytes || !first)
-		return;
+		return dropped;
 	pg = page_cache_find(c, first - 1);
 	if (pg) {
 		memset((char *)page_to_virt(pg) + partial_bytes, 0,
 		    PAGE_SIZE - partial_bytes);
 		page_put(pg);
 	}
+	return dropped;
 }
 
 uint64_t

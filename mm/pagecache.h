@@ -36,6 +36,9 @@ struct page_cache_ops {
 	/* Reads page `index` from the backing store into `page`. NULL: new pages are
 	 * zeros. */
 	enum err (*fill)(struct page_cache *, struct page *, uint64_t index);
+	/* A page that was filled is not taken: another was faster, or there is no memory. Or
+	 * NULL. */
+	void (*unfill)(struct page_cache *);
 };
 
 void page_cache_init(struct page_cache *, const struct page_cache_ops *, void *owner);
@@ -53,9 +56,10 @@ void page_cache_find_range(
 enum err page_cache_get(struct page_cache *, uint64_t index, struct page **out);
 /*
  * Drops every page from `first` on and unmaps them from user spaces; zeroes the tail of
- * the page before when partial_bytes > 0 (bytes kept in page first - 1). May sleep.
+ * the page before when partial_bytes > 0 (bytes kept in page first - 1). Returns how many it
+ * dropped. May sleep.
  */
-void page_cache_truncate(struct page_cache *, uint64_t first, size_t partial_bytes);
+uint64_t page_cache_truncate(struct page_cache *, uint64_t first, size_t partial_bytes);
 /* The first page index >= `from` that is present, or UINT64_MAX: for SEEK_DATA and
  * SEEK_HOLE. */
 uint64_t page_cache_next(struct page_cache *, uint64_t from);

@@ -8,7 +8,6 @@
 #include "mm/area.h"
 #include "mm/mman.h"
 #include "mm/page.h"
-#include "mm/pagecache.h"
 #include "mm/userpt.h"
 
 /* One mremap, page-aligned and checked. */
@@ -69,21 +68,18 @@ make_target(const struct remap *r, const struct area *a)
 	return to;
 }
 
-/* Moves the entries, under the lock of the mapped file if there is one. */
-static enum err NO_THREAD_SAFETY_ANALYSIS
-move_pages(const struct remap *r, struct page_cache *cache, vaddr_t from, vaddr_t to)
+/* Moves the entries of `a`; a truncation must not look between one's leaving and its arrival. */
+static enum err
+move_pages(const struct remap *r, const struct area *a, vaddr_t from, vaddr_t to)
 {
 	struct tlb_batch batch;
 	enum err err;
 
-	/* A truncation must not look between an entry's leaving and its arrival. */
-	if (cache)
-		mutex_lock(&cache->map_lock);
+	area_lock_file(a);
 	tlb_batch_begin(&batch, r->as);
 	err = upt_move(r->as, from, to, MIN(r->old_len, r->new_len), &batch);
 	tlb_batch_end(&batch);
-	if (cache)
-		mutex_unlock(&cache->map_lock);
+	area_unlock_file(a);
 	return err;
 }
 
@@ -92,17 +88,16 @@ static enum err
 move(const struct remap *r, struct area *a, struct list *dead)
 {
 	struct area *to = make_target(r, a);
-	struct page_cache *cache = a->file ? a->file->cache : NULL;
 	enum err err;
 
 	if (!to)
 		return ERR_NOMEM;
-	err = move_pages(r, cache, r->old, r->new_addr);
+	err = move_pages(r, to, r->old, r->new_addr);
 	if (err == OK && r->old_len && !(r->flags & MREMAP_DONTUNMAP))
 		err = range_unmap(r->as, r->old, r->old + r->old_len, dead);
 	if (err != OK) {
 		/* The pages go back, for which there are tables: this cannot fail. */
-		(void)move_pages(r, cache, r->new_addr, r->old);
+		(void)move_pages(r, to, r->new_addr, r->old);
 		(void)range_unmap(r->as, r->new_addr, r->new_addr + r->new_len, dead);
 		return err;
 	}

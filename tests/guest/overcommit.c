@@ -6,6 +6,7 @@
 #define _GNU_SOURCE
 #include "tests/guest/check.h"
 
+#include <pthread.h>
 #include <sys/ipc.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -205,6 +206,103 @@ heap_and_children_count(void)
 	CHECK_CHANGE(-16);
 }
 
+/* ---- What is promised and given back again and again ---- */
+
+static void *
+touch_raced(void *arg)
+{
+	int zero = open("/dev/zero", O_RDONLY);
+
+	for (int i = 0; i < 4000;
+	     i++) /* by a call: no signal beyond the end of the file */
+		(void)!read(zero, (char *)arg + (i & 255) * PAGE, 1);
+	close(zero);
+	return NULL;
+}
+
+/* Two threads make pages of a file of memory that a third takes away. */
+static void
+race_for_a_file(void)
+{
+	int fd = (int)syscall(SYS_memfd_create, "raced", 0);
+	char *p = mmap(NULL, MIB(1), RW, MAP_SHARED, fd, 0);
+	pthread_t threads[2];
+
+	CHECK(p != MAP_FAILED);
+	for (int i = 0; i < 2; i++)
+		CHECK_EQ(pthread_create(&threads[i], NULL, touch_raced, p), 0);
+	for (int i = 0; i < 500; i++)
+		CHECK_EQ(ftruncate(fd, i % 2 ? 0 : MIB(1)), 0);
+	for (int i = 0; i < 2; i++)
+		CHECK_EQ(pthread_join(threads[i], NULL), 0);
+	CHECK_EQ(ftruncate(fd, 0), 0); /* the file stays, without a page */
+}
+
+static unsigned
+draw(unsigned below)
+{
+	static uint64_t state = 7;
+
+	state = state * 6364136223846793005ull + 1442695040888963407ull;
+	return (unsigned)((state >> 33) % below);
+}
+
+/* One change of a random part of 64 pages; it may fail. */
+static void
+change_areas(char *p)
+{
+	unsigned first = draw(64), n = 1 + draw(64 - first), to = draw(65 - n);
+	size_t len = n * (size_t)PAGE;
+	char *at = p + (size_t)first * PAGE;
+
+	switch (draw(10)) {
+	case 0: (void)mmap(at, len, RW, ANON | MAP_FIXED, -1, 0); break;
+	case 1: (void)mmap(at, len, RW, ANON | MAP_FIXED | MAP_NORESERVE, -1, 0); break;
+	case 2: (void)mmap(at, len, RW, SHARED | MAP_FIXED, -1, 0); break;
+	case 3: (void)mmap(at, len, PROT_READ, ANON | MAP_FIXED, -1, 0); break;
+	case 4: (void)mprotect(at, len, RW); break;
+	case 5: (void)mprotect(at, len, PROT_NONE); break;
+	case 6:
+		(void)mremap(
+		    at, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, p + (size_t)to * PAGE);
+		break;
+	case 7: (void)mlock(at, len); break;
+	case 8: (void)madvise(at, len, MADV_DONTFORK); break;
+	default: (void)munmap(at, len); break;
+	}
+}
+
+static void
+what_was_promised_comes_back(void)
+{
+	long before = meminfo("Committed_AS"), drift;
+	int status;
+	pid_t pid;
+
+	for (int i = 0; i < 30; i++) {
+		pid = fork();
+		if (!pid) {
+			char *p = (char *)map(64 * PAGE, RW, ANON);
+
+			for (int k = 0; k < 300; k++)
+				change_areas(p);
+			if (i % 3 == 0 && fork() == 0)
+				change_areas(p);
+			if (i % 5 == 0)
+				race_for_a_file();
+			(void)syscall(SYS_brk, (char *)syscall(SYS_brk, 0) + i * PAGE);
+			_exit(0);
+		}
+		CHECK_EQ(waitpid(pid, &status, 0), pid);
+		CHECK_EQ(status, 0);
+	}
+	for (int i = 0; i < 20; i++)
+		race_for_a_file();
+	sleep_ms(100);
+	drift = meminfo("Committed_AS") - before;
+	CHECK(drift > -SLACK && drift < SLACK);
+}
+
 static void
 mode_0_refuses_the_absurd(void)
 {
@@ -354,6 +452,7 @@ static const struct test tests[] = {
     TEST(shared_memory_counts_by_its_size),
     TEST(files_of_memory_count_by_their_pages),
     TEST(heap_and_children_count),
+    TEST(what_was_promised_comes_back),
     TEST(mode_0_refuses_the_absurd),
     TEST(mode_1_promises_anything),
     TEST(mode_2_keeps_its_promises),

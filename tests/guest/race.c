@@ -264,7 +264,69 @@ forged_frames_harm_nobody_else(void)
 	}
 }
 
+/* ---- Truncation, which takes pages from whoever maps them ---- */
+
+enum { MAPPED = 64, FORKS = 250 };
+
+static void *
+truncate_again_and_again(void *arg)
+{
+	for (unsigned i = 0; !is_over; i++) {
+		CHECK_EQ(ftruncate(backing_fd, i % 3 * PAGE), 0);
+		CHECK_EQ(ftruncate(backing_fd, MAPPED * PAGE), 0);
+	}
+	return NULL;
+}
+
+/* As a debugger would; what is beyond the end of the file cannot be reached. */
+static void *
+copy_through_the_mapping(void *shared)
+{
+	static uint8_t bytes[MAPPED * PAGE];
+	struct iovec here = {bytes, sizeof(bytes)}, there = {shared, sizeof(bytes)};
+
+	while (!is_over) {
+		(void)process_vm_readv(getpid(), &here, 1, &there, 1, 0);
+		(void)process_vm_writev(getpid(), &here, 1, &there, 1, 0);
+	}
+	return NULL;
+}
+
+static void
+truncation_meets_forks_and_copies(void)
+{
+	uint8_t *own, *shared;
+	pthread_t threads[2];
+
+	backing_fd = (int)syscall(SYS_memfd_create, "file", 0);
+	zero_fd = open("/dev/zero", O_RDONLY);
+	own =
+	    mmap(NULL, MAPPED * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, backing_fd, 0);
+	shared =
+	    mmap(NULL, MAPPED * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, backing_fd, 0);
+	CHECK(own != MAP_FAILED && shared != MAP_FAILED);
+	CHECK_EQ(pthread_create(&threads[0], NULL, truncate_again_and_again, NULL), 0);
+	CHECK_EQ(pthread_create(&threads[1], NULL, copy_through_the_mapping, shared), 0);
+	for (unsigned i = 0; i < FORKS; i++) {
+		int status;
+		pid_t pid;
+
+		/* Pages of its own, which go with the file's too; no signal beyond its end. */
+		for (unsigned page = 0; page < MAPPED; page++)
+			(void)!read(zero_fd, own + page * PAGE, 1);
+		pid = fork();
+		if (pid == 0)
+			_exit(0);
+		CHECK_EQ(waitpid(pid, &status, 0), pid);
+		CHECK_EQ(status, 0);
+	}
+	is_over = true;
+	for (unsigned i = 0; i < 2; i++)
+		CHECK_EQ(pthread_join(threads[i], NULL), 0);
+}
+
 static const struct test tests[] = {
+    TEST(truncation_meets_forks_and_copies),
     TEST(memory_may_go_during_a_call),
     TEST(forged_frames_harm_nobody_else),
 };

@@ -186,6 +186,25 @@ KTEST(huge_page_with_a_page_in_other_hands_is_cut_and_copied)
 	CHECK(nothing_is_left());
 }
 
+KTEST(huge_page_a_debugger_writes_to_stays_unwritable_for_the_program)
+{
+	struct aspace *as;
+
+	set_up();
+	as = aspace_create();
+	CHECK(aspace_map(as, BASE, 2 * HUGE_SIZE, RW, ANON, NULL, 0) > 0);
+	*reach(as, BASE, AREA_WRITE) = 'a';
+	CHECK_EQ(aspace_protect(as, BASE, 2 * HUGE_SIZE, PROT_READ), OK);
+	CHECK_EQ(aspace_poke(as, BASE, "b", 1), 1);             /* a page that is there */
+	CHECK_EQ(aspace_poke(as, BASE + HUGE_SIZE, "c", 1), 1); /* and one that is not */
+	for (vaddr_t va = BASE; va < BASE + 2 * HUGE_SIZE; va += PAGE_SIZE)
+		CHECK(!(upt_entry(as, va) & PTE_WRITE));
+	CHECK(*reach(as, BASE, AREA_READ) == 'b');
+	CHECK(*reach(as, BASE + HUGE_SIZE, AREA_READ) == 'c');
+	aspace_put(as);
+	CHECK(nothing_is_left());
+}
+
 KTEST(huge_pages_survive_every_failing_allocation)
 {
 	for (unsigned n = 1; n < 30; n++) {

@@ -74,6 +74,43 @@ KTEST(pagecache_fill_gives_contents_or_its_error)
 	CHECK_EQ(fake_kmalloc_live, 0);
 }
 
+static int filled;
+
+/* While it fills, another reads the same page. */
+static enum err
+fill_too_late(struct page_cache *c, struct page *pg, uint64_t index)
+{
+	return filled++ == 0 ? touch(c, index) : OK;
+}
+
+static void
+count_unfilled(struct page_cache *c)
+{
+	filled--;
+}
+
+KTEST(pagecache_says_which_filled_pages_it_did_not_take)
+{
+	static const struct page_cache_ops ops = {fill_too_late, count_unfilled};
+	struct page_cache c;
+
+	page_cache_init(&c, &ops, NULL);
+	filled = 0;
+	CHECK_EQ(touch(&c, 5), OK);
+	CHECK_EQ(filled, 1);
+	fake_kmalloc_fail_nth(1);
+	CHECK_EQ(touch(&c, 1ull << 40), ERR_NOMEM);
+	fake_kmalloc_fail_nth(0);
+	CHECK_EQ(filled, 1);
+	CHECK_EQ(c.num_pages, 1);
+	CHECK_EQ(touch(&c, 9), OK);
+	CHECK_EQ(page_cache_truncate(&c, 6, 0), 1);
+	CHECK_EQ(page_cache_truncate(&c, 0, 0), 1);
+	page_cache_destroy(&c);
+	CHECK_EQ(fake_frames_live, 0);
+	CHECK_EQ(fake_kmalloc_live, 0);
+}
+
 KTEST(pagecache_sparse_indexes_are_found_and_cut)
 {
 	static const uint64_t at[] = {0, 1, 63, 64, 4095, 4096, 1ull << 30, 1ull << 51};
