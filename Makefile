@@ -138,6 +138,7 @@ SRCS_kernel_proc := \
 	kernel/proc/cpu_limits.c \
 	kernel/proc/cred.c \
 	kernel/proc/exec.c \
+	kernel/proc/exec_cred.c \
 	kernel/proc/exec_elf.c \
 	kernel/proc/exec_first.c \
 	kernel/proc/exec_stack.c \
@@ -243,6 +244,7 @@ SRCS_fs := \
 	fs/dcache.c \
 	fs/dev_mem.c \
 	fs/device.c \
+	fs/file_caps.c \
 	fs/init.c \
 	fs/initramfs.c \
 	fs/inode.c \

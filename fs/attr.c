@@ -2,6 +2,7 @@
  * utimensat(2). */
 #include "fs/vfs.h"
 #include "fs/notify.h"
+#include "fs/xattr.h"
 
 #include "kernel/proc/process.h"
 
@@ -56,6 +57,8 @@ path_chown(const struct path *path, uint32_t uid, uint32_t gid)
 {
 	struct inode *inode = path->dentry->inode;
 	struct attr attr = {.uid = uid, .gid = gid};
+	uint32_t set_id;
+	const struct cred *cred;
 	enum err err = ERR_PERM;
 
 	if (mount_is_readonly(path->mount))
@@ -65,18 +68,19 @@ path_chown(const struct path *path, uint32_t uid, uint32_t gid)
 	if (gid != KEEP_ID)
 		attr.valid |= ATTR_GID;
 	mutex_lock(&inode->lock);
-	if (may_chown(current_cred(), inode, uid, gid)) {
-		/* A program does not keep its set-id rights under another owner, even for
-		 * root. */
-		attr.mode = inode->mode;
-		if (!s_isdir(inode->mode) && (inode->mode & (S_ISUID | S_ISGID))) {
+	cred = current_cred(); /* only now: it may change while this thread sleeps */
+	/* A program does not keep its set-id rights under another owner, even for root; but who
+	 * takes them must be one who may change the mode. */
+	set_id = s_isdir(inode->mode) ? 0 : inode_set_id(cred, inode);
+	if (may_chown(cred, inode, uid, gid) &&
+	    (!set_id || inode_owner_or_capable(cred, inode))) {
+		if (set_id)
 			attr.valid |= ATTR_MODE;
-			attr.mode &= ~(uint32_t)S_ISUID;
-			if (inode->mode & S_IXGRP)
-				attr.mode &= ~(uint32_t)S_ISGID;
-		}
+		attr.mode = inode->mode & ~set_id;
 		err = set_locked(inode, &attr);
 	}
+	if (!err && !s_isdir(inode->mode))
+		inode_drop_file_caps_locked(inode);
 	mutex_unlock(&inode->lock);
 	if (!err && attr.valid)
 		notify_dentry(path->dentry, IN_ATTRIB);
@@ -105,19 +109,19 @@ path_truncate(const struct path *path, loff_t size)
 {
 	struct inode *inode = path->dentry->inode;
 	struct attr attr = {.valid = ATTR_SIZE, .size = size};
+	uint32_t set_id;
 	enum err err = size > inode->size ? file_size_limit(size) : OK;
 
 	if (err)
 		return err;
 	mutex_lock(&inode->lock);
-	if ((inode->mode & (S_ISUID | S_ISGID)) &&
-	    !cred_capable(current_cred(), CAP_FSETID)) {
+	set_id = inode_set_id_to_drop(current_cred(), inode);
+	if (set_id)
 		attr.valid |= ATTR_MODE;
-		attr.mode = inode->mode & ~(uint32_t)S_ISUID;
-		if (inode->mode & S_IXGRP)
-			attr.mode &= ~(uint32_t)S_ISGID;
-	}
+	attr.mode = inode->mode & ~set_id;
 	err = set_locked(inode, &attr);
+	if (!err)
+		inode_drop_file_caps_locked(inode);
 	mutex_unlock(&inode->lock);
 	if (!err)
 		notify_dentry(path->dentry, IN_MODIFY);

@@ -3,6 +3,7 @@
  * write, seek, mmap. Readers take no lock but the cache's own; writers hold inode->lock.
  */
 #include "fs/vfs.h"
+#include "fs/xattr.h"
 
 #include "kernel/proc/process.h"
 #include "mm/aspace.h"
@@ -140,18 +141,15 @@ writable(loff_t pos, size_t n)
 	return MIN((uint64_t)n, limit - pos);
 }
 
-/* Writing takes set-id rights away, unless the writer may give them. */
+/* Writing takes away what a program gives who runs it: set-id bits, unless the writer may give them,
+ * and capabilities. */
 static void
-drop_set_id(struct inode *inode)
+drop_privileges(struct inode *inode)
 {
-	uint32_t drop = S_ISUID;
-
-	if (!(inode->mode & (S_ISUID | S_ISGID)))
-		return;
-	if (inode->mode & S_IXGRP)
-		drop |= S_ISGID;
-	if (!cred_capable(current_cred(), CAP_FSETID))
-		inode->mode &= ~drop;
+	if (inode->mode & (S_ISUID | S_ISGID))
+		inode->mode &= ~inode_set_id_to_drop(current_cred(), inode);
+	if (inode->xattrs)
+		inode_drop_file_caps_locked(inode);
 }
 
 static ssize_t
@@ -192,7 +190,7 @@ write_locked(struct file *f, struct uio *uio, loff_t *pos)
 	left = uio->resid > 0 ? writable(*pos, uio->resid) : 0;
 	if (left <= 0)
 		return left;
-	drop_set_id(inode);
+	drop_privileges(inode);
 	while (left > 0) {
 		size_t n = MIN((ssize_t)(PAGE_SIZE - *pos % PAGE_SIZE), left);
 

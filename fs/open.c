@@ -3,6 +3,7 @@
 #include "fs/device.h"
 #include "fs/namei.h"
 #include "fs/notify.h"
+#include "fs/xattr.h"
 #include "kernel/ipc/pipe.h"
 #include "kernel/proc/process.h"
 
@@ -471,6 +472,13 @@ file_exec_ids(const struct file *f, uint32_t *euid, uint32_t *egid)
 	 * nobody has. */
 	if ((inode->mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP))
 		*egid = inode->gid;
+}
+
+enum err
+file_exec_caps(const struct file *f, struct file_caps *out)
+{
+	*out = (struct file_caps){0};
+	return f->mount->flags & MS_NOSUID ? OK : inode_file_caps(f->inode, out);
 }
 
 bool

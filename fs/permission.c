@@ -39,6 +39,28 @@ inode_permission(const struct cred *cred, const struct inode *inode, unsigned ma
 	return ERR_ACCES;
 }
 
+/* The set-group-id bit of what the group may not execute is not one of a program: it stays with who
+ * may set it. */
+uint32_t
+inode_set_id(const struct cred *cred, const struct inode *inode)
+{
+	uint32_t bits = inode->mode & (S_ISUID | S_ISGID);
+
+	if ((bits & S_ISGID) && !(inode->mode & S_IXGRP) &&
+	    (cred_in_group(cred, inode->gid) || cred_capable(cred, CAP_FSETID)))
+		bits &= ~(uint32_t)S_ISGID;
+	return bits;
+}
+
+uint32_t
+inode_set_id_to_drop(const struct cred *cred, const struct inode *inode)
+{
+	if (!(inode->mode & (S_ISUID | S_ISGID)) || !s_isreg(inode->mode) ||
+	    cred_capable(cred, CAP_FSETID))
+		return 0;
+	return inode_set_id(cred, inode);
+}
+
 struct cred *
 cred_real_ids(const struct cred *cred)
 {

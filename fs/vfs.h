@@ -237,6 +237,10 @@ enum may { MAY_EXEC = 1, MAY_WRITE = 2, MAY_READ = 4 };
 enum err inode_permission(const struct cred *, const struct inode *, unsigned may);
 bool inode_owner_or_capable(const struct cred *, const struct inode *);
 bool cred_capable(const struct cred *, unsigned capability);
+/* The set-id bits that a change of owner takes away; inode->lock held. */
+uint32_t inode_set_id(const struct cred *, const struct inode *);
+/* Those that a change of a file's content takes away: none from who may give them. */
+uint32_t inode_set_id_to_drop(const struct cred *, const struct inode *);
 /* A copy that acts as the real user and group, for access(). NULL: no memory. */
 struct cred *cred_real_ids(const struct cred *);
 

@@ -3,14 +3,16 @@
  *
  * Who may do what is as on Linux (xattr(7)): "trusted." is for CAP_SYS_ADMIN, to others it
  * is as if it were not there; "security." may be read by all and written with
- * CAP_SYS_ADMIN; "user." follows the rights of the file, and only regular files and
- * directories have it. There is no other kind: access control lists ("system.") and file
- * capabilities ("security.capability") would have to be obeyed, and are not there.
+ * CAP_SYS_ADMIN, file capabilities ("security.capability", fs/file_caps.c) with
+ * CAP_SETFCAP; "user." follows the rights of the file, and only regular files and
+ * directories have it. There is no other kind: access control lists ("system.") would have
+ * to be obeyed, and are not there.
  *
  * One inode holds at most XATTR_TOTAL bytes of names and values.
  */
 #include "fs/xattr.h"
 
+#include "fs/file_caps.h"
 #include "kernel/proc/cred.h"
 #include "lib/string.h"
 #include "mm/slab.h"
@@ -37,6 +39,12 @@ is_kind(const char *name, const char *prefix)
 	return begins_with(name, prefix) && name[strlen(prefix)];
 }
 
+static bool
+is_file_caps(const char *name)
+{
+	return !strcmp(name, FILE_CAPS_NAME);
+}
+
 /* Whether the caller may use `name` of this inode. */
 static enum err
 check(const struct inode *inode, const char *name, bool is_write)
@@ -55,10 +63,13 @@ check(const struct inode *inode, const char *name, bool is_write)
 			return ERR_PERM;
 		if (inode_permission(cred, inode, is_write ? MAY_WRITE : MAY_READ) != OK)
 			return ERR_ACCES;
+	} else if (is_write && is_file_caps(name)) {
+		if (!cred_capable(cred, CAP_SETFCAP))
+			return ERR_PERM;
 	} else if (is_write && is_kind(name, "security.") && !is_admin) {
 		return ERR_PERM;
 	}
-	if (!(inode->flags & INODE_XATTRS) || !strcmp(name, "security.capability"))
+	if (!(inode->flags & INODE_XATTRS))
 		return ERR_OPNOTSUPP;
 	if (is_kind(name, "trusted.") || is_kind(name, "user.") ||
 	    is_kind(name, "security."))
@@ -126,8 +137,10 @@ xattr_set(
     struct inode *inode, const char *name, const void *value, size_t size, int flags)
 {
 	struct xattr *new = NULL, **at;
-	enum err err;
+	enum err err = is_file_caps(name) ? file_caps_check(value, size) : OK;
 
+	if (err)
+		return err;
 	mutex_lock(&inode->lock);
 	err = check(inode, name, true);
 	at = find_locked(inode, name);
@@ -164,9 +177,20 @@ xattr_remove(struct inode *inode, const char *name)
 	return err;
 }
 
+static long
+give(const void *value, size_t len, void *buf, size_t size)
+{
+	if (size && len > size)
+		return ERR_RANGE;
+	if (size)
+		memcpy(buf, value, len);
+	return (long)len;
+}
+
 long
 xattr_get(struct inode *inode, const char *name, void *buf, size_t size)
 {
+	uint8_t shown[FILE_CAPS_MAX];
 	const struct xattr *x;
 	long n;
 
@@ -175,15 +199,41 @@ xattr_get(struct inode *inode, const char *name, void *buf, size_t size)
 	x = *find_locked(inode, name);
 	if (!n && !x)
 		n = ERR_NODATA;
-	if (!n) {
-		n = (long)x->size;
-		if (size && x->size > size)
-			n = ERR_RANGE;
-		else if (size)
-			memcpy(buf, x->value, x->size);
+	if (!n && is_file_caps(name)) {
+		n = file_caps_show(x->value, x->size, shown);
+		if (n >= 0)
+			n = give(shown, (size_t)n, buf, size);
+	} else if (!n) {
+		n = give(x->value, x->size, buf, size);
 	}
 	mutex_unlock(&inode->lock);
 	return n;
+}
+
+enum err
+inode_file_caps(struct inode *inode, struct file_caps *out)
+{
+	const struct xattr *x;
+	enum err err = OK;
+
+	*out = (struct file_caps){0};
+	if (!__atomic_load_n(&inode->xattrs, __ATOMIC_RELAXED))
+		return OK;
+	mutex_lock(&inode->lock);
+	x = *find_locked(inode, FILE_CAPS_NAME);
+	if (x)
+		err = file_caps_parse(x->value, x->size, out);
+	mutex_unlock(&inode->lock);
+	return err;
+}
+
+void
+inode_drop_file_caps_locked(struct inode *inode)
+{
+	struct xattr **at = find_locked(inode, FILE_CAPS_NAME);
+
+	if (*at)
+		replace_locked(inode, at, NULL);
 }
 
 long

@@ -19,3 +19,11 @@ long xattr_get(struct inode *, const char *name, void *buf, size_t size);
 long xattr_list(struct inode *, char *buf, size_t size);
 /* For an inode that goes away. */
 void xattr_free_all(struct inode *);
+
+/* ---- file capabilities, the attribute security.capability (fs/file_caps.h) */
+
+struct file_caps;
+/* What exec obeys; all zero without any. ERR_INVAL: what is there is not understood. */
+enum err inode_file_caps(struct inode *, struct file_caps *out);
+/* They do not outlive a change of the file's content or owner; inode->lock held. */
+void inode_drop_file_caps_locked(struct inode *);

@@ -11,6 +11,7 @@
 #include "lib/types.h"
 
 struct file;
+struct file_caps;
 struct uio;
 struct area;
 struct page;
@@ -168,6 +169,8 @@ enum err file_open_exec_at(int dirfd, const char *path, int flags, struct file *
 /* The program's set-user-id and set-group-id bits: *euid, *egid change where one holds.
  */
 void file_exec_ids(const struct file *, uint32_t *euid, uint32_t *egid);
+/* The program's capabilities; all zero without any. ERR_INVAL: what is kept of it is damaged. */
+enum err file_exec_caps(const struct file *, struct file_caps *out);
 /* Opens by path with kernel privileges, O_* flags; mode for O_CREAT. */
 enum err file_open(const char *path, int flags, uint32_t mode, struct file **out);
 /* Whether the current process may read the file, which it need not have opened for that. */

@@ -68,10 +68,18 @@ enum capability {
 	CAP_SYS_TIME = 25,
 	CAP_SYS_TTY_CONFIG = 26,
 	CAP_MKNOD = 27,
+	CAP_SETFCAP = 31,
 	CAP_SYSLOG = 34,
 	CAP_LAST = 40,
 };
 #define CAP_ALL ((1ull << (CAP_LAST + 1)) - 1)
+
+/* Capabilities of a program file (capabilities(7), "File capabilities"). */
+struct file_caps {
+	uint64_t permitted, inheritable;
+	bool is_effective;
+	bool is_there; /* it has some, be it none of them */
+};
 
 extern struct cred cred_root; /* every right; never freed */
 

@@ -138,9 +138,6 @@ exec_resolve(struct exec *e)
 	return err;
 }
 
-/* ---- Credentials
- * ------------------------------------------------------------------------- */
-
 /* From here no tracer can come that was not asked about: sys_ptrace.c waits. */
 static void
 exec_begin(struct process *p, struct exec *e)
@@ -158,39 +155,6 @@ exec_end(struct process *p)
 	p->num_execs--;
 	spin_unlock(&p->lock);
 	wait_queue_wake_all(&p->exec_wait);
-}
-
-/*
- * Set-id bits and the capabilities that follow from being root (capabilities(7),
- * "Transformation of capabilities during execve", without file capabilities).
- */
-static enum err
-exec_make_cred(struct exec *e)
-{
-	struct process *p = current_process();
-	struct cred *c = cred_copy(p->cred);
-
-	if (!c)
-		return ERR_NOMEM;
-	e->cred = c;
-	exec_begin(p, e);
-	if (!p->no_new_privs && ptrace_exec_is_safe() &&
-	    (!fs_context_is_shared(p->fs) || capable(CAP_SETUID)))
-		file_exec_ids(e->file, &c->euid, &c->egid);
-	e->is_secure = c->euid != c->uid || c->egid != c->gid;
-	if (e->is_secure)
-		c->cap_ambient = 0;
-	if ((c->uid == 0 || c->euid == 0) && !(c->securebits & SECBIT_NOROOT)) {
-		c->cap_permitted = c->cap_inheritable | c->cap_bounding;
-		c->cap_effective = c->euid == 0 ? c->cap_permitted : 0;
-	} else {
-		c->cap_permitted = c->cap_ambient;
-		c->cap_effective = c->cap_ambient;
-	}
-	c->securebits &= ~(uint32_t)SECBIT_KEEP_CAPS;
-	c->suid = c->fsuid = c->euid;
-	c->sgid = c->fsgid = c->egid;
-	return OK;
 }
 
 /* ---- Before the point of no return
@@ -214,7 +178,7 @@ exec_load(struct exec *e)
 	};
 
 	/* Whoever starts a program with more rights than his does not choose its layout. */
-	if (e->is_secure)
+	if (e->is_secure || e->gains_caps)
 		current_process()->personality &= ~(uint32_t)ADDR_NO_RANDOMIZE;
 	e->aspace = aspace_create();
 	if (!e->aspace)
@@ -223,7 +187,7 @@ exec_load(struct exec *e)
 		e->aspace->core_filter = old->core_filter;
 		e->aspace->no_huge_pages = old->no_huge_pages;
 	}
-	if (e->is_secure || !file_is_readable(e->file))
+	if (e->is_private || !file_is_readable(e->file))
 		e->aspace->dumpable = (uint8_t)coredump_suid_dumpable();
 	return exec_load_elf(e->aspace, e->file, &args, &e->frame);
 }
@@ -337,6 +301,18 @@ exec_set_name(struct process *p, struct thread *t, struct exec *e)
 	kfree(old);
 }
 
+/* A program with more rights than its caller does not get a stack of any size from him. */
+static void
+exec_limit_stack(struct process *p)
+{
+	enum { STACK_DEFAULT = 8 << 20 };
+	struct rlimit *limit = &p->rlimits[RLIMIT_STACK];
+
+	spin_lock(&p->lock);
+	limit->cur = MIN(limit->cur, (uint64_t)STACK_DEFAULT);
+	spin_unlock(&p->lock);
+}
+
 static void
 exec_commit(struct exec *e)
 {
@@ -352,8 +328,10 @@ exec_commit(struct exec *e)
 	t->sig_altstack_size = 0;
 	t->restart_fn = NULL;
 	t->rseq = (struct thread_rseq){0};
-	if (e->is_secure)
+	if (e->is_secure || e->is_private)
 		t->pdeath_signal = 0;
+	if (e->is_secure)
+		exec_limit_stack(p);
 	process_set_cred(p, e->cred);
 	e->cred = NULL;
 	p->exit_signal = SIGCHLD;
@@ -385,8 +363,10 @@ exec_run(struct exec *e, const vaddr_t USER *argv, const vaddr_t USER *envp)
 		err = exec_strings_add_envp(&e->strings, envp);
 	if (err == OK)
 		err = exec_resolve(e);
-	if (err == OK)
+	if (err == OK) {
+		exec_begin(p, e);
 		err = exec_make_cred(e);
+	}
 	if (err == OK)
 		err = exec_load(e);
 	if (err == OK)

@@ -7,6 +7,7 @@
  * away.
  */
 #include "kernel/file.h"
+#include "kernel/proc/coredump.h"
 #include "kernel/proc/exec.h"
 #include "kernel/proc/exec_stack.h"
 #include "kernel/vdso/vdso.h"
@@ -313,6 +314,8 @@ load_interp(
 	kfree(path);
 	if (err != OK)
 		return err;
+	if (!file_is_readable(file))
+		as->dumpable = (uint8_t)coredump_suid_dumpable();
 	err = image_read(&e, file);
 	if (err == OK)
 		err = choose_interp_base(as, &e);

@@ -17,12 +17,16 @@ struct exec {
 	struct aspace *aspace;
 	struct cred *cred;
 	struct trap_frame frame;
-	bool is_secure;
-	bool has_begun; /* no tracer comes: exec_begin */
+	bool is_secure;  /* AT_SECURE: it has rights that its caller has not */
+	bool gains_caps; /* into the permitted set */
+	bool is_private; /* not dumpable */
+	bool has_begun;  /* no tracer comes: exec_begin */
 };
 
 /* While e->file is a script: its interpreter takes its place, and the strings change. */
 enum err exec_resolve(struct exec *e);
+/* The new e->cred, and what follows of it. ERR_PERM, ERR_INVAL, ERR_NOMEM. */
+enum err exec_make_cred(struct exec *e);
 /* The image of e->file, into a new e->aspace and e->frame; wants strings and cred. */
 enum err exec_load(struct exec *e);
 /* Drops whatever of it there is. */

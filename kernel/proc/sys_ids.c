@@ -83,8 +83,10 @@ cred_commit(struct cred *c)
 	cred_adjust_caps(c, p->cred);
 	if (c->euid != p->cred->euid || c->egid != p->cred->egid ||
 	    c->fsuid != p->cred->fsuid || c->fsgid != p->cred->fsgid ||
-	    (c->cap_permitted & ~p->cred->cap_permitted))
+	    (c->cap_permitted & ~p->cred->cap_permitted)) {
 		p->aspace->dumpable = (uint8_t)coredump_suid_dumpable();
+		current_thread()->pdeath_signal = 0;
+	}
 	process_set_cred(p, c);
 	return 0;
 }
@@ -429,7 +431,8 @@ sys_capset(struct cap_header USER *uheader, const struct cap_data USER *data)
 	/* capset's rules, capabilities(7) "Programmatically adjusting capability sets".
 	 */
 	if ((permitted & ~c->cap_permitted) || (effective & ~permitted) ||
-	    (inheritable & ~(c->cap_inheritable | c->cap_permitted)) ||
+	    ((inheritable & ~(c->cap_inheritable | c->cap_permitted)) &&
+	        !capable(CAP_SETPCAP)) ||
 	    (inheritable & ~(c->cap_inheritable | c->cap_bounding))) {
 		cred_put(c);
 		return ERR_PERM;

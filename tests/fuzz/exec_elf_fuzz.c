@@ -17,6 +17,7 @@
 #include <stdlib.h>
 
 #include "kernel/file.h"
+#include "kernel/proc/coredump.h"
 #include "kernel/proc/exec.h"
 #include "kernel/vdso/vdso.h"
 #include "kernel/x86/features.h"
@@ -104,6 +105,18 @@ file_open_exec(const char *path, struct file **out)
 		return ERR_NOENT;
 	*out = file_get(&interp_program.file);
 	return OK;
+}
+
+bool
+file_is_readable(const struct file *f)
+{
+	return true;
+}
+
+enum dumpable
+coredump_suid_dumpable(void)
+{
+	return DUMPABLE_NO;
 }
 
 static void

@@ -35,15 +35,21 @@ get_caps(void)
 	    (uint64_t)d[5] << 32 | d[2]};
 }
 
-static void
-set_caps(struct caps c)
+static int
+try_caps(struct caps c)
 {
 	uint32_t header[2] = {0x20080522, 0};
 	uint32_t d[6] = {(uint32_t)c.effective, (uint32_t)c.permitted,
 	    (uint32_t)c.inheritable, (uint32_t)(c.effective >> 32),
 	    (uint32_t)(c.permitted >> 32), (uint32_t)(c.inheritable >> 32)};
 
-	CHECK_EQ(syscall(SYS_capset, header, d), 0);
+	return (int)syscall(SYS_capset, header, d);
+}
+
+static void
+set_caps(struct caps c)
+{
+	CHECK_EQ(try_caps(c), 0);
 }
 
 static void
@@ -144,6 +150,49 @@ ambient_can_be_forbidden(void)
 	CHECK_ERR(ambient(PR_CAP_AMBIENT_RAISE, CAP_KILL), EPERM);
 }
 
+/* Who may set what goes into the inheritable set beyond the permitted one. */
+static void
+inheritable_beyond_permitted(void)
+{
+	struct caps c = get_caps();
+
+	c.permitted &= ~(1ull << CAP_KILL);
+	c.effective = c.permitted;
+	set_caps(c);
+	c.inheritable = 1ull << CAP_KILL;
+	set_caps(c);
+	CHECK_EQ(get_caps().inheritable, 1ull << CAP_KILL);
+	c.inheritable = 0;
+	c.effective &= ~(1ull << CAP_SETPCAP);
+	set_caps(c);
+	c.inheritable = 1ull << CAP_KILL;
+	CHECK_ERR(try_caps(c), EPERM);
+	c.inheritable = 1ull << CAP_NET_RAW;
+	set_caps(c);
+	/* Out of bounds it can be had no more. */
+	c.inheritable = 0;
+	c.effective = c.permitted;
+	set_caps(c);
+	CHECK_EQ(prctl(PR_CAPBSET_DROP, CAP_NET_RAW, 0, 0, 0), 0);
+	c.inheritable = 1ull << CAP_NET_RAW;
+	CHECK_ERR(try_caps(c), EPERM);
+}
+
+static void
+new_ids_forget_the_parents_death(void)
+{
+	int sig = 0;
+
+	CHECK_EQ(prctl(PR_SET_PDEATHSIG, SIGUSR1), 0);
+	CHECK_EQ(setresuid(0, 0, 1), 0);
+	CHECK_EQ(prctl(PR_GET_PDEATHSIG, &sig), 0);
+	CHECK_EQ(sig, SIGUSR1);
+	CHECK_EQ(setresuid(-1, 1, -1), 0);
+	CHECK_EQ(prctl(PR_GET_PDEATHSIG, &sig), 0);
+	CHECK_EQ(sig, 0);
+	CHECK_EQ(prctl(PR_GET_DUMPABLE), 0);
+}
+
 static const struct test tests[] = {
     TEST(leaving_root_drops_them),
     TEST(keepcaps_keeps_the_permitted),
@@ -151,6 +200,8 @@ static const struct test tests[] = {
     TEST(without_setpcap_nothing_changes),
     TEST(ambient_needs_permitted_and_inheritable),
     TEST(ambient_can_be_forbidden),
+    TEST(inheritable_beyond_permitted),
+    TEST(new_ids_forget_the_parents_death),
 };
 
 RUN_TESTS(tests)

@@ -1,6 +1,6 @@
 /*
  * Unpacking of initial file systems, whole and damaged. LINK: fs/anon.c fs/attr.c fs/change.c
- * fs/context.c fs/data.c fs/dcache.c fs/device.c fs/inode.c fs/initramfs.c
+ * fs/context.c fs/data.c fs/dcache.c fs/device.c fs/file_caps.c fs/inode.c fs/initramfs.c
  * fs/inotify.c fs/locks.c fs/notify.c
  * fs/mount.c fs/namei.c fs/open.c fs/permission.c fs/protect.c fs/seq.c fs/tmpfs.c fs/xattr.c
  * kernel/file.c

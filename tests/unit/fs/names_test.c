@@ -1,6 +1,6 @@
 /*
  * Path walk, dentry cache, tmpfs and permissions. LINK: fs/anon.c fs/attr.c fs/change.c
- * fs/context.c fs/data.c fs/dcache.c fs/device.c fs/inode.c fs/inotify.c fs/locks.c
+ * fs/context.c fs/data.c fs/dcache.c fs/device.c fs/file_caps.c fs/inode.c fs/inotify.c fs/locks.c
  * fs/mount.c fs/notify.c
  * fs/namei.c fs/open.c fs/permission.c fs/protect.c
  * fs/seq.c fs/tmpfs.c fs/xattr.c mm/commit.c

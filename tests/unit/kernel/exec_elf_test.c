@@ -8,6 +8,7 @@
  * tests/fakes/tlb.c tests/fakes/vm_env.c tests/fakes/wait.c
  */
 #include "kernel/file.h"
+#include "kernel/proc/coredump.h"
 #include "kernel/proc/exec.h"
 #include "kernel/vdso/vdso.h"
 #include "kernel/x86/features.h"
@@ -96,6 +97,18 @@ file_open_exec(const char *path, struct file **out)
 		return ERR_NOENT;
 	*out = file_get(&interp_program.file);
 	return OK;
+}
+
+bool
+file_is_readable(const struct file *f)
+{
+	return true;
+}
+
+enum dumpable
+coredump_suid_dumpable(void)
+{
+	return DUMPABLE_NO;
 }
 
 static struct elf_header *
