@@ -128,6 +128,32 @@ path_truncate(const struct path *path, loff_t size)
 	return err;
 }
 
+enum err
+file_allocate(struct file *f, int mode, loff_t offset, loff_t len)
+{
+	struct inode *inode = f->inode;
+	enum err err;
+
+	if (!inode->ops->fallocate)
+		return ERR_OPNOTSUPP;
+	mutex_lock(&inode->lock);
+	err = inode->ops->fallocate(inode, mode, offset, len);
+	mutex_unlock(&inode->lock);
+	if (!err)
+		notify_dentry(f->dentry, IN_MODIFY);
+	return err;
+}
+
+enum err
+file_punch_hole(struct file *f, loff_t offset, loff_t len)
+{
+	if (f->inode)
+		return file_allocate(
+		    f, FALLOC_PUNCH_HOLE | FALLOC_KEEP_SIZE, offset, len);
+	page_cache_punch(f->cache, (uint64_t)offset, (uint64_t)offset + (uint64_t)len);
+	return OK;
+}
+
 /* One of the times alone tells of what sets it as a rule. */
 static uint32_t
 event_of_times(uint32_t valid)

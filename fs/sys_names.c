@@ -470,11 +470,8 @@ sys_fallocate(int fd, int mode, loff_t offset, loff_t len)
 		err = ERR_OPNOTSUPP;
 	if (!err && !(mode & FALLOC_KEEP_SIZE))
 		err = file_size_limit(offset + len);
-	if (!err) {
-		mutex_lock(&inode->lock);
-		err = inode->ops->fallocate(inode, mode, offset, len);
-		mutex_unlock(&inode->lock);
-	}
+	if (!err)
+		err = file_allocate(f, mode, offset, len);
 	file_put(f);
 	return err;
 }

@@ -646,26 +646,6 @@ tmpfs_setattr(struct inode *inode, const struct attr *attr)
 	return OK;
 }
 
-/* Zeroes [offset, offset + len) without giving pages back: what a hole is to readers. */
-static void
-zero_range(struct inode *inode, loff_t offset, loff_t len)
-{
-	uint64_t end = MIN((uint64_t)offset + len, (uint64_t)inode->size), at = offset;
-	uint64_t index = page_cache_next(&inode->cache, at / PAGE_SIZE);
-
-	while (index < DIV_ROUND_UP(end, PAGE_SIZE)) {
-		struct page *page = page_cache_find(&inode->cache, index);
-
-		at = MAX(at, index * PAGE_SIZE);
-		if (page) {
-			memset((char *)page_to_virt(page) + at % PAGE_SIZE, 0,
-			    MIN(PAGE_SIZE - at % PAGE_SIZE, end - at));
-			page_put(page);
-		}
-		index = page_cache_next(&inode->cache, index + 1);
-	}
-}
-
 /* Makes the pages of [offset, end) present. On an error none remain beyond the file's end. */
 static enum err
 allocate_range(struct inode *inode, uint64_t offset, uint64_t end)
@@ -708,7 +688,7 @@ tmpfs_fallocate(struct inode *inode, int mode, loff_t offset, loff_t len)
 	if (mode == FALLOC_PUNCH_HOLE)
 		return ERR_OPNOTSUPP;
 	if (mode & FALLOC_PUNCH_HOLE) {
-		zero_range(inode, offset, len);
+		uncharge(inode, page_cache_punch(&inode->cache, (uint64_t)offset, end));
 		inode_touch(inode, INODE_MTIME | INODE_CTIME);
 		return OK;
 	}

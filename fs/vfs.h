@@ -451,6 +451,8 @@ enum err path_truncate(const struct path *, loff_t size);
 /* Whether the current process may make a file so large; else ERR_FBIG, with its signal. */
 enum err file_size_limit(loff_t size);
 enum { FALLOC_KEEP_SIZE = 1, FALLOC_PUNCH_HOLE = 2 };
+/* fallocate of a regular file that is open for writing. */
+enum err file_allocate(struct file *, int mode, loff_t offset, loff_t len);
 enum err path_utimes(const struct path *, const struct attr *, bool is_now);
 
 /* ---- locks on files (fs/locks.c) */

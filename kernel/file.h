@@ -114,6 +114,9 @@ void file_closed_by(struct file *f, struct fd_table *owner);
 long file_fcntl_lock(struct file *f, unsigned cmd, uintptr_t arg);
 /* Implemented by fs/: from the position to the end, of a regular file. */
 loff_t file_bytes_left(struct file *f);
+/* Implemented by fs/: makes [offset, offset + len) of a file with pages a hole; ERR_OPNOTSUPP: it
+ * has none, ERR_PERM: it is sealed. */
+enum err file_punch_hole(struct file *f, loff_t offset, loff_t len);
 /* Implemented by fs/: whether the caller may give it O_NOATIME. */
 bool file_may_skip_atime(const struct file *f);
 /* Implemented by fs/: F_ADD_SEALS and F_GET_SEALS. */

@@ -103,6 +103,63 @@ discard(struct aspace *as, vaddr_t start, vaddr_t end, bool is_lazy)
 	return err;
 }
 
+/* A piece of a file that is mapped. */
+struct piece {
+	struct file *file; /* a reference, or NULL: nothing is mapped up to the end */
+	vaddr_t from, to;
+	loff_t offset;
+};
+
+/* The first one within [start, end), if it may be given back. */
+static enum err
+find_removable(struct aspace *as, vaddr_t start, vaddr_t end, struct piece *p)
+{
+	const uint32_t wanted = AREA_SHARED | AREA_MAY_WRITE;
+	const struct area *a;
+	enum err err = OK;
+
+	*p = (struct piece){.from = end, .to = end};
+	rwsem_lock_shared(&as->lock);
+	a = area_find_from(as, start);
+	if (a && a->start < end) {
+		p->from = MAX(start, a->start);
+		p->to = MIN(end, a->end);
+		p->offset = (loff_t)(a->file_page * PAGE_SIZE + (p->from - a->start));
+		if (a->flags & AREA_LOCKED || !a->file || !a->file->cache)
+			err = ERR_INVAL;
+		else if ((a->flags & wanted) != wanted)
+			err = ERR_ACCES;
+		else
+			p->file = file_get(a->file);
+	}
+	rwsem_unlock_shared(&as->lock);
+	return err;
+}
+
+/* MADV_REMOVE, area by area: the files' locks come before that of the space. */
+static enum err
+remove_from_files(struct aspace *as, vaddr_t start, vaddr_t end)
+{
+	bool has_gap = false;
+
+	while (start < end) {
+		struct piece p;
+		enum err err = find_removable(as, start, end, &p);
+
+		if (err != OK)
+			return err;
+		has_gap |= p.from > start;
+		start = p.to;
+		if (!p.file)
+			continue;
+		err = file_punch_hole(p.file, p.offset, (loff_t)(p.to - p.from));
+		file_put(p.file);
+		if (err != OK)
+			return err;
+	}
+	return has_gap ? ERR_NOMEM : OK;
+}
+
 static enum err
 advise_shared(struct aspace *as, vaddr_t start, vaddr_t end)
 {
@@ -199,6 +256,7 @@ advise(struct aspace *as, vaddr_t addr, size_t len, int advice)
 	case MADV_DONTNEED:
 	case MADV_FREE:
 		return len ? discard(as, addr, addr + size, advice == MADV_FREE) : OK;
+	case MADV_REMOVE: return remove_from_files(as, addr, addr + size);
 	case MADV_HUGEPAGE:
 		return range_change_flags(as, addr, addr + size, AREA_HUGE, AREA_NO_HUGE);
 	case MADV_NOHUGEPAGE:

@@ -177,24 +177,34 @@ filemap_fault(struct area *a, vaddr_t va, unsigned access)
 
 const struct area_ops filemap_area_ops = {.name = "file", .fault = filemap_fault};
 
+static void
+unmap_in_area(struct area *a, uint64_t first, uint64_t end, bool with_copies)
+{
+	uint64_t pages = (a->end - a->start) >> PAGE_SHIFT, from, to;
+	struct tlb_batch batch;
+
+	from = MAX(first, a->file_page);
+	to = MIN(end, a->file_page + pages);
+	if (from >= to)
+		return;
+	from = a->start + (from - a->file_page) * PAGE_SIZE;
+	to = a->start + (to - a->file_page) * PAGE_SIZE;
+	tlb_batch_begin(&batch, a->aspace);
+	if (with_copies)
+		upt_zap(a->aspace, from, to, &batch);
+	else
+		upt_zap_file(a->aspace, from, to, &batch);
+	tlb_batch_end(&batch);
+}
+
 void
-filemap_unmap(struct page_cache *c, uint64_t first)
+filemap_unmap(struct page_cache *c, uint64_t first, uint64_t end, bool with_copies)
 {
 	struct area *a;
 
 	mutex_lock(&c->map_lock);
-	list_for_each(a, &c->areas, cache_link) {
-		uint64_t pages = (a->end - a->start) >> PAGE_SHIFT, skip = 0;
-		struct tlb_batch batch;
-
-		if (first > a->file_page)
-			skip = first - a->file_page;
-		if (skip >= pages)
-			continue;
-		tlb_batch_begin(&batch, a->aspace);
-		upt_zap(a->aspace, a->start + skip * PAGE_SIZE, a->end, &batch);
-		tlb_batch_end(&batch);
-	}
+	list_for_each(a, &c->areas, cache_link)
+		unmap_in_area(a, first, end, with_copies);
 	mutex_unlock(&c->map_lock);
 }
 

@@ -10,10 +10,10 @@ struct page_cache;
 extern const struct area_ops filemap_area_ops;
 
 /*
- * Takes every page from number `first` of the file on out of all address spaces that map
- * it. The caller has made sure that faults find no such page any more. May sleep.
+ * Takes the pages [first, end) of the file out of all address spaces that map it, with_copies:
+ * private copies of them too. The caller has taken them out of the cache. May sleep.
  */
-void filemap_unmap(struct page_cache *, uint64_t first);
+void filemap_unmap(struct page_cache *, uint64_t first, uint64_t end, bool with_copies);
 
 /*
  * Whether a shared mapping could write to the file, now or after an mprotect. May sleep.

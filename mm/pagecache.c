@@ -149,9 +149,9 @@ tree_next(const struct page_cache *c, uint64_t from)
 }
 
 /*
- * Takes pages at or after `from` out of the subtree until `out` is full; frees nodes that
- * become empty. Returns true if `n` itself is empty (and then the caller frees it). Nodes
- * to be freed are chained through slots[0].
+ * Takes pages from `from` to `last`, both relative to what `n` covers, out of the subtree
+ * until `r` is full; frees nodes that become empty. Returns true if `n` itself is empty
+ * (and then the caller frees it). Nodes to be freed are chained through slots[0].
  */
 struct removal {
 	struct page *pages[DROP_BATCH];
@@ -160,9 +160,12 @@ struct removal {
 };
 
 static bool
-remove_from_node(struct node *n, uint64_t from, struct removal *r)
+remove_from_node(struct node *n, uint64_t from, uint64_t last, struct removal *r)
 {
-	for (uint64_t i = from >> n->shift; i < NODE_SLOTS; from = ++i << n->shift) {
+	uint64_t end = MIN(last >> n->shift, (uint64_t)NODE_SLOTS - 1) + 1;
+	uint64_t below = (1ull << n->shift) - 1;
+
+	for (uint64_t i = from >> n->shift; i < end; from = ++i << n->shift) {
 		if (!n->slots[i])
 			continue;
 		if (r->num == DROP_BATCH)
@@ -170,7 +173,8 @@ remove_from_node(struct node *n, uint64_t from, struct removal *r)
 		if (n->shift) {
 			struct node *child = n->slots[i];
 
-			if (!remove_from_node(child, from & ((1ull << n->shift) - 1), r))
+			if (!remove_from_node(child, from & below,
+			        i == last >> n->shift ? last & below : below, r))
 				continue;
 			child->slots[0] = r->empty;
 			r->empty = child;
@@ -184,7 +188,7 @@ remove_from_node(struct node *n, uint64_t from, struct removal *r)
 }
 
 static void
-remove_batch_locked(struct page_cache *c, uint64_t from, struct removal *r)
+remove_batch_locked(struct page_cache *c, uint64_t from, uint64_t last, struct removal *r)
 {
 	struct node *n = c->root;
 
@@ -193,7 +197,7 @@ remove_batch_locked(struct page_cache *c, uint64_t from, struct removal *r)
 			r->pages[r->num++] = lone_page(n);
 			c->root = NULL;
 		}
-	} else if (n && node_covers(n, from) && remove_from_node(n, from, r)) {
+	} else if (n && node_covers(n, from) && remove_from_node(n, from, last, r)) {
 		n->slots[0] = r->empty;
 		r->empty = n;
 		c->root = NULL;
@@ -212,9 +216,10 @@ count_pages(const struct page_cache *c, int64_t n)
 		mem_counter_add(MEM_SHMEM, n);
 }
 
-/* Takes every page from `from` on out of the tree and drops the tree's references. How many. */
+/* Takes every page from `from` to `last` out of the tree and drops the tree's references. How
+ * many. */
 static uint64_t
-drop_pages(struct page_cache *c, uint64_t from)
+drop_pages(struct page_cache *c, uint64_t from, uint64_t last)
 {
 	uint64_t dropped = 0;
 	struct removal r;
@@ -223,7 +228,7 @@ drop_pages(struct page_cache *c, uint64_t from)
 		r.num = 0;
 		r.empty = NULL;
 		spin_lock(&c->lock);
-		remove_batch_locked(c, from, &r);
+		remove_batch_locked(c, from, last, &r);
 		spin_unlock(&c->lock);
 		for (unsigned i = 0; i < r.num; i++)
 			page_put(r.pages[i]);
@@ -255,7 +260,7 @@ page_cache_init(struct page_cache *c, const struct page_cache_ops *ops, void *ow
 void
 page_cache_destroy(struct page_cache *c)
 {
-	drop_pages(c, 0);
+	drop_pages(c, 0, NO_INDEX);
 }
 
 struct page *
@@ -344,21 +349,50 @@ page_cache_get(struct page_cache *c, uint64_t index, struct page **out)
 	return err;
 }
 
+/* Zeroes bytes [from, end) of a page, if it is there. */
+static void
+zero_part(struct page_cache *c, uint64_t index, size_t from, size_t end)
+{
+	struct page *pg = from < end ? page_cache_find(c, index) : NULL;
+
+	if (!pg)
+		return;
+	memset((char *)page_to_virt(pg) + from, 0, end - from);
+	page_put(pg);
+}
+
 uint64_t
 page_cache_truncate(struct page_cache *c, uint64_t first, size_t partial_bytes)
 {
-	uint64_t dropped = drop_pages(c, first);
-	struct page *pg;
+	uint64_t dropped = drop_pages(c, first, NO_INDEX);
 
-	filemap_unmap(c, first);
-	if (!partial_bytes || !first)
-		return dropped;
-	pg = page_cache_find(c, first - 1);
-	if (pg) {
-		memset((char *)page_to_virt(pg) + partial_bytes, 0,
-		    PAGE_SIZE - partial_bytes);
-		page_put(pg);
+	filemap_unmap(c, first, NO_INDEX, true);
+	if (partial_bytes && first)
+		zero_part(c, first - 1, partial_bytes, PAGE_SIZE);
+	return dropped;
+}
+
+/*
+ * Unlike truncation, a fault meanwhile may make such a page anew. It is the file's then, and
+ * that its entry goes again loses nothing.
+ */
+uint64_t
+page_cache_punch(struct page_cache *c, uint64_t from, uint64_t end)
+{
+	uint64_t first = DIV_ROUND_UP(from, (uint64_t)PAGE_SIZE), after = end / PAGE_SIZE;
+	uint64_t dropped = 0;
+
+	if (first < after) {
+		dropped = drop_pages(c, first, after - 1);
+		filemap_unmap(c, first, after, false);
 	}
+	if (first > after) {
+		zero_part(c, after, from % PAGE_SIZE, end % PAGE_SIZE);
+		return 0;
+	}
+	if (from % PAGE_SIZE)
+		zero_part(c, first - 1, from % PAGE_SIZE, PAGE_SIZE);
+	zero_part(c, after, 0, end % PAGE_SIZE);
 	return dropped;
 }
 

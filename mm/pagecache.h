@@ -60,6 +60,11 @@ enum err page_cache_get(struct page_cache *, uint64_t index, struct page **out);
  * dropped. May sleep.
  */
 uint64_t page_cache_truncate(struct page_cache *, uint64_t first, size_t partial_bytes);
+/*
+ * Makes the bytes [from, end) a hole: whole pages go, also from user spaces, where private
+ * copies stay; parts of pages are zeroed. Returns how many it dropped. May sleep.
+ */
+uint64_t page_cache_punch(struct page_cache *, uint64_t from, uint64_t end);
 /* The first page index >= `from` that is present, or UINT64_MAX: for SEEK_DATA and
  * SEEK_HOLE. */
 uint64_t page_cache_next(struct page_cache *, uint64_t from);

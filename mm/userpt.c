@@ -248,6 +248,34 @@ upt_zap_shared(struct aspace *as, vaddr_t start, vaddr_t end, struct tlb_batch *
 			zap_run(as, &run, batch);
 }
 
+/* A fault may put a private copy in its place between look and change: then it is looked at. */
+static void
+zap_file_entry(struct aspace *as, vaddr_t at, pte_t *pte, struct tlb_batch *batch)
+{
+	pte_t old = upt_load(pte);
+
+	while (
+	    old && !(old & PTE_SPECIAL) && !page_is_anon(phys_to_page(pte_phys(old)))) {
+		if (upt_change(pte, old, 0)) {
+			tlb_batch_range(batch, at, at + PAGE_SIZE);
+			upt_drop(as, old, batch);
+			return;
+		}
+		old = upt_load(pte);
+	}
+}
+
+void
+upt_zap_file(struct aspace *as, vaddr_t start, vaddr_t end, struct tlb_batch *batch)
+{
+	struct upt_run run;
+
+	for (vaddr_t va = start; upt_next_run(as, va, end, &run); va = run_end(&run))
+		for (unsigned i = 0; i < run.num && !run.leaf; i++)
+			zap_file_entry(
+			    as, run.va + (uint64_t)i * PAGE_SIZE, &run.pte[i], batch);
+}
+
 struct table_free {
 	vaddr_t start, end, floor, ceiling;
 	struct tlb_batch *batch;

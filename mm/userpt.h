@@ -62,6 +62,8 @@ void upt_drop(struct aspace *, pte_t old, struct tlb_batch *);
 /* Empties [start, end). With the lock only shared, leaves of 2 MiB stay. */
 void upt_zap(struct aspace *, vaddr_t start, vaddr_t end, struct tlb_batch *);
 void upt_zap_shared(struct aspace *, vaddr_t start, vaddr_t end, struct tlb_batch *);
+/* The same without a lock of the space, of a file's area that stays: private copies stay. */
+void upt_zap_file(struct aspace *, vaddr_t start, vaddr_t end, struct tlb_batch *);
 
 /* Frees the tables below [start, end) that serve nothing else between `floor` and
  * `ceiling`. */

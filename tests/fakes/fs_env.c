@@ -77,7 +77,7 @@ epoll_forget_file(struct file *f)
 }
 
 void
-filemap_unmap(struct page_cache *c, uint64_t first)
+filemap_unmap(struct page_cache *c, uint64_t first, uint64_t end, bool with_copies)
 {
 }
 

@@ -8,6 +8,7 @@
 #include "kernel/x86/traps.h"
 #include "lib/string.h"
 #include "mm/oom.h"
+#include "mm/pagecache.h"
 #include "mm/slab.h"
 #include "mm/usercopy.h"
 
@@ -24,6 +25,13 @@ void
 random_bytes(void *buf, size_t n)
 {
 	memset(buf, 0x5a, n);
+}
+
+enum err
+file_punch_hole(struct file *f, loff_t offset, loff_t len)
+{
+	page_cache_punch(f->cache, (uint64_t)offset, (uint64_t)offset + (uint64_t)len);
+	return OK;
 }
 
 bool

@@ -8,12 +8,15 @@
 #include "tests/fakes/fakes.h"
 #include "tests/unit/ktest.h"
 
-static uint64_t unmapped_from;
+static uint64_t unmapped_from, unmapped_end;
+static bool copies_went;
 
 void
-filemap_unmap(struct page_cache *c, uint64_t first)
+filemap_unmap(struct page_cache *c, uint64_t first, uint64_t end, bool with_copies)
 {
 	unmapped_from = first;
+	unmapped_end = end;
+	copies_went = with_copies;
 }
 
 static enum err
@@ -127,6 +130,7 @@ KTEST(pagecache_sparse_indexes_are_found_and_cut)
 	CHECK(page_cache_next(&c, i) == UINT64_MAX);
 	page_cache_truncate(&c, 4096, 0);
 	CHECK_EQ(unmapped_from, 4096);
+	CHECK(unmapped_end == UINT64_MAX && copies_went);
 	CHECK_EQ(c.num_pages, 5);
 	CHECK(page_cache_next(&c, 4096) == UINT64_MAX);
 	page_cache_destroy(&c);
@@ -145,7 +149,13 @@ KTEST(pagecache_matches_a_set_through_random_changes)
 	for (int step = 0; step < 4000; step++) {
 		uint64_t i = (seed = seed * 1664525 + 1013904223) >> 8, next;
 
-		if (i % 500 == 0) {
+		if (i % 500 == 1) {
+			uint64_t len = i / 500 % 600;
+
+			i = i / 500 % (RANGE - len);
+			page_cache_punch(&c, i * PAGE_SIZE, (i + len) * PAGE_SIZE);
+			memset(&is_in[i], 0, len);
+		} else if (i % 500 == 0) {
 			i = i / 500 % RANGE;
 			page_cache_truncate(&c, i, 0);
 			memset(&is_in[i], 0, RANGE - i);
@@ -179,6 +189,33 @@ KTEST(pagecache_truncate_zeroes_the_tail)
 	CHECK(data[99] == 'x' && data[100] == 0 && data[4095] == 0);
 	page_put(pg);
 	page_cache_destroy(&c);
+}
+
+KTEST(pagecache_punch_drops_whole_pages_and_zeroes_parts)
+{
+	struct page_cache c;
+	struct page *pg[4];
+
+	page_cache_init(&c, NULL, NULL);
+	for (unsigned i = 0; i < 4; i++) {
+		CHECK_EQ(page_cache_get(&c, i, &pg[i]), OK);
+		memset(page_to_virt(pg[i]), 'x', PAGE_SIZE);
+	}
+	CHECK_EQ(page_cache_punch(&c, 100, 3 * PAGE_SIZE + 50), 2);
+	CHECK(unmapped_from == 1 && unmapped_end == 3 && !copies_went);
+	CHECK(page_cache_next(&c, 1) == 3);
+	CHECK(((char *)page_to_virt(pg[0]))[99] == 'x' &&
+	      ((char *)page_to_virt(pg[0]))[100] == 0);
+	CHECK(((char *)page_to_virt(pg[3]))[49] == 0 &&
+	      ((char *)page_to_virt(pg[3]))[50] == 'x');
+	page_cache_punch(&c, 3 * PAGE_SIZE + 60, 3 * PAGE_SIZE + 62);
+	CHECK(((char *)page_to_virt(pg[3]))[59] == 'x' &&
+	      ((char *)page_to_virt(pg[3]))[61] == 0 &&
+	      ((char *)page_to_virt(pg[3]))[62] == 'x');
+	for (unsigned i = 0; i < 4; i++)
+		page_put(pg[i]);
+	page_cache_destroy(&c);
+	CHECK_EQ(fake_frames_live, 0);
 }
 
 KTEST(pagecache_survives_failing_allocations)
