@@ -463,8 +463,7 @@ proc_show_area(struct seq *s, const struct area *a, const struct path *root, cha
 	    a->flags & AREA_EXEC ? 'x' : '-', a->flags & AREA_SHARED ? 's' : 'p',
 	    a->file ? a->file_page * PAGE_SIZE : 0, dev_major(dev), dev_minor(dev),
 	    inode ? inode->ino : 0);
-	while (s->len - start < 72 && !s->is_full)
-		seq_putc(s, ' ');
+	seq_pad(s, start, 72);
 	show_area_name(s, a, root, buf);
 }
 

@@ -64,6 +64,13 @@ seq_putc(struct seq *s, char c)
 	seq_write(s, &c, 1);
 }
 
+void
+seq_pad(struct seq *s, size_t start, size_t width)
+{
+	while (s->len - start < width && !s->is_full)
+		seq_putc(s, ' ');
+}
+
 static size_t format(struct seq *s, const char *fmt, va_list args) PRINTF(2, 0);
 
 /* Formats into the room there is; returns what the whole text needs. */

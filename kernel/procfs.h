@@ -27,6 +27,8 @@ void seq_free(struct seq *);
 void seq_printf(struct seq *, const char *fmt, ...) PRINTF(2, 3);
 void seq_puts(struct seq *, const char *text);
 void seq_putc(struct seq *, char c);
+/* Blanks until the line that began at `start` (a former s->len) has `width` characters. */
+void seq_pad(struct seq *, size_t start, size_t width);
 void seq_write(struct seq *, const void *data, size_t n);
 /* A string with blanks, tabs, newlines and backslashes as \ooo, as /proc/mounts wants it.
  */

@@ -42,8 +42,7 @@ end_line(struct seq *s, size_t start)
 {
 	enum { WIDTH = 127 };
 
-	while (s->len - start < WIDTH && !s->is_full)
-		seq_putc(s, ' ');
+	seq_pad(s, start, WIDTH);
 	seq_putc(s, '\n');
 }
 

@@ -45,8 +45,8 @@ begin_line(struct listing *l, const struct tcp_key *k, uint8_t state)
 static void
 end_line(struct listing *l, size_t start)
 {
-	while (!l->is_v6 && !l->s->is_full && l->s->len - start < LINE_WIDTH)
-		seq_putc(l->s, ' ');
+	if (!l->is_v6)
+		seq_pad(l->s, start, LINE_WIDTH);
 	seq_putc(l->s, '\n');
 }
 
