@@ -371,6 +371,7 @@ SRCS_net := \
 	net/loopback.c \
 	net/mc_filter.c \
 	net/mib.c \
+	net/mib_proc.c \
 	net/mld.c \
 	net/nd.c \
 	net/nd_options.c \

@@ -74,23 +74,6 @@ icmp4_init(void)
 
 /* ---- Sending --------------------------------------------------------------------------- */
 
-static void
-count_out(unsigned type)
-{
-	static const uint8_t counters[] = {[ICMP4_ECHO_REPLY] = MIB_Icmp_OutEchoReps,
-	    [ICMP4_UNREACH] = MIB_Icmp_OutDestUnreachs,
-	    [ICMP4_REDIRECT] = MIB_Icmp_OutRedirects,
-	    [ICMP4_ECHO] = MIB_Icmp_OutEchos,
-	    [ICMP4_TIME_EXCEEDED] = MIB_Icmp_OutTimeExcds,
-	    [ICMP4_PARAM] = MIB_Icmp_OutParmProbs,
-	    [ICMP4_TIMESTAMP] = MIB_Icmp_OutTimestamps,
-	    [ICMP4_TIMESTAMP_REPLY] = MIB_Icmp_OutTimestampReps};
-
-	mib_inc(MIB_Icmp_OutMsgs);
-	if (type < ARRAY_SIZE(counters) && (counters[type] || type == ICMP4_ECHO_REPLY))
-		mib_inc(counters[type]);
-}
-
 bool
 icmp4_is_error(unsigned type)
 {
@@ -147,7 +130,6 @@ static void
 send_message(struct pkt *p, struct flow *f, struct ip_tx *tx)
 {
 	struct icmp4_header *h = (struct icmp4_header *)p->data;
-	unsigned type = h->type;
 	struct dst *d;
 
 	h->csum = be16_of(csum_finish(pkt_csum(p, 0, pkt_len(p), 0)));
@@ -160,7 +142,7 @@ send_message(struct pkt *p, struct flow *f, struct ip_tx *tx)
 	tx->dst = f->dst;
 	tx->proto = IP_PROTO_ICMP;
 	tx->ttl = -1;
-	count_out(type);
+	mib_icmp_sent(p, IP_PROTO_ICMP);
 	(void)ip_send(p, d, tx); /* an error report that is lost is lost */
 	dst_put(d);
 }
@@ -467,21 +449,18 @@ ignore(struct pkt *p)
 	pkt_free(p);
 }
 
-static const struct {
-	void (*input)(struct pkt *);
-	enum mib counter;
-} types[] = {
-    [ICMP4_ECHO_REPLY] = {take_ping_reply, MIB_Icmp_InEchoReps},
-    [ICMP4_UNREACH] = {take_error, MIB_Icmp_InDestUnreachs},
-    [ICMP4_QUENCH] = {ignore, MIB_Icmp_InSrcQuenchs}, /* RFC 6633 3 */
-    [ICMP4_REDIRECT] = {take_redirect, MIB_Icmp_InRedirects},
-    [ICMP4_ECHO] = {take_echo, MIB_Icmp_InEchos},
-    [ICMP4_TIME_EXCEEDED] = {take_error, MIB_Icmp_InTimeExcds},
-    [ICMP4_PARAM] = {take_error, MIB_Icmp_InParmProbs},
-    [ICMP4_TIMESTAMP] = {take_timestamp, MIB_Icmp_InTimestamps},
-    [ICMP4_TIMESTAMP_REPLY] = {ignore, MIB_Icmp_InTimestampReps},
-    [ICMP4_MASK] = {ignore, MIB_Icmp_InAddrMasks}, /* RFC 6918 2.4 */
-    [ICMP4_MASK_REPLY] = {ignore, MIB_Icmp_InAddrMaskReps},
+static void (*const inputs[])(struct pkt *) = {
+    [ICMP4_ECHO_REPLY] = take_ping_reply,
+    [ICMP4_UNREACH] = take_error,
+    [ICMP4_QUENCH] = ignore, /* RFC 6633 3 */
+    [ICMP4_REDIRECT] = take_redirect,
+    [ICMP4_ECHO] = take_echo,
+    [ICMP4_TIME_EXCEEDED] = take_error,
+    [ICMP4_PARAM] = take_error,
+    [ICMP4_TIMESTAMP] = take_timestamp,
+    [ICMP4_TIMESTAMP_REPLY] = ignore,
+    [ICMP4_MASK] = ignore, /* RFC 6918 2.4 */
+    [ICMP4_MASK_REPLY] = ignore,
 };
 
 static bool
@@ -503,12 +482,14 @@ icmp4_input(struct pkt *p)
 		pkt_drop(p, DROP_ICMP_BAD);
 		return true;
 	}
-	if (h->type >= ARRAY_SIZE(types) || !types[h->type].input) {
+	mib_icmp_inc(MIB_ICMP4_IN, h->type);
+	if (h->type >= ARRAY_SIZE(inputs))
+		mib_inc(MIB_Icmp_InErrors);
+	if (h->type >= ARRAY_SIZE(inputs) || !inputs[h->type]) {
 		pkt_drop(p, DROP_ICMP_BAD); /* RFC 1122 3.2.2: unknown ones in silence */
 		return true;
 	}
-	mib_inc(types[h->type].counter);
-	types[h->type].input(p);
+	inputs[h->type](p);
 	return true;
 }
 

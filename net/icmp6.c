@@ -31,7 +31,7 @@ icmp6_finish(struct pkt *p, const struct ip_addr *src, const struct ip_addr *dst
 	sum = csum_add(pkt_csum(p, 0, len, 0), tail, sizeof(tail));
 	sum = csum_add(csum_add(sum, src, sizeof(*src)), dst, sizeof(*dst));
 	h->csum = be16_of(csum_finish(sum));
-	mib_inc(MIB_Icmp6_OutMsgs);
+	mib_icmp_sent(p, IP_PROTO_ICMP6);
 }
 
 void
@@ -284,11 +284,14 @@ icmp6_input(struct pkt *p)
 
 	mib_inc(MIB_Icmp6_InMsgs);
 	if (!h || !ip_csum_ok(p)) {
-		mib_inc(h ? MIB_Icmp6_InCsumErrors : MIB_Icmp6_InErrors);
+		if (h)
+			mib_inc(MIB_Icmp6_InCsumErrors);
+		mib_inc(MIB_Icmp6_InErrors);
 		pkt_drop(p, DROP_ICMP_BAD);
 		return true;
 	}
 	h = (const struct icmp6_header *)p->data;
+	mib_icmp_inc(MIB_ICMP6_IN, h->type);
 	switch (h->type) {
 	case ICMP6_ECHO_REQUEST: reply(p); return true;
 	case ICMP6_ECHO_REPLY:

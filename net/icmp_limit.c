@@ -95,7 +95,8 @@ icmp_may_send(const struct ip_addr *to)
 	if (interval == 0 || ip_is_loopback(to))
 		return true;
 	if (!token_take(host, now, interval, HOST_BURST)) {
-		mib_inc(MIB_Icmp_OutRateLimitHost);
+		mib_inc(ip_is_v4(to) ? MIB_Icmp_OutRateLimitHost
+		                     : MIB_Icmp6_OutRateLimitHost);
 		drop_count(DROP_ICMP_RATE);
 		return false;
 	}

@@ -41,7 +41,7 @@ show_one_mcast(void *arg, const uint8_t mac[ETH_ALEN])
 {
 	struct mcast_show *m = arg;
 
-	seq_printf(m->s, "%-4u%-15s 1     0     %02x%02x%02x%02x%02x%02x\n",
+	seq_printf(m->s, "%-4u %-15s 1     0     %02x%02x%02x%02x%02x%02x\n",
 	    m->dev->index, m->dev->name, mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
 }
 

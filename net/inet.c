@@ -407,6 +407,7 @@ inet_init(void)
 	raw_init();
 	ping_init();
 	inet_proc_init();
+	mib_proc_init();
 	sock_register_family(AF_INET, inet_create);
 	sock_register_family(AF_INET6, inet_create);
 	if (proc_register_rw("sys/net/ipv4/ip_unprivileged_port_start",

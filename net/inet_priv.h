@@ -139,3 +139,4 @@ void raw_for_each(void (*fn)(struct inet_sock *, void *arg), void *arg); /* unde
 void ping_init(void);
 bool ping_is_permitted(void); /* to the current thread: ping_group_range */
 void inet_proc_init(void);
+void mib_proc_init(void);

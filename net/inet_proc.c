@@ -1,12 +1,11 @@
 /*
  * /proc/net about transports, in Linux's formats: sockets (udp, udp6, raw, raw6, icmp, icmp6),
- * their numbers (sockstat, sockstat6, protocols) and the counters of the stack (snmp, snmp6,
- * netstat). Lists of sockets are collected under the tables' locks into a snapshot of plain
- * records and printed after.
+ * and their numbers (sockstat, sockstat6, protocols). Lists of sockets are collected under the
+ * tables' locks into a snapshot of plain records and printed after. The stack's counters are in
+ * net/mib_proc.c.
  */
 #include "kernel/panic.h"
 #include "kernel/procfs.h"
-#include "lib/fmt.h"
 #include "lib/string.h"
 #include "mm/slab.h"
 #include "net/inet_priv.h"
@@ -114,8 +113,8 @@ end_line(struct seq *q, size_t start, uint16_t family)
 {
 	enum { WIDTH = 127 };
 
-	while (family == AF_INET && q->len - start < WIDTH && !q->is_full)
-		seq_putc(q, ' ');
+	if (family == AF_INET)
+		seq_pad(q, start, WIDTH);
 	seq_putc(q, '\n');
 }
 
@@ -262,93 +261,6 @@ show_protocols(struct seq *q)
 		    "kernel", rows[i].ops);
 }
 
-/* ---- Counters -------------------------------------------------------------------------------- */
-
-static const struct {
-	const char *group, *name;
-} mib_names[NUM_MIBS] = {
-#define MIB_COUNTER(g, n) {#g, #n},
-#include "net/mib.def"
-#undef MIB_COUNTER
-};
-
-/* Counters that Linux shows in front of ours and that are settings, or have no meaning here. */
-struct mib_prefix {
-	const char *group, *names, *values;
-};
-
-/* Two lines: names, values. Of a group that lies together in the table. */
-static void
-show_group(struct seq *q, const char *group, const struct mib_prefix *prefix)
-{
-	seq_printf(q, "%s:%s", group, prefix ? prefix->names : "");
-	for (unsigned i = 0; i < NUM_MIBS; i++)
-		if (strcmp(mib_names[i].group, group) == 0)
-			seq_printf(q, " %s", mib_names[i].name);
-	seq_printf(q, "\n%s:%s", group, prefix ? prefix->values : "");
-	for (unsigned i = 0; i < NUM_MIBS; i++)
-		if (strcmp(mib_names[i].group, group) == 0)
-			seq_printf(q, " %lu", mib_get((enum mib)i));
-	seq_putc(q, '\n');
-}
-
-/* Columns stand where Linux has them: programs find them by name, people by habit. */
-static void
-show_tcp(struct seq *q)
-{
-	static const enum mib ours[] = {MIB_Tcp_ActiveOpens, MIB_Tcp_PassiveOpens,
-	    MIB_Tcp_AttemptFails, MIB_Tcp_EstabResets};
-	static const enum mib rest[] = {MIB_Tcp_InSegs, MIB_Tcp_OutSegs,
-	    MIB_Tcp_RetransSegs, MIB_Tcp_InErrs, MIB_Tcp_OutRsts, MIB_Tcp_InCsumErrors};
-	struct tcp_stats tcp;
-
-	tcp_get_stats(&tcp);
-	seq_puts(q,
-	    "Tcp: RtoAlgorithm RtoMin RtoMax MaxConn ActiveOpens PassiveOpens "
-	    "AttemptFails EstabResets CurrEstab InSegs OutSegs RetransSegs InErrs "
-	    "OutRsts InCsumErrors\nTcp: 1 200 120000 -1");
-	for (size_t i = 0; i < ARRAY_SIZE(ours); i++)
-		seq_printf(q, " %lu", mib_get(ours[i]));
-	seq_printf(q, " %u", tcp.established);
-	for (size_t i = 0; i < ARRAY_SIZE(rest); i++)
-		seq_printf(q, " %lu", mib_get(rest[i]));
-	seq_putc(q, '\n');
-}
-
-static void
-show_snmp(struct seq *q)
-{
-	static const struct mib_prefix ip = {"Ip", " Forwarding DefaultTTL", " 2 64"};
-
-	show_group(q, "Ip", &ip);
-	show_group(q, "Icmp", NULL);
-	show_tcp(q);
-	show_group(q, "Udp", NULL);
-	seq_puts(q, "UdpLite: InDatagrams NoPorts InErrors OutDatagrams RcvbufErrors "
-	            "SndbufErrors InCsumErrors IgnoredMulti\nUdpLite: 0 0 0 0 0 0 0 0\n");
-}
-
-static void
-show_snmp6(struct seq *q)
-{
-	for (unsigned i = 0; i < NUM_MIBS; i++) {
-		const char *group = mib_names[i].group;
-		char name[40];
-
-		if (group[strlen(group) - 1] != '6')
-			continue;
-		(void)scnprintf(name, sizeof(name), "%s%s", group, mib_names[i].name);
-		seq_printf(q, "%-32s\t%lu\n", name, mib_get((enum mib)i));
-	}
-}
-
-static void
-show_netstat(struct seq *q)
-{
-	show_group(q, "TcpExt", NULL);
-	show_group(q, "IpExt", NULL);
-}
-
 void
 inet_proc_init(void)
 {
@@ -365,9 +277,6 @@ inet_proc_init(void)
 	    {"net/sockstat", show_sockstat},
 	    {"net/sockstat6", show_sockstat6},
 	    {"net/protocols", show_protocols},
-	    {"net/snmp", show_snmp},
-	    {"net/snmp6", show_snmp6},
-	    {"net/netstat", show_netstat},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(files); i++)

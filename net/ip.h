@@ -145,3 +145,17 @@ mib_add(enum mib which, uint64_t n)
 
 uint64_t mib_get(enum mib);
 #define mib_inc(m) mib_add(m, 1)
+
+/* ICMP's messages by their type. Any context. */
+enum mib_icmp {
+	MIB_ICMP4_IN,
+	MIB_ICMP4_OUT,
+	MIB_ICMP6_IN,
+	MIB_ICMP6_OUT,
+	NUM_MIB_ICMPS,
+	MIB_ICMP_TYPES = 256
+};
+void mib_icmp_inc(enum mib_icmp, uint8_t type);
+uint64_t mib_icmp_get(enum mib_icmp, uint8_t type);
+/* A packet of this protocol leaves, data at the transport header: counted if it is ICMP's. */
+void mib_icmp_sent(const struct pkt *, uint8_t proto);

@@ -141,12 +141,18 @@ is_header_good(struct pkt *p)
 		return false;
 	}
 	len = be16_get(h->len);
-	if (unlikely(hdr_len < sizeof(*h) || len < hdr_len || len > pkt_len(p) ||
-	             !(h = pkt_need(p, hdr_len)))) {
+	if (unlikely(len >= hdr_len && len > pkt_len(p))) {
+		mib_inc(MIB_IpExt_InTruncatedPkts);
+		pkt_drop(p, DROP_IP_SHORT);
+		return false;
+	}
+	if (unlikely(
+	        hdr_len < sizeof(*h) || len < hdr_len || !(h = pkt_need(p, hdr_len)))) {
 		drop_bad_header(p, DROP_IP_SHORT);
 		return false;
 	}
 	if (unlikely(csum_finish(csum_add(0, h, hdr_len)))) {
+		mib_inc(MIB_IpExt_InCsumErrors);
 		drop_bad_header(p, DROP_IP_CSUM);
 		return false;
 	}

@@ -392,6 +392,8 @@ add(struct shard *s, struct datagram *d, struct pkt *p, bool is_last, struct pkt
 		return NULL;
 	if (fit == FIT_OVERLAPS || !agrees_with_end(d, piece_of(p), is_last) ||
 	    d->count >= MAX_PIECES) {
+		if (fit == FIT_OVERLAPS)
+			mib_inc(MIB_IpExt_ReasmOverlaps);
 		mib_inc(MIB_Ip_ReasmFails);
 		p->next = strip(d);
 		d->is_poisoned = true;

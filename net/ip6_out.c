@@ -263,12 +263,18 @@ mtu_of(struct dst *dst, const struct ip_tx *tx)
 	return MAX(MIN(of_dev, of_path), (uint32_t)IP6_MIN_MTU);
 }
 
+static void
+count_group(const struct pkt *p)
+{
+	mib_inc(MIB_Ip6_OutMcastPkts);
+	mib_add(MIB_Ip6_OutMcastOctets, pkt_len(p));
+}
+
 /* To a group: our own members first. False: it is not to leave this node, and was freed. */
 static bool
 send_group(struct pkt *p, const struct dst *dst, const struct ip_tx *tx)
 {
-	mib_inc(MIB_Ip6_OutMcastPkts);
-	mib_add(MIB_Ip6_OutMcastOctets, pkt_len(p));
+	count_group(p);
 	if (!tx->is_not_looped && !(dst->dev->flags & NETDEV_LOOPBACK) &&
 	    ip_mc_allows(dst->dev, &tx->dst, &tx->src))
 		loop_back(p, dst->dev);
@@ -335,6 +341,9 @@ send_link(
 	p->l3_off = (uint16_t)(p->data - p->head);
 	p->protocol = ETHERTYPE_IP6;
 	memcpy(dst.b, h->dst, 16);
+	mib_add(MIB_Ip6_OutOctets, pkt_len(p));
+	if (ip_is_multicast(&dst))
+		count_group(p);
 	if (!mac) {
 		ether_map_multicast(group_mac, &dst);
 		mac = group_mac;

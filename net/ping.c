@@ -166,6 +166,7 @@ ping_send(struct sock *sk, struct sock_msg *msg)
 	if (err == OK)
 		err = ping_finish(is, p, &tx);
 	if (err == OK) {
+		mib_icmp_sent(p, tx.ip.proto);
 		inet_tx_charge(sk, p);
 		err = ip_send(p, tx.dst, &tx.ip);
 	} else {

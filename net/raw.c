@@ -192,6 +192,8 @@ send_with_header(struct raw_sock *rs, struct pkt *p, struct inet_tx *tx)
 	p->protocol = 0x0800;
 	ip4_set_csum(h, hdr_len);
 	inet_tx_charge(&rs->is.sock, p);
+	mib_inc(MIB_Ip_OutRequests);
+	mib_add(MIB_IpExt_OutOctets, pkt_len(p));
 	rcu_read_lock();
 	err = ip4_output(p, tx->dst);
 	rcu_read_unlock();
@@ -256,6 +258,8 @@ raw_push(struct raw_sock *rs, struct pkt *p, struct inet_tx *tx)
 	}
 	inet_tx_charge(&rs->is.sock, p);
 	p->l4_off = (uint16_t)(p->data - p->head);
+	if (!rs->is.is_hdrincl)
+		mib_icmp_sent(p, tx->ip.proto);
 	err = ip_send(p, tx->dst, &tx->ip);
 	if (err == ERR_MSGSIZE)
 		inet_local_error(&rs->is, &tx->ip.dst, 0, err, tx->dst->mtu);

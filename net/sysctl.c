@@ -129,6 +129,12 @@ add_conf_files(const char *name)
 
 /* ---- ip_forward: "all" of one row ---------------------------------------------------------- */
 
+bool
+sysctl_is_forwarding4(void)
+{
+	return defaults[0];
+}
+
 static void
 show_forward(struct seq *s)
 {

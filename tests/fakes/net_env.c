@@ -519,6 +519,16 @@ mib_get(enum mib m)
 	return mib_counters[m];
 }
 
+void
+mib_icmp_inc(enum mib_icmp which, uint8_t type)
+{
+}
+
+void
+mib_icmp_sent(const struct pkt *p, uint8_t proto)
+{
+}
+
 static uint64_t seed = 1;
 
 uint64_t

@@ -97,7 +97,12 @@ KTEST(ns_of_dad_for_our_address_is_answered_to_all_rfc4861_7_2_4)
 	ip6_env_setup();
 	begin(135, 0);
 	add_addr("fe80::1");
+	mib_counters[MIB_Ip6_OutMcastPkts] = mib_counters[MIB_Ip6_OutMcastOctets] = 0;
+	mib_counters[MIB_Ip6_OutOctets] = 0;
 	send("::", "ff02::1:ff00:1");
+	CHECK_EQ(mib_counters[MIB_Ip6_OutMcastPkts], 1);
+	CHECK_EQ(mib_counters[MIB_Ip6_OutMcastOctets], 72);
+	CHECK_EQ(mib_counters[MIB_Ip6_OutOctets], 72);
 	CHECK_EQ(ip6_env_wire(out, sizeof(out)), 72);
 	CHECK_EQ(out[44], 0x20);
 	CHECK_EQ(memcmp(out + 24, ip6_of("ff02::1").b, 16), 0);
