@@ -168,6 +168,7 @@ SRCS_kernel_proc := \
 	kernel/proc/sys_ptrace.c \
 	kernel/proc/sys_signal.c \
 	kernel/proc/syscall.c \
+	kernel/proc/unshare.c \
 	kernel/proc/wait.c
 
 SRCS_kernel_ipc := \

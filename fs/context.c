@@ -1,4 +1,4 @@
-/* A process's view of the file name space: root, current directory, umask. */
+/* A thread's view of the file name space: root, current directory, umask. */
 #include "fs/vfs.h"
 
 #include "kernel/proc/process.h"
@@ -17,6 +17,7 @@ context_create(void)
 	if (!fs)
 		return NULL;
 	fs->refs = 1;
+	fs->num_users = 1;
 	fs->umask = 022;
 	spin_init(&fs->lock, "fs_context", RANK_OBJECT);
 	return fs;
@@ -85,34 +86,29 @@ fs_context_put(struct fs_context *fs)
 struct fs_context *
 fs_context_share(struct fs_context *fs)
 {
-	__atomic_fetch_add(&fs->num_sharers, 1, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&fs->num_users, 1, __ATOMIC_RELAXED);
 	return fs_context_get(fs);
 }
 
-/* Whoever goes first, one fewer has it. */
 void
 fs_context_leave(struct fs_context *fs)
 {
-	uint32_t old = __atomic_load_n(&fs->num_sharers, __ATOMIC_RELAXED);
-
-	while (old && !__atomic_compare_exchange_n(&fs->num_sharers, &old, old - 1, false,
-	                  __ATOMIC_RELAXED, __ATOMIC_RELAXED))
-		;
+	__atomic_fetch_sub(&fs->num_users, 1, __ATOMIC_RELAXED);
 	fs_context_put(fs);
 }
 
 bool
-fs_context_is_shared(const struct fs_context *fs)
+fs_context_is_shared(const struct fs_context *fs, unsigned n)
 {
-	return __atomic_load_n(&fs->num_sharers, __ATOMIC_RELAXED) > 0;
+	return __atomic_load_n(&fs->num_users, __ATOMIC_RELAXED) > n;
 }
 
 struct fs_context *
 current_fs(void)
 {
-	struct process *p = current_process();
+	struct fs_context *fs = current_thread()->fs;
 
-	return p && p->fs ? p->fs : fs_init_context;
+	return fs ? fs : fs_init_context;
 }
 
 static void

@@ -316,7 +316,7 @@ file_fcntl_lock(struct file *f, unsigned cmd, uintptr_t arg)
 	if (is_ofd && u.pid != 0)
 		return ERR_INVAL;
 	want.type = u.type;
-	want.owner = is_ofd ? (const void *)f : current_process()->fds;
+	want.owner = is_ofd ? (const void *)f : current_thread()->fds;
 	want.file = is_ofd ? f : NULL;
 	want.pid = current_process()->pid;
 	err = range_of(f, &u, &want);

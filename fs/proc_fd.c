@@ -10,12 +10,23 @@ enum { INO_FD = 64, INO_FDINFO = 1 << 19 };
 
 static const struct inode_ops fd_link_ops;
 
+/* With a reference, or NULL: the thread has ended. */
+static struct fd_table *
+table_of(const struct proc_id *id)
+{
+	struct thread *t = proc_thread(id);
+	struct fd_table *fds = t ? thread_fds(t) : NULL;
+
+	if (t)
+		thread_put(t);
+	return fds;
+}
+
 /* The open file with a reference, or NULL. */
 static struct file *
 file_of(const struct proc_id *id, int fd)
 {
-	struct process *p = proc_process(id);
-	struct fd_table *t = p ? process_fds(p) : NULL;
+	struct fd_table *t = table_of(id);
 	int found = fd;
 	struct file *f = t ? fd_table_next(t, &found) : NULL;
 
@@ -25,8 +36,6 @@ file_of(const struct proc_id *id, int fd)
 	}
 	if (t)
 		fd_table_put(t);
-	if (p)
-		process_put(p);
 	return f;
 }
 
@@ -135,8 +144,7 @@ static enum err
 readdir(struct inode *dir, struct dir_sink *sink, bool is_info)
 {
 	const struct proc_id *id = &proc_inode_of(dir)->id;
-	struct process *p = proc_process(id);
-	struct fd_table *t = p ? process_fds(p) : NULL;
+	struct fd_table *t = table_of(id);
 	struct file *f;
 	char text[12];
 	int fd;
@@ -154,8 +162,6 @@ readdir(struct inode *dir, struct dir_sink *sink, bool is_info)
 	}
 	if (t)
 		fd_table_put(t);
-	if (p)
-		process_put(p);
 	return OK;
 }
 

@@ -98,13 +98,13 @@ private_open(struct inode *inode, struct file *f)
 static struct fs_context *
 fs_of(const struct proc_id *id)
 {
-	struct process *p = proc_process(id);
+	struct thread *t = proc_thread(id);
 	struct fs_context *fs;
 
-	if (!p)
+	if (!t)
 		return NULL;
-	fs = process_fs(p);
-	process_put(p);
+	fs = thread_fs(t);
+	thread_put(t);
 	return fs;
 }
 

@@ -226,10 +226,10 @@ state_name(char letter)
 }
 
 static void
-show_ids(struct seq *s, struct process *p)
+show_ids(struct seq *s, const struct facts *f)
 {
-	struct cred *c = process_cred(p);
-	struct fd_table *fds = c ? process_fds(p) : NULL;
+	struct cred *c = process_cred(f->process);
+	struct fd_table *fds = c && f->thread ? thread_fds(f->thread) : NULL;
 
 	if (!c)
 		return;
@@ -329,9 +329,9 @@ show_cpus_allowed(struct seq *s, const struct thread *t)
 }
 
 static uint32_t
-umask_of(struct process *p)
+umask_of(const struct facts *f)
 {
-	struct fs_context *fs = process_fs(p);
+	struct fs_context *fs = f->thread ? thread_fs(f->thread) : NULL;
 	uint32_t umask = fs ? __atomic_load_n(&fs->umask, __ATOMIC_RELAXED) : 0;
 
 	if (fs)
@@ -351,11 +351,11 @@ proc_show_status(struct seq *s, const struct proc_id *id)
 	seq_puts(s, "Name:\t");
 	seq_escape(s, f.name, "\n\\");
 	seq_printf(s, "\nUmask:\t%04o\nState:\t%c (%s)\nTgid:\t%u\nNgid:\t0\nPid:\t%u\n",
-	    umask_of(p), f.state, state_name(f.state), p->pid,
+	    umask_of(&f), f.state, state_name(f.state), p->pid,
 	    id->tid ? id->tid : p->pid);
 	seq_printf(s, "PPid:\t%u\nTracerPid:\t%u\n", process_parent_pid(p),
 	    f.thread ? ptrace_tracer_tid(f.thread) : 0);
-	show_ids(s, p);
+	show_ids(s, &f);
 	show_numbers(s, p, id->tid ? id->tid : p->pid);
 	if (f.as)
 		show_memory(s, p, f.as);

@@ -480,10 +480,10 @@ struct fs_context {
 	uint32_t refs;    /* [a] */
 	struct list link; /* [contexts lock] all of them */
 	struct spinlock lock;
-	struct path root;     /* [lock] references */
-	struct path cwd;      /* [lock] */
-	uint32_t umask;       /* [a] */
-	uint32_t num_sharers; /* [a] processes that have it by CLONE_FS */
+	struct path root;   /* [lock] references */
+	struct path cwd;    /* [lock] */
+	uint32_t umask;     /* [a] */
+	uint32_t num_users; /* [a] threads that have it */
 };
 struct fs_context *fs_context_create_first(void); /* at fs_root */
 struct fs_context *current_fs(void);

@@ -131,7 +131,7 @@ uint64_t file_anon_ino(const struct file *);
 ssize_t file_read_at(struct file *, void *buf, size_t n, loff_t pos);
 ssize_t file_write_at(struct file *, const void *buf, size_t n, loff_t pos);
 
-/* Descriptor tables, one per process (or shared by CLONE_FILES). kernel/proc/fdtable.c */
+/* Descriptor tables, which threads share (CLONE_FILES) or have of their own. kernel/proc/fdtable.c */
 struct fd_table *fd_table_create(void);
 struct fd_table *fd_table_copy(struct fd_table *); /* fork */
 struct fd_table *fd_table_get(struct fd_table *);
@@ -139,7 +139,7 @@ void fd_table_put(struct fd_table *);
 void fd_table_close_on_exec(struct fd_table *);
 unsigned fd_table_size(struct fd_table *); /* descriptors there is room for now */
 
-/* In the current process. fd_get: a reference, or NULL (EBADF). */
+/* In the current thread's. fd_get: a reference, or NULL (EBADF). */
 struct file *fd_get(int fd);
 int fd_install(struct file *, int min_fd,
     bool cloexec); /* takes the reference; fd or err, then the caller keeps it */
@@ -148,7 +148,7 @@ bool fd_is_left(void);
 enum err fd_close(int fd);
 
 /*
- * For /proc/PID/fd, with any process's table: the file at the first descriptor >= *fd,
+ * For /proc/PID/fd, with any thread's table: the file at the first descriptor >= *fd,
  * with a reference, and *fd set to it; NULL when there is none.
  */
 struct file *fd_table_next(struct fd_table *, int *fd);
@@ -160,10 +160,11 @@ extern struct fs_context
 struct fs_context *fs_context_copy(struct fs_context *);
 struct fs_context *fs_context_get(struct fs_context *);
 void fs_context_put(struct fs_context *);
-/* A process comes that shares it (CLONE_FS), and goes: a zombie still counts. */
+/* Another thread has it too (CLONE_FS), and has it no more, with its reference. */
 struct fs_context *fs_context_share(struct fs_context *);
 void fs_context_leave(struct fs_context *);
-bool fs_context_is_shared(const struct fs_context *);
+/* Whether more than `n` threads have it. */
+bool fs_context_is_shared(const struct fs_context *, unsigned n);
 /* Opens a program for execution (execute permission checked); *out gets a reference. */
 enum err file_open_exec(const char *path, struct file **out);
 /* The same for execveat: relative to `dirfd`; flags AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH.

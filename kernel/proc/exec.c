@@ -192,6 +192,7 @@ exec_load(struct exec *e)
 	return exec_load_elf(e->aspace, e->file, &args, &e->frame);
 }
 
+/* The other threads are gone: whoever has a part of the process now is another process, or looks. */
 static enum err
 exec_unshare(struct process *p)
 {
@@ -200,8 +201,6 @@ exec_unshare(struct process *p)
 
 	if (err != OK || __atomic_load_n(&old->refs, __ATOMIC_RELAXED) == 1)
 		return err;
-	if (p->num_threads > 1)
-		return OK; /* they go away with the threads */
 	copy = signal_actions_copy(old);
 	if (!copy)
 		return ERR_NOMEM;
@@ -322,7 +321,7 @@ exec_commit(struct exec *e)
 	exec_switch_aspace(p, t, e->aspace);
 	e->aspace = NULL;
 	exec_set_name(p, t, e);
-	fd_table_close_on_exec(p->fds);
+	fd_table_close_on_exec(t->fds);
 	posix_timers_free(p);
 	signal_actions_reset(p->sigactions);
 	t->sig_altstack_size = 0;
@@ -352,6 +351,7 @@ exec_run(struct exec *e, const vaddr_t USER *argv, const vaddr_t USER *envp)
 {
 	struct process *p = current_process();
 	uint32_t old_tid = current_thread()->tid;
+	bool was_alone;
 	enum err err = exec_strings_init(&e->strings, p->rlimits[RLIMIT_STACK].cur);
 
 	if (err == OK)
@@ -369,10 +369,14 @@ exec_run(struct exec *e, const vaddr_t USER *argv, const vaddr_t USER *envp)
 	}
 	if (err == OK)
 		err = exec_load(e);
-	if (err == OK)
-		err = exec_unshare(p);
+	was_alone = p->num_threads == 1;
 	if (err == OK)
 		err = exec_end_others(p, current_thread());
+	if (err == OK) {
+		err = exec_unshare(p);
+		if (err != OK && !was_alone) /* not the process any more that it was */
+			(void)signal_send_process(p, SIGKILL, NULL);
+	}
 	if (err == OK)
 		exec_commit(e);
 	if (e->has_begun)

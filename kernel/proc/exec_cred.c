@@ -42,11 +42,28 @@ take_capabilities(struct cred *new, const struct cred *old, const struct file_ca
 	return OK;
 }
 
+/* Whether others than threads of this process could change its directories under the program. */
+static bool
+directory_is_shared(struct process *p)
+{
+	const struct fs_context *fs = current_thread()->fs;
+	const struct thread *t;
+	unsigned n = 0;
+	bool is_shared;
+
+	spin_lock(&p->lock);
+	list_for_each(t, &p->threads, process_link)
+		n += t->fs == fs;
+	is_shared = fs_context_is_shared(fs, n);
+	spin_unlock(&p->lock);
+	return is_shared;
+}
+
 /* Whether somebody would gain with it what the program gains, or it must not. */
 static bool
-is_unsafe(const struct process *p)
+is_unsafe(struct process *p)
 {
-	return p->no_new_privs || !ptrace_exec_is_safe() || fs_context_is_shared(p->fs);
+	return p->no_new_privs || !ptrace_exec_is_safe() || directory_is_shared(p);
 }
 
 static bool
@@ -71,8 +88,7 @@ is_private(const struct cred *new, const struct cred *old)
 
 /* e->cred is `new`, a copy of `old`. */
 static enum err
-transform(
-    struct exec *e, const struct process *p, const struct cred *old, struct cred *new)
+transform(struct exec *e, struct process *p, const struct cred *old, struct cred *new)
 {
 	struct file_caps caps;
 	bool is_changed, is_effective;

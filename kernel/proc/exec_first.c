@@ -43,7 +43,7 @@ rlimits_default(struct process *p)
 }
 
 static enum err
-init_open_console(struct process *p)
+init_open_console(struct fd_table *fds)
 {
 	struct file *console;
 	enum err err = file_open("/dev/console", O_RDWR, 0, &console);
@@ -53,21 +53,21 @@ init_open_console(struct process *p)
 		return OK;
 	}
 	for (unsigned fd = 0; fd < 3 && err == OK; fd++)
-		err = fd_table_replace(p->fds, console, fd, false);
+		err = fd_table_replace(fds, console, fd, false);
 	file_put(console);
 	return err;
 }
 
 /* What every process has, with all rights and no files. */
 static enum err
-process_make_parts(struct process *p)
+process_make_parts(struct process *p, struct thread_files *files)
 {
 	rlimits_default(p);
 	p->cred = cred_get(&cred_root);
-	p->fds = fd_table_create();
-	p->fs = fs_context_copy(fs_init_context);
 	p->sigactions = signal_actions_create();
-	return p->fds && p->fs && p->sigactions ? OK : ERR_NOMEM;
+	files->fds = fd_table_create();
+	files->fs = fs_context_copy(fs_init_context);
+	return files->fds && files->fs && p->sigactions ? OK : ERR_NOMEM;
 }
 
 static enum err
@@ -94,10 +94,10 @@ exec_load_first(
 	return err;
 }
 
-/* Enters the finished process into the tables; thread_start lets it go. */
+/* Enters the finished process, which gets `files`, into the tables; thread_start lets it go. */
 static enum err
-process_enter(
-    struct process *p, struct exec *e, struct process *parent, struct thread **out)
+process_enter(struct process *p, struct exec *e, struct thread_files *files,
+    struct process *parent, struct thread **out)
 {
 	const char *slash = strrchr(e->path, '/');
 	struct thread *t = thread_create_user(p, slash ? slash + 1 : e->path, &e->frame);
@@ -105,6 +105,9 @@ process_enter(
 	if (!t)
 		return ERR_NOMEM;
 	list_init(&t->sig_queue);
+	t->fds = files->fds;
+	t->fs = files->fs;
+	*files = (struct thread_files){0};
 	p->aspace = t->aspace = e->aspace;
 	e->aspace = NULL;
 	p->leader = thread_get(t);
@@ -122,6 +125,7 @@ enum err
 process_start_init(const char *path, const char *const argv[], const char *const envp[])
 {
 	struct process *p = process_create();
+	struct thread_files files = {0};
 	struct exec e = {0};
 	struct thread *t;
 	enum err err;
@@ -130,16 +134,17 @@ process_start_init(const char *path, const char *const argv[], const char *const
 		return ERR_NOMEM;
 	err = exec_load_first(&e, path, argv, envp);
 	if (err == OK)
-		err = process_make_parts(p);
+		err = process_make_parts(p, &files);
 	if (err == OK)
-		err = init_open_console(p);
+		err = init_open_console(files.fds);
 	if (err == OK) {
 		p->pid = 1; /* kept for it: tid_alloc */
 		err = session_start_first(p);
 	}
 	if (err == OK)
-		err = process_enter(p, &e, NULL, &t);
+		err = process_enter(p, &e, &files, NULL, &t);
 	exec_fini(&e);
+	thread_files_drop(&files);
 	if (err != OK) {
 		process_put(p);
 		return err;
@@ -163,15 +168,19 @@ helper_make(
     struct process *p, struct exec *e, const struct helper *h, struct thread **out)
 {
 	static const char *const no_env[] = {NULL};
+	struct thread_files files = {0};
 	enum err err = exec_load_first(e, h->path, h->argv, no_env);
 
 	if (err == OK)
-		err = process_make_parts(p);
+		err = process_make_parts(p, &files);
 	if (err == OK)
-		err = fd_table_replace(p->fds, h->input, 0, false);
+		err = fd_table_replace(files.fds, h->input, 0, false);
 	p->rlimits[RLIMIT_CORE] = (struct rlimit){1, 1};
 	p->is_helper = true;
-	return err == OK ? process_enter(p, e, init_process, out) : err;
+	if (err == OK)
+		err = process_enter(p, e, &files, init_process, out);
+	thread_files_drop(&files);
+	return err;
 }
 
 /* On a thread of the kernel's own: rights and root directory are not those of the process

@@ -65,8 +65,6 @@ static void
 process_release_resources(struct process *p)
 {
 	struct aspace *as;
-	struct fd_table *fds;
-	struct fs_context *fs;
 
 	itimers_stop(p);
 	posix_timers_free(p);
@@ -78,12 +76,21 @@ process_release_resources(struct process *p)
 	}
 	oom_victim_exit(p);
 	process_release_vfork(p);
-	fds = process_take(p, fds);
-	if (fds)
-		fd_table_put(fds);
-	fs = process_take(p, fs);
-	if (fs)
-		fs_context_put(fs);
+}
+
+/* Before the thread counts as gone, so that who has waited for the process finds its files closed. */
+static void
+thread_release_files(struct thread *t)
+{
+	struct process *p = t->process;
+	struct thread_files files;
+
+	spin_lock(&p->lock);
+	files = (struct thread_files){.fds = t->fds, .fs = t->fs};
+	t->fds = NULL;
+	t->fs = NULL;
+	spin_unlock(&p->lock);
+	thread_files_drop(&files);
 }
 
 /* ---- Family --------------------------------------------------------------------------
@@ -260,6 +267,9 @@ process_exit_thread(int status)
 	ptrace_exit_tracer();
 	thread_release_user_memory(t);
 	thread_leave_aspace(t);
+	if (p->num_threads == 1)
+		process_release_vfork(p);
+	thread_release_files(t);
 	is_last = process_count_out(p, t, status);
 	if (is_last) {
 		process_release_resources(p);

@@ -1,9 +1,8 @@
 /*
  * Descriptor tables: an array of file pointers with two bitmaps, open and close-on-exec.
  *
- * Changes hold the table's lock. Look-ups take none: a process with one thread that
- * shares its table with nobody just reads its array, as only it could change it; others
- * read under RCU, take a reference unless the count has dropped to 0, and look again
+ * Changes hold the table's lock. Look-ups take none: a thread that shares its table with
+ * nobody just reads its array, as only it could change it; others read under RCU, take a reference unless the count has dropped to 0, and look again
  * whether the descriptor still names that file. Arrays that grew and files are freed
  * after a grace period, so both reads are safe.
  *
@@ -27,7 +26,7 @@ struct fd_array {
 };
 
 struct fd_table {
-	uint32_t refs; /* [a] processes that use it, and readers for /proc */
+	uint32_t refs; /* [a] threads that use it, and readers for /proc */
 	struct spinlock lock;
 	struct fd_array *array; /* [lock] changed; [R] read */
 	unsigned next_free;     /* [lock] no descriptor below is free */
@@ -408,17 +407,17 @@ fd_table_next(struct fd_table *t, int *fd)
 enum err
 fd_table_unshare(void)
 {
-	struct process *p = current_process();
-	struct fd_table *copy, *old = p->fds;
+	struct thread *t = current_thread();
+	struct fd_table *copy, *old = t->fds;
 
-	if (__atomic_load_n(&old->refs, __ATOMIC_RELAXED) == 1)
+	if (__atomic_load_n(&old->refs, __ATOMIC_ACQUIRE) == 1)
 		return OK;
 	copy = fd_table_copy(old);
 	if (!copy)
 		return ERR_NOMEM;
-	spin_lock(&p->lock);
-	p->fds = copy;
-	spin_unlock(&p->lock);
+	spin_lock(&t->process->lock);
+	t->fds = copy;
+	spin_unlock(&t->process->lock);
 	fd_table_put(old);
 	return OK;
 }
@@ -464,12 +463,11 @@ fd_get_shared(struct fd_table *t, unsigned fd)
 struct file *
 fd_get(int fd)
 {
-	struct process *p = current_process();
-	struct fd_table *t = p->fds;
+	struct fd_table *t = current_thread()->fds;
 	struct file *f;
 
-	if (unlikely(
-	        p->num_threads != 1 || __atomic_load_n(&t->refs, __ATOMIC_RELAXED) != 1))
+	/* Acquire: what others changed before they left it. */
+	if (unlikely(__atomic_load_n(&t->refs, __ATOMIC_ACQUIRE) != 1))
 		return fd_get_shared(t, (unsigned)fd);
 	if ((unsigned)fd >= t->array->capacity)
 		return NULL;
@@ -480,7 +478,7 @@ fd_get(int fd)
 bool
 fd_is_left(void)
 {
-	struct fd_table *t = current_process()->fds;
+	struct fd_table *t = current_thread()->fds;
 	unsigned fd;
 
 	spin_lock(&t->lock);
@@ -492,13 +490,13 @@ fd_is_left(void)
 int
 fd_install(struct file *f, int min_fd, bool cloexec)
 {
-	return fd_table_install(current_process()->fds, f, (unsigned)min_fd, cloexec);
+	return fd_table_install(current_thread()->fds, f, (unsigned)min_fd, cloexec);
 }
 
 enum err
 fd_close(int fd)
 {
-	struct fd_table *t = current_process()->fds;
+	struct fd_table *t = current_thread()->fds;
 	struct file *f;
 
 	spin_lock(&t->lock);

@@ -20,5 +20,5 @@ int fd_table_cloexec(struct fd_table *t, unsigned fd, int want);
 void fd_table_close_range(
     struct fd_table *t, unsigned first, unsigned last, bool only_mark);
 
-/* The current process gets a table of its own if it shares one. */
+/* The current thread gets a table of its own if it shares one. ERR_NOMEM. */
 enum err fd_table_unshare(void);

@@ -3,6 +3,7 @@
  * may fail and changes nothing; then it is entered into the tables and started.
  */
 #include "kernel/file.h"
+#include "kernel/proc/clone.h"
 #include "kernel/proc/pidfd.h"
 #include "kernel/proc/proc_priv.h"
 #include "kernel/proc/ptrace.h"
@@ -15,32 +16,12 @@
 #include "mm/usercopy.h"
 #include "syscalls.h"
 
-enum {
-	CSIGNAL = 0xff,
-	CLONE_VM = 0x100,
-	CLONE_FS = 0x200,
-	CLONE_FILES = 0x400,
-	CLONE_SIGHAND = 0x800,
-	CLONE_PIDFD = 0x1000,
-	CLONE_PTRACE = 0x2000,
-	CLONE_VFORK = 0x4000,
-	CLONE_PARENT = 0x8000,
-	CLONE_THREAD = 0x10000,
-	CLONE_SYSVSEM = 0x40000,
-	CLONE_SETTLS = 0x80000,
-	CLONE_PARENT_SETTID = 0x100000,
-	CLONE_CHILD_CLEARTID = 0x200000,
-	CLONE_DETACHED = 0x400000,
-	CLONE_UNTRACED = 0x800000,
-	CLONE_CHILD_SETTID = 0x1000000,
-	CLONE_IO = 0x80000000,
-};
-#define CLONE_CLEAR_SIGHAND 0x100000000ull
 #define CLONE_SUPPORTED \
 	((uint64_t)(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_VFORK | \
 	            CLONE_PARENT | CLONE_THREAD | CLONE_SYSVSEM | CLONE_SETTLS | \
 	            CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID | CLONE_DETACHED | \
-	            CLONE_UNTRACED | CLONE_CHILD_SETTID | CLONE_PTRACE | CLONE_PIDFD) | \
+	            CLONE_UNTRACED | CLONE_CHILD_SETTID | CLONE_PTRACE | CLONE_PIDFD | \
+	            CLONE_NAMESPACES) | \
 	    CLONE_IO | CLONE_CLEAR_SIGHAND)
 
 /* What is asked for, in one form for all the calls. */
@@ -66,9 +47,7 @@ clone_check(const struct clone_spec *c)
 		return ERR_INVAL;
 	if ((flags & CLONE_SIGHAND) && (flags & CLONE_CLEAR_SIGHAND))
 		return ERR_INVAL;
-	/* A process has one file table and one place in the file system, not one a
-	 * thread. */
-	if ((flags & CLONE_THREAD) && (~flags & (CLONE_FILES | CLONE_FS)))
+	if ((flags & CLONE_FS) && (flags & (CLONE_NEWNS | CLONE_NEWUSER)))
 		return ERR_INVAL;
 	if ((flags & CLONE_PARENT) && current_process() == init_process)
 		return ERR_INVAL;
@@ -76,7 +55,7 @@ clone_check(const struct clone_spec *c)
 		return ERR_INVAL;
 	if ((flags & CLONE_PIDFD) && (flags & (CLONE_THREAD | CLONE_DETACHED)))
 		return ERR_INVAL;
-	return OK;
+	return clone_namespaces_check(flags);
 }
 
 static void
@@ -101,13 +80,9 @@ process_copy_attributes(
 static enum err
 process_copy_parts(struct process *p, struct process *parent, uint64_t flags)
 {
-	p->fs =
-	    flags & CLONE_FS ? fs_context_share(parent->fs) : fs_context_copy(parent->fs);
-	p->fds =
-	    flags & CLONE_FILES ? fd_table_get(parent->fds) : fd_table_copy(parent->fds);
 	p->sigactions = flags & CLONE_SIGHAND ? signal_actions_get(parent->sigactions)
 	                                      : signal_actions_copy(parent->sigactions);
-	if (!p->fs || !p->fds || !p->sigactions)
+	if (!p->sigactions)
 		return ERR_NOMEM;
 	if (flags & CLONE_CLEAR_SIGHAND)
 		signal_actions_reset(p->sigactions);
@@ -124,10 +99,21 @@ clone_is_traced(const struct clone_spec *c)
 	       ((c->flags & CLONE_PTRACE) && is_traced(current_thread()));
 }
 
-/* The thread that returns from the call in the child; not yet in any table. From here the
- * making does not fail. */
+/* What a thread has of files: shared with its maker, or a copy. ERR_NOMEM: a part of it, to be dropped. */
+static enum err
+clone_files(struct thread_files *files, uint64_t flags)
+{
+	const struct thread *t = current_thread();
+
+	files->fs = flags & CLONE_FS ? fs_context_share(t->fs) : fs_context_copy(t->fs);
+	files->fds = flags & CLONE_FILES ? fd_table_get(t->fds) : fd_table_copy(t->fds);
+	return files->fs && files->fds ? OK : ERR_NOMEM;
+}
+
+/* The thread that returns from the call in the child; not yet in any table. It takes the
+ * files. From here the making does not fail. */
 static struct thread *
-clone_thread(struct process *p, const struct clone_spec *c)
+clone_thread(struct process *p, const struct clone_spec *c, struct thread_files *files)
 {
 	struct thread *parent = current_thread(), *t;
 	struct trap_frame frame = *user_frame();
@@ -145,6 +131,9 @@ clone_thread(struct process *p, const struct clone_spec *c)
 		kfree(trace);
 		return NULL;
 	}
+	t->fds = files->fds;
+	t->fs = files->fs;
+	*files = (struct thread_files){0};
 	t->aspace = p->aspace;
 	t->sig_blocked = parent->sig_blocked;
 	t->mem_policy = parent->mem_policy;
@@ -184,12 +173,16 @@ static long
 clone_new_thread(const struct clone_spec *c)
 {
 	struct process *p = current_process();
-	struct thread *t = clone_thread(p, c);
+	struct thread_files files;
+	struct thread *t =
+	    clone_files(&files, c->flags) == OK ? clone_thread(p, c, &files) : NULL;
 	int event = ptrace_fork_kind(c->flags, c->exit_signal);
 	uint32_t tid;
 
-	if (!t)
+	if (!t) {
+		thread_files_drop(&files);
 		return ERR_AGAIN;
+	}
 	tid = t->tid;
 	clone_tell_parent(c, tid);
 	process_add_thread(p, t);
@@ -245,19 +238,23 @@ clone_pidfd(struct process *p, const struct clone_spec *c)
 static enum err
 clone_parts(struct process *p, const struct clone_spec *c, struct thread **t, long *fd)
 {
+	struct thread_files files = {0};
 	enum err err = process_copy_parts(p, current_process(), c->flags);
 
-	if (err != OK)
-		return err;
-	*fd = clone_pidfd(p, c);
-	if (*fd < -1)
-		return (enum err) * fd;
-	*t = clone_thread(p, c);
-	if (*t)
-		return OK;
-	if (*fd >= 0)
-		(void)fd_close((int)*fd); /* or another thread has closed it */
-	return ERR_AGAIN;
+	if (err == OK)
+		err = clone_files(&files, c->flags);
+	if (err == OK) {
+		*fd = clone_pidfd(p, c); /* not in the copy */
+		err = *fd < -1 ? (enum err) * fd : OK;
+	}
+	if (err == OK) {
+		*t = clone_thread(p, c, &files);
+		err = *t ? OK : ERR_AGAIN;
+		if (!*t && *fd >= 0)
+			(void)fd_close((int)*fd); /* or another thread has closed it */
+	}
+	thread_files_drop(&files);
+	return err;
 }
 
 static long
@@ -387,8 +384,8 @@ sys_clone3(const struct clone_args USER *uargs, size_t size)
 			return ERR_2BIG;
 	}
 	if (a.set_tid || a.set_tid_size || a.cgroup ||
-	    (a.flags & (CSIGNAL | CLONE_DETACHED)) || !a.stack != !a.stack_size ||
-	    a.exit_signal > NSIG)
+	    (a.flags & ((CSIGNAL & ~CLONE_NEWTIME) | CLONE_DETACHED)) ||
+	    !a.stack != !a.stack_size || a.exit_signal > NSIG)
 		return ERR_INVAL;
 	if ((a.flags & (CLONE_THREAD | CLONE_PARENT)) && a.exit_signal)
 		return ERR_INVAL;

@@ -112,11 +112,11 @@ sys_pidfd_open(int pid, unsigned flags)
 	return fd;
 }
 
-/* The file of descriptor `fd` in another process, with a reference; or NULL. */
+/* The file of descriptor `fd` in another thread, with a reference; or NULL. */
 static struct file *
-file_of(struct process *p, int fd)
+file_of(struct thread *t, int fd)
 {
-	struct fd_table *fds = process_fds(p);
+	struct fd_table *fds = thread_fds(t);
 	struct file *f;
 	int at = fd;
 
@@ -136,6 +136,7 @@ sys_pidfd_getfd(int pidfd, int fd, unsigned flags)
 {
 	bool is_nonblock;
 	struct process *p;
+	struct thread *leader;
 	struct file *f;
 	long result;
 
@@ -144,12 +145,16 @@ sys_pidfd_getfd(int pidfd, int fd, unsigned flags)
 	p = pidfd_process(pidfd, &is_nonblock);
 	if (!p)
 		return ERR_BADF;
-	result = p->is_zombie ? ERR_SRCH : process_may_access(p, ACCESS_REAL_IDS);
-	f = result == OK ? file_of(p, fd) : NULL;
+	leader = process_leader(p);
+	result =
+	    !leader || p->is_zombie ? ERR_SRCH : process_may_access(p, ACCESS_REAL_IDS);
+	f = result == OK ? file_of(leader, fd) : NULL;
 	if (result == OK)
 		result = f ? fd_install(f, 0, true) : ERR_BADF;
 	if (result < 0 && f)
 		file_put(f);
+	if (leader)
+		thread_put(leader);
 	process_put(p);
 	return result;
 }
@@ -186,7 +191,7 @@ compare(const void *a, const void *b)
 }
 
 static long
-compare_files(struct process *a, struct process *b, uint64_t fd_a, uint64_t fd_b)
+compare_files(struct thread *a, struct thread *b, uint64_t fd_a, uint64_t fd_b)
 {
 	struct file *f = file_of(a, fd_a <= INT32_MAX ? (int)fd_a : -1);
 	struct file *g = file_of(b, fd_b <= INT32_MAX ? (int)fd_b : -1);
@@ -200,48 +205,37 @@ compare_files(struct process *a, struct process *b, uint64_t fd_a, uint64_t fd_b
 }
 
 static long
-compare_things(struct process *a, struct process *b, int type)
+compare_things(const struct thread *a, const struct thread *b, int type)
 {
 	switch (type) {
-	case KCMP_VM: return compare(a->aspace, b->aspace);
+	case KCMP_VM: return compare(a->process->aspace, b->process->aspace);
 	case KCMP_FILES: return compare(a->fds, b->fds);
 	case KCMP_FS: return compare(a->fs, b->fs);
-	case KCMP_SIGHAND: return compare(a->sigactions, b->sigactions);
+	case KCMP_SIGHAND: return compare(a->process->sigactions, b->process->sigactions);
 	case KCMP_IO:
 	case KCMP_SYSVSEM: return 0; /* nobody has any */
 	default: return ERR_INVAL;
 	}
 }
 
-/* The process that a number, also of a thread, is of. */
-static struct process *
-process_of_tid(int tid)
-{
-	struct thread *t = tid > 0 ? thread_find((uint32_t)tid) : NULL;
-	struct process *p = t && t->process ? process_get(t->process) : NULL;
-
-	if (t)
-		thread_put(t);
-	return p;
-}
-
 long
 sys_kcmp(int pid1, int pid2, int type, uint64_t idx1, uint64_t idx2)
 {
-	struct process *a = process_of_tid(pid1), *b = process_of_tid(pid2);
+	struct thread *a = pid1 > 0 ? thread_find((uint32_t)pid1) : NULL;
+	struct thread *b = pid2 > 0 ? thread_find((uint32_t)pid2) : NULL;
 	long result = ERR_SRCH;
 
 	if (a && b) {
-		result = process_may_access(a, ACCESS_REAL_IDS);
+		result = process_may_access(a->process, ACCESS_REAL_IDS);
 		if (result == OK)
-			result = process_may_access(b, ACCESS_REAL_IDS);
+			result = process_may_access(b->process, ACCESS_REAL_IDS);
 		if (result == OK)
 			result = type == KCMP_FILE ? compare_files(a, b, idx1, idx2)
 			                           : compare_things(a, b, type);
 	}
 	if (a)
-		process_put(a);
+		thread_put(a);
 	if (b)
-		process_put(b);
+		thread_put(b);
 	return result;
 }

@@ -94,10 +94,6 @@ process_put(struct process *p)
 	signal_queue_flush(p, &p->shared_pending);
 	if (p->aspace)
 		aspace_put(p->aspace);
-	if (p->fds)
-		fd_table_put(p->fds);
-	if (p->fs)
-		fs_context_leave(p->fs);
 	if (p->sigactions)
 		signal_actions_put(p->sigactions);
 	if (p->cred)
@@ -340,25 +336,49 @@ process_aspace(struct process *p)
 }
 
 struct fd_table *
-process_fds(struct process *p)
+thread_fds(struct thread *t)
 {
+	struct process *p = t->process;
 	struct fd_table *fds;
 
 	spin_lock(&p->lock);
-	fds = p->fds ? fd_table_get(p->fds) : NULL;
+	fds = t->fds ? fd_table_get(t->fds) : NULL;
 	spin_unlock(&p->lock);
 	return fds;
 }
 
 struct fs_context *
-process_fs(struct process *p)
+thread_fs(struct thread *t)
 {
+	struct process *p = t->process;
 	struct fs_context *fs;
 
 	spin_lock(&p->lock);
-	fs = p->fs ? fs_context_get(p->fs) : NULL;
+	fs = t->fs ? fs_context_get(t->fs) : NULL;
 	spin_unlock(&p->lock);
 	return fs;
+}
+
+struct fs_context *
+thread_replace_fs(struct fs_context *new)
+{
+	struct thread *t = current_thread();
+	struct fs_context *old;
+
+	spin_lock(&t->process->lock);
+	old = t->fs;
+	t->fs = new;
+	spin_unlock(&t->process->lock);
+	return old;
+}
+
+void
+thread_files_drop(struct thread_files *files)
+{
+	if (files->fds)
+		fd_table_put(files->fds);
+	if (files->fs)
+		fs_context_leave(files->fs);
 }
 
 /* What a thread that runs has used since it was last charged counts as its own time, and may turn

@@ -137,8 +137,6 @@ struct process {
 
 	struct aspace *aspace; /* [lock] NULL once it exits; a reference for others:
 	                          process_aspace */
-	struct fd_table *fds;  /* [lock] the same */
-	struct fs_context *fs; /* [lock] the same */
 	struct cred *cred;     /* [R] replaced whole */
 	struct signal_actions *sigactions;  /* shared by CLONE_SIGHAND */
 	struct signal_queue shared_pending; /* [lock] */
@@ -187,9 +185,21 @@ struct thread *thread_find(uint32_t tid); /* a reference, or NULL; user threads 
  * reaped). */
 struct thread *process_leader(struct process *);
 struct aspace *process_aspace(struct process *);
-struct fd_table *process_fds(struct process *);
-struct fs_context *process_fs(struct process *);
 struct cred *process_cred(struct process *);
+
+/* References to what a user thread has, or NULL when it has exited. */
+struct fd_table *thread_fds(struct thread *);
+struct fs_context *thread_fs(struct thread *);
+
+/* The current thread gets another place in the file system; the old one is the caller's to leave. */
+struct fs_context *thread_replace_fs(struct fs_context *);
+
+/* Both together, while a thread is made and when it has ended. NULL: there is none. */
+struct thread_files {
+	struct fd_table *fds;
+	struct fs_context *fs;
+};
+void thread_files_drop(struct thread_files *);
 
 /* The first pid from `from` on that a process has, or 0: for lists that go on later. */
 uint32_t process_next_pid(uint32_t from);

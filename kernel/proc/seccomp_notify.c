@@ -146,7 +146,7 @@ gifts_take(struct seccomp_listener *l, struct question *q)
 
 		if (g->how.flags & ADDFD_SETFD) {
 			enum err err = fd_table_replace(
-			    current_process()->fds, g->file, g->how.newfd, cloexec);
+			    current_thread()->fds, g->file, g->how.newfd, cloexec);
 
 			fd = err == OK ? fd : err;
 		} else {

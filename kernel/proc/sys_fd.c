@@ -27,7 +27,7 @@ sys_close_range(unsigned first, unsigned last, unsigned flags)
 		err = fd_table_unshare();
 	if (err == OK)
 		fd_table_close_range(
-		    current_process()->fds, first, last, flags & CLOSE_RANGE_CLOEXEC);
+		    current_thread()->fds, first, last, flags & CLOSE_RANGE_CLOEXEC);
 	return err;
 }
 
@@ -60,7 +60,7 @@ fd_duplicate_to(int oldfd, int newfd, bool cloexec)
 
 	if (!f)
 		return ERR_BADF;
-	err = fd_table_replace(current_process()->fds, f, (unsigned)newfd, cloexec);
+	err = fd_table_replace(current_thread()->fds, f, (unsigned)newfd, cloexec);
 	file_put(f);
 	return err == OK ? newfd : err;
 }
@@ -176,7 +176,7 @@ fcntl_dup(struct file *f, uintptr_t min_fd, bool cloexec)
 long
 sys_fcntl(int fd, unsigned cmd, uintptr_t arg)
 {
-	struct fd_table *t = current_process()->fds;
+	struct fd_table *t = current_thread()->fds;
 	struct file *f = fd_get(fd);
 	long result;
 
@@ -253,8 +253,8 @@ sys_ioctl(int fd, unsigned cmd, uintptr_t arg)
 	if (f->mode & FILE_PATH)
 		result = ERR_BADF;
 	else if (cmd == FIOCLEX || cmd == FIONCLEX)
-		result = MIN(fd_table_cloexec(
-		                 current_process()->fds, (unsigned)fd, cmd == FIOCLEX),
+		result = MIN(
+		    fd_table_cloexec(current_thread()->fds, (unsigned)fd, cmd == FIOCLEX),
 		    0);
 	else if (cmd == FIONBIO)
 		result = file_set_flag_by_user(f, O_NONBLOCK, arg);

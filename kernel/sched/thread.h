@@ -15,7 +15,9 @@
 
 struct process;
 struct aspace;
+struct fd_table;
 struct fpu_state;
+struct fs_context;
 struct seccomp_filter;
 struct trace;
 struct trap_frame;
@@ -90,8 +92,12 @@ struct thread {
 	uint32_t state; /* [a] enum thread_state */
 	uint32_t flags; /* [a] THREAD_* */
 
-	struct process *process;  /* [I] NULL for a kernel thread */
-	struct aspace *aspace;    /* address space to load; NULL: borrow the last one */
+	struct process *process; /* [I] NULL for a kernel thread */
+	struct aspace *aspace;   /* address space to load; NULL: borrow the last one */
+	/* Threads of a process share them as a rule; changed by the thread itself. NULL: it has ended,
+	 * or is a kernel thread. A reference for others: thread_fds, thread_fs. */
+	struct fd_table *fds;     /* [process lock] */
+	struct fs_context *fs;    /* [process lock] */
 	struct list process_link; /* [process lock] in process->threads */
 	struct list all_link;     /* in the list of all threads */
 	struct list tid_link; /* [tree, R] user threads by tid: kernel/proc/process.c */

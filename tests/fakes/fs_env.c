@@ -38,7 +38,7 @@ fake_fs_begin(void)
 		abort();
 	fs_init_context = fs_context_create_first();
 	fake_thread.process = &fake_process;
-	fake_process.fs = fs_init_context;
+	fake_thread.fs = fs_init_context;
 }
 
 void

@@ -41,8 +41,8 @@ table_for_test(uint64_t limit)
 	spin_init(&process.lock, "process", RANK_PROC);
 	process.rlimits[RLIMIT_NOFILE].cur = limit;
 	fake_thread.process = &process;
-	process.fds = fd_table_create();
-	return process.fds;
+	fake_thread.fds = fd_table_create();
+	return fake_thread.fds;
 }
 
 static bool
@@ -141,7 +141,7 @@ KTEST(fd_table_copy_has_references_of_its_own)
 	CHECK(copy && files[0].refs == 201);
 	fd_table_put(t);
 	CHECK_EQ(files[0].refs, 101);
-	process.fds = copy;
+	fake_thread.fds = copy;
 	CHECK_EQ(fd_install(file_get(&files[0]), 0, false), 100);
 	fd_table_put(copy);
 	CHECK_EQ(files[0].refs, 1);
