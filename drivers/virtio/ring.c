@@ -169,26 +169,53 @@ fill_chain(struct virtq *q, unsigned head, const struct virtq_buf *bufs, unsigne
 	q->num_free -= n;
 }
 
+/* One buffer alone, as receive rings have them: no loops. */
+static void
+fill_one(struct virtq *q, unsigned head, const struct virtq_buf *b, bool is_in)
+{
+	struct virtq_slot *s = &q->slots[head];
+
+	q->desc[head] = (struct virtq_desc){
+	    .addr = b->addr, .len = b->len, .flags = is_in ? VIRTQ_DESC_WRITE : 0};
+	s->table = -1;
+	s->num = 1;
+	s->in_len = is_in ? b->len : 0;
+	q->free_head = s->next;
+	q->num_free--;
+}
+
+/* Out of line, so that the case of one buffer saves no registers for it. */
+static __attribute__((noinline)) void
+fill_many(struct virtq *q, unsigned head, const struct virtq_buf *bufs, unsigned num_out,
+    unsigned n)
+{
+	uint32_t in_len = 0;
+
+	for (unsigned i = num_out; i < n; i++)
+		in_len += bufs[i].len;
+	q->slots[head].in_len = in_len;
+	if (is_for_table(q, n))
+		fill_table(q, head, bufs, num_out, n);
+	else
+		fill_chain(q, head, bufs, num_out, n);
+}
+
 enum err
 virtq_add(struct virtq *q, const struct virtq_buf *bufs, unsigned num_out,
     unsigned num_in, void *cookie)
 {
 	unsigned n = num_out + num_in, head = q->free_head;
-	uint32_t in_len = 0;
 
 	ASSERT(n > 0 && cookie);
 	if (q->is_broken)
 		return ERR_IO;
 	if (!virtq_has_room(q, n))
 		return ERR_BUSY;
-	for (unsigned i = num_out; i < n; i++)
-		in_len += bufs[i].len;
-	if (is_for_table(q, n))
-		fill_table(q, head, bufs, num_out, n);
+	if (n == 1)
+		fill_one(q, head, bufs, num_in);
 	else
-		fill_chain(q, head, bufs, num_out, n);
+		fill_many(q, head, bufs, num_out, n);
 	q->slots[head].cookie = cookie;
-	q->slots[head].in_len = in_len;
 	q->avail->ring[q->avail_idx & (q->config.size - 1)] = (uint16_t)head;
 	q->avail_idx++;
 	__atomic_store_n(&q->avail->idx, q->avail_idx, __ATOMIC_RELEASE);
