@@ -326,6 +326,18 @@ slab_cache_create(const char *name, size_t size, size_t align)
 	return c;
 }
 
+struct slab_cache *
+slab_cache_create_deep(const char *name, size_t size, size_t align, unsigned depth)
+{
+	struct slab_cache *c = slab_cache_create(name, size, align);
+
+	if (c) { /* nobody has taken from it yet */
+		c->magazine = depth;
+		c->max_empty = DIV_ROUND_UP(depth, c->per_slab);
+	}
+	return c;
+}
+
 void
 slab_cache_destroy(struct slab_cache *c)
 {

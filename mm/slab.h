@@ -24,6 +24,13 @@ char *kstrndup(const char *s, size_t n);
 struct slab_cache;
 
 struct slab_cache *slab_cache_create(const char *name, size_t size, size_t align);
+/*
+ * The same for what comes and goes in large numbers, such as the buffers of a device's ring: a CPU
+ * keeps up to twice `depth` free objects, so that they circulate without the cache's lock and without
+ * new slabs. What it keeps goes when memory is low, as that of all caches does (slab_trim).
+ */
+struct slab_cache *slab_cache_create_deep(
+    const char *name, size_t size, size_t align, unsigned depth);
 void slab_cache_destroy(struct slab_cache *); /* all objects must be back */
 void *slab_alloc(struct slab_cache *);        /* NULL: no memory; contents undefined */
 void *slab_zalloc(struct slab_cache *);

@@ -1,9 +1,13 @@
 /*
  * Packets: their memory. A packet is a descriptor (struct pkt) and counted storage (struct
  * pkt_buf) for its linear part; both come from slab caches, which have free lists per CPU,
- * so the common path takes no lock. Storage has three sizes: small (control segments),
- * standard (a frame of 1500 bytes and headers) and any other (kmalloc). The array of
- * fragments is a third object, made with the first fragment.
+ * so the common path takes no lock. Storage has four sizes: small (control segments),
+ * standard (a frame of 1500 bytes and headers), long (receive buffers for large frames) and any
+ * other (kmalloc). The array of fragments is another object, made with the first fragment.
+ *
+ * Descriptors and the buffers of receive rings circulate: a driver takes dozens at once to fill its
+ * ring, and a reader frees dozens at once. So a CPU keeps some of each (RING_DEPTH), enough that
+ * they need neither a lock nor fresh slabs on the way; another CPU's come back in batches.
  *
  * Copying in and out of packets is in net/pkt_data.c.
  */
@@ -22,23 +26,28 @@ struct pkt_buf {
 	uint8_t bytes[] ALIGNED(64);
 };
 
-static struct slab_cache *pkt_cache, *frags_cache, *small_cache, *standard_cache;
+static struct slab_cache *pkt_cache, *frags_cache, *small_cache, *standard_cache,
+    *long_cache;
 
 enum {
 	SMALL_SIZE = sizeof(struct pkt_buf) + PKT_HEADROOM + PKT_SMALL,
 	STANDARD_SIZE = sizeof(struct pkt_buf) + PKT_HEADROOM + PKT_LINEAR,
+	LONG_SIZE = sizeof(struct pkt_buf) + PKT_HEADROOM + PKT_LONG,
+	RING_DEPTH = 64,    /* buffers a magazine */
 	MAX_ROOM = 1 << 20, /* nothing asks for more; keeps sums from overflowing */
 };
 
 void
 pkt_init(void)
 {
-	pkt_cache = slab_cache_create("pkt", sizeof(struct pkt), 64);
+	pkt_cache = slab_cache_create_deep("pkt", sizeof(struct pkt), 64, RING_DEPTH);
 	frags_cache =
 	    slab_cache_create("pkt_frags", PKT_MAX_FRAGS * sizeof(struct pkt_frag), 16);
 	small_cache = slab_cache_create("pkt_small", SMALL_SIZE, 64);
-	standard_cache = slab_cache_create("pkt_standard", STANDARD_SIZE, 64);
-	ASSERT(pkt_cache && frags_cache && small_cache && standard_cache);
+	standard_cache =
+	    slab_cache_create_deep("pkt_standard", STANDARD_SIZE, 64, RING_DEPTH);
+	long_cache = slab_cache_create_deep("pkt_long", LONG_SIZE, 64, RING_DEPTH);
+	ASSERT(pkt_cache && frags_cache && small_cache && standard_cache && long_cache);
 }
 
 static struct pkt_buf *
@@ -54,6 +63,9 @@ buf_alloc(size_t n)
 	} else if (size <= STANDARD_SIZE) {
 		cache = standard_cache;
 		size = STANDARD_SIZE;
+	} else if (size <= LONG_SIZE && size > LONG_SIZE / 2) {
+		cache = long_cache;
+		size = LONG_SIZE;
 	}
 	b = cache ? slab_alloc(cache) : kmalloc(size);
 	if (!b)

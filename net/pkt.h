@@ -25,6 +25,7 @@ enum {
 	PKT_HEADROOM = 128,  /* for every header the stack may push */
 	PKT_SMALL = 320,     /* room for data in a small one: acknowledgements, ARP */
 	PKT_LINEAR = 2048,   /* room for data in a standard packet, tail room included */
+	PKT_LONG = 8000,     /* in a long one: receive buffers for frames of 64 KiB */
 	PKT_MAX_FRAGS = 18,  /* 64 KiB in pages, not aligned, and one more */
 	PKT_MAX_LEN = 65535, /* coalesced and to be segmented ones too */
 };

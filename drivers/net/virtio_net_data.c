@@ -22,7 +22,6 @@
 
 enum {
 	REFILL_FROM = 32, /* buffers: fewer are not worth a doorbell */
-	LONG_ROOM = 7936, /* with headroom and the storage's own head below 8 KiB */
 	LONG_MEAN = 4096, /* from this mean length of frames on */
 	MEAN_SHIFT = 3,   /* over some eight frames */
 	SHORT_MAX = 256,  /* bytes with the device's header: copied */
@@ -200,7 +199,7 @@ rx_room(const struct vnet_pair *pr)
 {
 	if (pr->rx_mean_len < LONG_MEAN || !virtio_has(&pr->vn->v, VNET_F_MRG_RXBUF))
 		return pr->vn->rx_room;
-	return LONG_ROOM;
+	return PKT_LONG;
 }
 
 /* Onto the ring with an empty packet; false: it was freed, the ring takes none. */

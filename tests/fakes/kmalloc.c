@@ -104,6 +104,12 @@ kstrdup(const char *s)
 }
 
 struct slab_cache *
+slab_cache_create_deep(const char *name, size_t size, size_t align, unsigned depth)
+{
+	return slab_cache_create(name, size, align);
+}
+
+struct slab_cache *
 slab_cache_create(const char *name, size_t size, size_t align)
 {
 	struct slab_cache *c = kmalloc(sizeof(*c));

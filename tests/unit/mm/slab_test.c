@@ -148,6 +148,31 @@ KTEST(slab_trim_gives_back_all_that_is_not_in_use)
 	CHECK_EQ(mem_free_pages(), before);
 }
 
+KTEST(objects_of_a_deep_cache_circulate_without_frames_until_trimmed)
+{
+	enum { DEPTH = 32, NUM = 2 * DEPTH };
+	void *objects[NUM];
+	struct slab_cache *c;
+	uint64_t before, idle;
+
+	setup();
+	c = slab_cache_create_deep("deep", 8000, 64, DEPTH);
+	before = mem_free_pages();
+	for (unsigned round = 0; round < 10; round++) {
+		for (unsigned i = 0; i < NUM; i++)
+			CHECK((objects[i] = slab_alloc(c)));
+		if (!round)
+			idle = mem_free_pages();
+		CHECK_EQ(mem_free_pages(), idle);
+		for (unsigned i = 0; i < NUM; i++)
+			slab_free(c, objects[i]);
+		CHECK_EQ(mem_free_pages(), idle);
+	}
+	slab_trim();
+	CHECK(mem_free_pages() >= before);
+	slab_cache_destroy(c);
+}
+
 KTEST(slab_memory_returns_to_frames)
 {
 	enum { NUM = 20000 };
