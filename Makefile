@@ -197,6 +197,7 @@ SRCS_mm := \
 	mm/commit.c \
 	mm/dma.c \
 	mm/dump.c \
+	mm/evict.c \
 	mm/fault.c \
 	mm/filemap.c \
 	mm/frames.c \

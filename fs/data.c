@@ -55,6 +55,7 @@ read_page(struct page_cache *cache, struct uio *uio, loff_t pos, size_t n)
 		if (err)
 			return err;
 	}
+	page_mark_used(page);
 	done = uio_copy_to(uio, (char *)page_to_virt(page) + offset, n);
 	page_put(page);
 	return done;

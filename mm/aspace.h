@@ -196,6 +196,7 @@ enum err aspace_fault(struct aspace *, vaddr_t va, unsigned access);
  * fixed up, or a bug.
  */
 bool page_fault(struct trap_frame *, vaddr_t addr);
+uint64_t page_faults_ever(void); /* how many there were, on all CPUs */
 
 /*
  * exec's part: loads the ELF image of `file` into the new space `as`: segments,

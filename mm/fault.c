@@ -14,6 +14,8 @@
 #include "mm/oom.h"
 #include "mm/page.h"
 
+static PER_CPU(uint64_t, num_faults);
+
 enum fault_error {
 	FAULT_PRESENT = 1 << 0,
 	FAULT_WRITE = 1 << 1,
@@ -149,6 +151,17 @@ is_user_access(const struct trap_frame *f)
 	return trap_is_user(f) || ex_table_find(f->rip);
 }
 
+uint64_t
+page_faults_ever(void)
+{
+	uint64_t n = 0;
+	const struct cpu *c;
+
+	for_each_online_cpu(c)
+		n += *per_cpu_ptr(&num_faults, c);
+	return n;
+}
+
 bool
 page_fault(struct trap_frame *f, vaddr_t addr)
 {
@@ -165,6 +178,7 @@ page_fault(struct trap_frame *f, vaddr_t addr)
 		access = AREA_EXEC;
 	if (addr < USER_SPACE_END && t->aspace) {
 		err = aspace_fault(t->aspace, addr, access);
+		++*this_cpu_ptr(&num_faults); /* a lost count does not matter */
 		if (t->process)
 			t->process->min_faults++; /* a lost count does not matter */
 	}

@@ -9,12 +9,15 @@
 #include "mm/filemap.h"
 
 #include "kernel/file.h"
+#include "kernel/proc/process.h"
 #include "lib/string.h"
 #include "mm/area.h"
 #include "mm/pagecache.h"
 #include "mm/userpt.h"
 
 enum { AROUND_PAGES = 16, ENTRIES_PER_TABLE = 512 };
+
+static uint64_t major_faults; /* [a] */
 
 static uint64_t
 file_page_at(const struct area *a, vaddr_t va)
@@ -31,18 +34,19 @@ file_pages(const struct page_cache *c)
 	return size / PAGE_SIZE + (size % PAGE_SIZE != 0);
 }
 
-/* A page that was truncated while it was being mapped goes out again. */
-static void
-undo_install(struct area *a, vaddr_t va, pte_t *pte, pte_t entered)
+/* Takes out what the entry holds, `old`; false: it is something else by now. */
+static bool
+empty_entry(struct area *a, vaddr_t va, pte_t *pte, pte_t old)
 {
 	struct tlb_batch batch;
 
+	if (!upt_change(pte, old, 0))
+		return false;
 	tlb_batch_begin(&batch, a->aspace);
-	if (upt_change(pte, entered, 0)) {
-		tlb_batch_range(&batch, va, va + PAGE_SIZE);
-		upt_drop(a->aspace, entered, &batch);
-	}
+	tlb_batch_range(&batch, va, va + PAGE_SIZE);
+	upt_drop(a->aspace, old, &batch);
 	tlb_batch_end(&batch);
+	return true;
 }
 
 /*
@@ -62,7 +66,8 @@ install_page(
 	++*added;
 	if (likely(__atomic_load_n(&pg->owner, __ATOMIC_SEQ_CST) == a->file->cache))
 		return true;
-	undo_install(a, va, pte, entry);
+	/* It was truncated while it was being mapped: it goes out again. */
+	(void)empty_entry(a, va, pte, entry);
 	return false;
 }
 
@@ -120,6 +125,22 @@ mark_dirty(struct page *pg)
 	__atomic_fetch_or(&pg->flags, PAGE_DIRTY, __ATOMIC_RELAXED);
 }
 
+/* Counts a fault for a page that must be read from its store. */
+static void
+count_major(struct page_cache *c, uint64_t index)
+{
+	struct page *pg = page_cache_is_evictable(c) ? page_cache_find(c, index) : NULL;
+	struct process *p = current_process();
+
+	if (pg) {
+		page_put(pg);
+	} else if (page_cache_is_evictable(c)) {
+		__atomic_add_fetch(&major_faults, 1, __ATOMIC_RELAXED);
+		if (p)
+			p->maj_faults++; /* a lost count does not matter */
+	}
+}
+
 /* The entry is empty and the cache was asked for the page itself, which must be made. */
 static enum err
 map_one(struct area *a, vaddr_t va, pte_t *pte, unsigned access)
@@ -132,6 +153,7 @@ map_one(struct area *a, vaddr_t va, pte_t *pte, unsigned access)
 
 	if (file_page_at(a, va) >= file_pages(c))
 		return ERR_IO;
+	count_major(c, file_page_at(a, va));
 	err = page_cache_get(c, file_page_at(a, va), &pg);
 	if (err != OK)
 		return err;
@@ -152,6 +174,26 @@ map_one(struct area *a, vaddr_t va, pte_t *pte, unsigned access)
 	return OK;
 }
 
+/*
+ * A write to a page of a private mapping, which may be the file's: then with a reference, for it
+ * can go while it is copied, and something else come in its place.
+ */
+static enum err
+break_private(struct area *a, vaddr_t va, pte_t *pte, pte_t old)
+{
+	struct page *pg = phys_to_page(pte_phys(old)), *held;
+	enum err err = OK;
+
+	if (page_is_anon(pg))
+		return cow_break(a, va, pte, old);
+	held = page_cache_find(a->file->cache, file_page_at(a, va));
+	if (held == pg)
+		err = cow_break(a, va, pte, old);
+	if (held)
+		page_put(held);
+	return err;
+}
+
 static enum err
 filemap_fault(struct area *a, vaddr_t va, unsigned access)
 {
@@ -169,10 +211,17 @@ filemap_fault(struct area *a, vaddr_t va, unsigned access)
 	if (!(access & AREA_WRITE) || old & PTE_WRITE)
 		return OK;
 	if (!(a->flags & AREA_SHARED))
-		return cow_break(a, va, pte, old);
-	mark_dirty(phys_to_page(pte_phys(old)));
-	(void)upt_change(pte, old, old | PTE_WRITE | PTE_DIRTY);
+		return break_private(a, va, pte, old);
+	/* Only if the page is still there; who takes it out after that sees the entry's bit. */
+	if (upt_change(pte, old, old | PTE_WRITE | PTE_DIRTY))
+		mark_dirty(phys_to_page(pte_phys(old)));
 	return OK;
+}
+
+uint64_t
+filemap_major_faults(void)
+{
+	return __atomic_load_n(&major_faults, __ATOMIC_RELAXED);
 }
 
 const struct area_ops filemap_area_ops = {.name = "file", .fault = filemap_fault};
@@ -206,6 +255,73 @@ filemap_unmap(struct page_cache *c, uint64_t first, uint64_t end, bool with_copi
 	list_for_each(a, &c->areas, cache_link)
 		unmap_in_area(a, first, end, with_copies);
 	mutex_unlock(&c->map_lock);
+}
+
+/* The entry of `va`, or NULL. The file is locked, so the tables stay. */
+static pte_t *
+find_entry(struct aspace *as, vaddr_t va)
+{
+	unsigned level;
+
+	return pt_walk(as->page_table, va, false, &level);
+}
+
+/* Where the area has the page: its entry if that shows it, else NULL. */
+static pte_t *
+entry_of_page(const struct area *a, const struct page *pg, vaddr_t *va)
+{
+	uint64_t pages = (a->end - a->start) >> PAGE_SHIFT;
+	pte_t *pte;
+
+	if (pg->index < a->file_page || pg->index - a->file_page >= pages)
+		return NULL;
+	*va = a->start + (pg->index - a->file_page) * PAGE_SIZE;
+	pte = find_entry(a->aspace, *va);
+	return pte && pte_phys(upt_load(pte)) == page_to_phys(pg) ? pte : NULL;
+}
+
+/* Whether it was touched since it was last asked; TLBs may hide that for a while. */
+static bool
+test_and_clear_accessed(pte_t *pte)
+{
+	return __atomic_fetch_and(pte, ~(pte_t)PTE_ACCESSED, __ATOMIC_SEQ_CST) &
+	       PTE_ACCESSED;
+}
+
+/* Faults go on meanwhile: what shows another page by now stays. */
+static void
+take_out(struct area *a, const struct page *pg)
+{
+	pte_t *pte, old;
+	vaddr_t va = 0;
+
+	do {
+		pte = entry_of_page(a, pg, &va);
+		old = pte ? upt_load(pte) : 0;
+		if (pte_phys(old) != page_to_phys(pg))
+			return;
+	} while (!empty_entry(a, va, pte, old));
+}
+
+bool
+filemap_evict(struct page_cache *c, const struct page *pg)
+{
+	bool is_used = false;
+	struct area *a;
+	vaddr_t va;
+
+	mutex_lock(&c->map_lock);
+	list_for_each(a, &c->areas, cache_link) {
+		pte_t *pte = entry_of_page(a, pg, &va);
+
+		if (pte)
+			is_used |= test_and_clear_accessed(pte) || a->flags & AREA_LOCKED;
+	}
+	if (!is_used)
+		list_for_each(a, &c->areas, cache_link)
+			take_out(a, pg);
+	mutex_unlock(&c->map_lock);
+	return !is_used;
 }
 
 bool

@@ -4,7 +4,10 @@
 #include "kernel/procfs.h"
 #include "kernel/symbols.h"
 #include "lib/string.h"
+#include "mm/aspace.h"
 #include "mm/commit.h"
+#include "mm/evict.h"
+#include "mm/filemap.h"
 #include "mm/huge.h"
 #include "mm/layout.h"
 #include "mm/page.h"
@@ -18,6 +21,19 @@ show_kib(struct seq *s, const char *name, uint64_t pages)
 	    s, "%-15s %8llu kB\n", name, (unsigned long long)pages * (PAGE_SIZE / 1024));
 }
 
+/*
+ * What can be had before programs must end: what is free but for the reserve, and pages of files,
+ * of which some are always needed. Objects of shrinkers are not counted: what of them would come
+ * back is not known.
+ */
+static uint64_t
+available(const struct mem_stats *m)
+{
+	uint64_t least = frames_min_free(), files = evict_candidates();
+
+	return m->free_pages - MIN(m->free_pages, least) + files - MIN(files / 2, least);
+}
+
 /* Without swap and write-back the lines about them are zeros; programs look for them. */
 static void
 show_meminfo(struct seq *s)
@@ -27,13 +43,17 @@ show_meminfo(struct seq *s)
 	mem_stats_get(&m);
 	show_kib(s, "MemTotal:", m.total_pages);
 	show_kib(s, "MemFree:", m.free_pages);
-	/* What waits in caches is not counted: how much of it would come back is not known. */
-	show_kib(s, "MemAvailable:", m.free_pages - MIN(m.free_pages, frames_min_free()));
+	show_kib(s, "MemAvailable:", available(&m));
 	show_kib(s, "Buffers:", 0);
 	show_kib(s, "Cached:", m.page_cache_pages);
 	show_kib(s, "SwapCached:", 0);
-	show_kib(s, "Active:", m.anon_pages + m.page_cache_pages);
-	show_kib(s, "Inactive:", 0);
+	show_kib(s, "Active:", m.anon_pages + m.page_cache_pages - evict_candidates());
+	show_kib(s, "Inactive:", evict_candidates());
+	show_kib(s, "Active(anon):", m.anon_pages + m.shmem_pages);
+	show_kib(s, "Inactive(anon):", 0);
+	show_kib(
+	    s, "Active(file):", m.page_cache_pages - m.shmem_pages - evict_candidates());
+	show_kib(s, "Inactive(file):", evict_candidates());
 	show_kib(s, "Unevictable:", mem_counter_read(MEM_MLOCKED));
 	show_kib(s, "Mlocked:", mem_counter_read(MEM_MLOCKED));
 	show_kib(s, "SwapTotal:", 0);
@@ -68,6 +88,13 @@ show_vmstat(struct seq *s)
 	    m.page_table_pages, m.kernel_stack_pages * (PAGE_SIZE / 1024));
 	seq_puts(s, "nr_dirty 0\nnr_writeback 0\npgpgin 0\npgpgout 0\npswpin 0\n"
 	            "pswpout 0\n");
+	seq_printf(s, "nr_inactive_file %lu\npgfault %lu\npgmajfault %lu\n",
+	    evict_candidates(), page_faults_ever(), filemap_major_faults());
+	seq_printf(s,
+	    "pgscan_kswapd %lu\npgscan_direct %lu\npgsteal_kswapd %lu\n"
+	    "pgsteal_direct %lu\n",
+	    reclaim_counts.scanned[1], reclaim_counts.scanned[0], reclaim_counts.freed[1],
+	    reclaim_counts.freed[0]);
 	seq_printf(s, "slabs_scanned %lu\npageoutrun %lu\nallocstall_normal %lu\n",
 	    reclaim_counts.objects, reclaim_counts.runs, reclaim_counts.stalls);
 	seq_printf(s,

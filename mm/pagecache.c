@@ -9,6 +9,7 @@
 
 #include "kernel/fcntl.h"
 #include "lib/string.h"
+#include "mm/evict.h"
 #include "mm/filemap.h"
 #include "mm/slab.h"
 
@@ -216,6 +217,24 @@ count_pages(const struct page_cache *c, int64_t n)
 		mem_counter_add(MEM_SHMEM, n);
 }
 
+/* What has been taken out of the tree goes, with the nodes. */
+static void
+drop_removed(struct page_cache *c, struct removal *r)
+{
+	for (unsigned i = 0; i < r->num; i++) {
+		if (page_cache_is_evictable(c))
+			evict_remove(r->pages[i]);
+		page_put(r->pages[i]);
+	}
+	while (r->empty) {
+		struct node *next = r->empty->slots[0];
+
+		kfree(r->empty);
+		r->empty = next;
+	}
+	count_pages(c, -(int64_t)r->num);
+}
+
 /* Takes every page from `from` to `last` out of the tree and drops the tree's references. How
  * many. */
 static uint64_t
@@ -230,15 +249,7 @@ drop_pages(struct page_cache *c, uint64_t from, uint64_t last)
 		spin_lock(&c->lock);
 		remove_batch_locked(c, from, last, &r);
 		spin_unlock(&c->lock);
-		for (unsigned i = 0; i < r.num; i++)
-			page_put(r.pages[i]);
-		while (r.empty) {
-			struct node *next = r.empty->slots[0];
-
-			kfree(r.empty);
-			r.empty = next;
-		}
-		count_pages(c, -(int64_t)r.num);
+		drop_removed(c, &r);
 		dropped += r.num;
 	} while (r.num == DROP_BATCH);
 	return dropped;
@@ -261,6 +272,25 @@ void
 page_cache_destroy(struct page_cache *c)
 {
 	drop_pages(c, 0, NO_INDEX);
+	if (page_cache_is_evictable(c))
+		evict_wait(c);
+}
+
+bool
+page_cache_drop_clean(struct page_cache *c, struct page *pg)
+{
+	enum { REFS = 2 }; /* more are had by page_cache_find, under the lock */
+	struct removal r = {.num = 0};
+	uint64_t index = pg->index;
+
+	spin_lock(&c->lock);
+	if (tree_find(c, index) == pg &&
+	    __atomic_load_n(&pg->refs, __ATOMIC_ACQUIRE) == REFS &&
+	    !(__atomic_load_n(&pg->flags, __ATOMIC_ACQUIRE) & PAGE_DIRTY))
+		remove_batch_locked(c, index, index, &r);
+	spin_unlock(&c->lock);
+	drop_removed(c, &r);
+	return r.num;
 }
 
 struct page *
@@ -326,8 +356,10 @@ page_cache_get(struct page_cache *c, uint64_t index, struct page **out)
 	enum err err = OK;
 
 	*out = page_cache_find(c, index);
-	if (*out)
+	if (*out) {
+		page_mark_used(*out);
 		return OK;
+	}
 	pg = page_alloc(0, has_fill ? ALLOC_NORMAL : ALLOC_ZERO);
 	if (!pg)
 		return ERR_NOMEM;
@@ -337,11 +369,15 @@ page_cache_get(struct page_cache *c, uint64_t index, struct page **out)
 		pg->owner = c;
 		pg->index = index;
 		pg->flags |= PAGE_UPTODATE;
+		if (page_cache_is_evictable(c))
+			evict_add(pg);
 		err = publish(c, index, pg, out);
 		if (err == OK && *out == pg) {
 			count_pages(c, 1);
 			return OK;
 		}
+		if (page_cache_is_evictable(c))
+			evict_remove(pg);
 		if (has_fill && c->ops->unfill)
 			c->ops->unfill(c);
 	}

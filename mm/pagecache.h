@@ -20,8 +20,9 @@ struct page_cache {
 	uint64_t num_pages;               /* [lock] */
 	const struct page_cache_ops *ops; /* [I] or NULL: all pages start as zeros */
 	void *owner;                      /* [I] the inode */
-	bool is_shmem;  /* [I] counted as Shmem: pages cannot be dropped */
-	uint32_t seals; /* [a] F_SEAL_*: initially F_SEAL_SEAL; added by fs/memfd.c */
+	bool is_shmem;     /* [I] counted as Shmem: pages cannot be dropped */
+	uint32_t seals;    /* [a] F_SEAL_*: initially F_SEAL_SEAL; added by fs/memfd.c */
+	uint32_t evictors; /* [a] work with one of its pages: mm/evict.c */
 	/*
 	 * [a] Bytes of the file, kept by the file system; set before page_cache_truncate.
 	 * A user access to a mapped page wholly beyond it gets SIGBUS. UINT64_MAX, the
@@ -40,6 +41,21 @@ struct page_cache_ops {
 	 * NULL. */
 	void (*unfill)(struct page_cache *);
 };
+
+/* Whether its pages can be read again, and so taken back when memory is low (mm/evict.h). */
+static inline bool
+page_cache_is_evictable(const struct page_cache *c)
+{
+	return c->ops && c->ops->fill && !c->is_shmem;
+}
+
+/* The page's contents have been used by a call. */
+static inline void
+page_mark_used(struct page *pg)
+{
+	if (!(__atomic_load_n(&pg->flags, __ATOMIC_RELAXED) & PAGE_ACCESSED))
+		__atomic_fetch_or(&pg->flags, PAGE_ACCESSED, __ATOMIC_RELAXED);
+}
 
 void page_cache_init(struct page_cache *, const struct page_cache_ops *, void *owner);
 void page_cache_destroy(
@@ -65,6 +81,11 @@ uint64_t page_cache_truncate(struct page_cache *, uint64_t first, size_t partial
  * copies stay; parts of pages are zeroed. Returns how many it dropped. May sleep.
  */
 uint64_t page_cache_punch(struct page_cache *, uint64_t from, uint64_t end);
+/*
+ * Drops a page on which the caller has the only reference but the tree's, unless it is dirty or
+ * is the file's no longer. Whether it did.
+ */
+bool page_cache_drop_clean(struct page_cache *, struct page *);
 /* The first page index >= `from` that is present, or UINT64_MAX: for SEEK_DATA and
  * SEEK_HOLE. */
 uint64_t page_cache_next(struct page_cache *, uint64_t from);

@@ -5,12 +5,14 @@
 #include "kernel/sched/thread.h"
 #include "kernel/sync/mutex.h"
 #include "kernel/sync/wait.h"
+#include "mm/evict.h"
 #include "mm/page.h"
 #include "mm/slab.h"
 
 enum {
 	FIRST_OBJECTS = 256, /* asked of each shrinker; each pass asks twice as many */
 	PASSES = 8,
+	LEAST_SCAN = 64, /* pages of files, if there are any */
 };
 
 static const nsec_t IN_VAIN_PAUSE = 200 * NSEC_PER_MSEC;
@@ -19,7 +21,8 @@ static struct mutex shrinkers_lock =
     MUTEX_INIT(shrinkers_lock, "shrinkers", RANK_RECLAIM);
 static struct list shrinkers = LIST_INIT(shrinkers); /* [lock] only grows */
 static struct wait_queue work = WAIT_QUEUE_INIT(work);
-static uint32_t is_low; /* [a] the thread has been called, or runs */
+static struct thread *reclaim_thread; /* [I] */
+static uint32_t is_low;               /* [a] the thread has been called, or runs */
 
 struct reclaim_counts reclaim_counts;
 
@@ -44,20 +47,42 @@ shrink_all(size_t max)
 	return freed;
 }
 
+/*
+ * Frees pages of files. The first pass looks at a few of them, the last at all twice: those that
+ * have been used may go then too.
+ */
+static void
+evict(uint64_t want, unsigned pass)
+{
+	uint64_t all = evict_candidates(), scan = 2 * all >> (PASSES - 1 - pass);
+	uint64_t scanned = evict_scanned();
+	unsigned who = current_thread() == reclaim_thread;
+
+	if (!all)
+		return;
+	__atomic_add_fetch(&reclaim_counts.freed[who],
+	    evict_pages(want, MAX(scan, (uint64_t)LEAST_SCAN)), __ATOMIC_RELAXED);
+	__atomic_add_fetch(
+	    &reclaim_counts.scanned[who], evict_scanned() - scanned, __ATOMIC_RELAXED);
+}
+
 bool
 reclaim_pages(uint64_t want)
 {
-	uint64_t before = mem_free_pages(), goal = before + want;
+	uint64_t before = mem_free_pages(), goal = before + want, now = before;
 	size_t objects = FIRST_OBJECTS, freed = 1;
 
-	for (unsigned pass = 0; pass < PASSES && freed; pass++, objects *= 2) {
+	for (unsigned pass = 0; pass < PASSES && (freed || evict_candidates());
+	     pass++, objects *= 2) {
+		evict(goal - now, pass);
 		freed = shrink_all(objects);
 		__atomic_add_fetch(&reclaim_counts.objects, freed, __ATOMIC_RELAXED);
 		slab_trim();
-		if (mem_free_pages() >= goal)
+		now = mem_free_pages();
+		if (now >= goal)
 			break;
 	}
-	return mem_free_pages() > before;
+	return now > before;
 }
 
 /* From the allocator, in any context and under any lock that it may be called with. */
@@ -88,10 +113,9 @@ reclaim_main(void *arg)
 void
 reclaim_init(void)
 {
-	struct thread *t = thread_create_kernel("reclaim", reclaim_main, NULL);
-
-	if (!t)
+	reclaim_thread = thread_create_kernel("reclaim", reclaim_main, NULL);
+	if (!reclaim_thread)
 		panic("no memory for the thread that gives it back");
-	thread_start(t);
+	thread_start(reclaim_thread);
 	frames_on_low(memory_is_low);
 }

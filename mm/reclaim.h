@@ -1,5 +1,6 @@
 /*
- * Giving back memory that is only kept because there was room for it. A thread begins when
+ * Giving back memory that is only kept because there was room for it: pages of files that can be
+ * read again (mm/evict.h), and objects of shrinkers. A thread begins when
  * free memory falls below the low watermark and ends at the high one; who finds none at all
  * takes part before a process has to end for it (mm/oom.h). Watermarks are a quarter and a
  * half above the reserve, /proc/sys/vm/min_free_kbytes.
@@ -27,6 +28,8 @@ bool reclaim_pages(uint64_t want);
 
 struct reclaim_counts {
 	uint64_t objects, runs, stalls; /* [a] freed; of the thread; of others */
+	/* [a] Pages of files looked at, and freed; the first by others, then by the thread. */
+	uint64_t scanned[2], freed[2];
 };
 extern struct reclaim_counts reclaim_counts;
 

@@ -49,6 +49,7 @@ enum lock_rank {
 	RANK_TTY = 1400,
 	RANK_PAGE_TABLE = 1500, /* one page-table page */
 	RANK_PAGE_TREE = 1550,  /* page cache tree */
+	RANK_EVICT = 1560,      /* a ring of pages that can be read again */
 	RANK_KVA = 1600,
 	RANK_SLAB_LIST = 1690,
 	RANK_SLAB = 1700,

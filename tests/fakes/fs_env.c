@@ -76,6 +76,12 @@ epoll_forget_file(struct file *f)
 {
 }
 
+bool
+filemap_evict(struct page_cache *c, const struct page *pg)
+{
+	return false;
+}
+
 void
 filemap_unmap(struct page_cache *c, uint64_t first, uint64_t end, bool with_copies)
 {

@@ -708,7 +708,43 @@ free_advice_is_for_anonymous_memory(void)
 	CHECK_ERR(madvise(p, PAGE, MADV_FREE), EINVAL);
 }
 
+/* One number of /proc/vmstat. */
+static long
+vmstat(const char *name)
+{
+	FILE *f = fopen("/proc/vmstat", "r");
+	char word[64];
+	long value;
+
+	CHECK(f);
+	while (fscanf(f, "%63s %ld", word, &value) == 2) {
+		if (!strcmp(word, name)) {
+			fclose(f);
+			return value;
+		}
+	}
+	fclose(f);
+	return -1;
+}
+
+static void
+faults_are_counted(void)
+{
+	enum { PAGES = 200 };
+	long before = vmstat("pgfault"), reads = vmstat("pgmajfault");
+	char *p = mmap(NULL, PAGES * 4096, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	CHECK(before > 0 && reads >= 0);
+	CHECK(vmstat("pgscan_direct") >= 0 && vmstat("pgsteal_kswapd") >= 0);
+	CHECK_EQ(madvise(p, PAGES * 4096, MADV_NOHUGEPAGE), 0);
+	for (int i = 0; i < PAGES; i++)
+		p[i * 4096] = 1;
+	CHECK(vmstat("pgfault") >= before + PAGES);
+}
+
 static const struct test tests[] = {
+    TEST(faults_are_counted),
     TEST(free_advice_is_for_anonymous_memory),
     TEST(mremap_keeps_the_source),
     TEST(faults_tell_address_and_reason),

@@ -5,7 +5,7 @@
  * fs/mount.c fs/namei.c fs/open.c fs/permission.c fs/protect.c fs/seq.c fs/tmpfs.c fs/xattr.c
  * kernel/file.c
  * kernel/proc/cred.c lib/cpio.c lib/crc32.c lib/fmt.c lib/inflate.c lib/rbtree.c
- * lib/string.c mm/commit.c mm/pagecache.c mm/uio.c tests/fakes/clock.c tests/fakes/frames.c
+ * lib/string.c mm/commit.c mm/evict.c mm/pagecache.c mm/uio.c tests/fakes/clock.c tests/fakes/frames.c
  * tests/fakes/fs_env.c tests/fakes/kmalloc.c tests/fakes/mutex.c tests/fakes/panic.c
  * tests/fakes/no_user.c
  * tests/fakes/percpu.c tests/fakes/rcu.c tests/fakes/spinlock.c tests/fakes/wait.c

@@ -1,4 +1,4 @@
-/* mm/pagecache.c: the tree against a plain set. LINK: mm/pagecache.c lib/string.c
+/* mm/pagecache.c: the tree against a plain set. LINK: mm/evict.c mm/pagecache.c lib/string.c
  * tests/fakes/frames.c tests/fakes/kmalloc.c tests/fakes/panic.c tests/fakes/percpu.c
  * tests/fakes/spinlock.c tests/fakes/mutex.c tests/fakes/wait.c tests/fakes/clock.c */
 #include "mm/pagecache.h"
@@ -10,6 +10,12 @@
 
 static uint64_t unmapped_from, unmapped_end;
 static bool copies_went;
+
+bool
+filemap_evict(struct page_cache *c, const struct page *pg)
+{
+	return false;
+}
 
 void
 filemap_unmap(struct page_cache *c, uint64_t first, uint64_t end, bool with_copies)

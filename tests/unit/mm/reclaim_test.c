@@ -4,6 +4,7 @@
  * tests/fakes/panic.c tests/fakes/percpu.c tests/fakes/spinlock.c tests/fakes/wait.c
  */
 #include "kernel/sched/thread.h"
+#include "mm/evict.h"
 #include "mm/page.h"
 #include "mm/reclaim.h"
 #include "mm/slab.h"
@@ -57,6 +58,32 @@ frames_on_low(void (*fn)(void))
 {
 }
 
+/* Pages of files: so many lie in the rings, and every second that is looked at is free. */
+static uint64_t file_pages, scanned;
+
+uint64_t
+evict_candidates(void)
+{
+	return file_pages;
+}
+
+uint64_t
+evict_scanned(void)
+{
+	return scanned;
+}
+
+uint64_t
+evict_pages(uint64_t want, uint64_t scan)
+{
+	uint64_t n = MIN(MIN(want, scan / 2), file_pages);
+
+	scanned += 2 * n;
+	file_pages -= n;
+	frames_free += n;
+	return n;
+}
+
 struct thread *
 thread_create_kernel(const char *name, void (*entry)(void *), void *arg)
 {
@@ -97,6 +124,22 @@ KTEST(reclaim_stops_when_enough_is_free)
 	CHECK(reclaim_pages(100)); /* 256 and 512 are 96, 1024 more are enough */
 	CHECK_EQ(asked, 4);
 	CHECK_EQ(trims, 4);
+}
+
+KTEST(reclaim_takes_pages_of_files_few_at_first)
+{
+	uint64_t looked_at = reclaim_counts.scanned[0], freed = reclaim_counts.freed[0];
+
+	begin(0);
+	file_pages = 100000;
+	CHECK(reclaim_pages(30)); /* of the least that are looked at */
+	CHECK_EQ(file_pages, 100000 - 30);
+	CHECK_EQ(reclaim_counts.scanned[0], looked_at + 60);
+	CHECK_EQ(reclaim_counts.freed[0], freed + 30);
+	CHECK_EQ(asked, 1);
+	CHECK(reclaim_pages(200000)); /* all, though no object ever comes */
+	CHECK_EQ(file_pages, 0);
+	CHECK(!reclaim_pages(1));
 }
 
 KTEST(reclaim_says_whether_anything_came_of_it)
