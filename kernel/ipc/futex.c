@@ -139,7 +139,6 @@ static long
 futex_wait(
     struct futex_waiter *w, const uint32_t USER *uaddr, uint32_t val, nsec_t deadline)
 {
-	struct wait_queue nobody;
 	uint32_t now;
 	enum err err;
 
@@ -153,8 +152,7 @@ futex_wait(
 		 * ours. */
 		return futex_unqueue(w) ? OK : err;
 	}
-	wait_queue_init(&nobody);
-	err = wait_event(&nobody, futex_is_woken(w), WAIT_INTERRUPTIBLE, deadline);
+	err = wait_alone(futex_is_woken(w), WAIT_INTERRUPTIBLE, deadline);
 	return futex_unqueue(w) ? OK : err;
 }
 
@@ -476,8 +474,8 @@ sys_futex(uint32_t USER *uaddr, int op, uint32_t val, uint64_t timeout,
 
 	int cmd = op & ~(FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME);
 
-	if (c.is_wall && cmd != FUTEX_WAIT_BITSET && cmd != FUTEX_WAIT_REQUEUE_PI &&
-	    cmd != FUTEX_LOCK_PI2)
+	if (unlikely(c.is_wall) && cmd != FUTEX_WAIT_BITSET &&
+	    cmd != FUTEX_WAIT_REQUEUE_PI && cmd != FUTEX_LOCK_PI2)
 		return ERR_NOSYS;
 	switch (cmd) {
 	case FUTEX_WAIT: c.val3 = FUTEX_BITSET_ANY; return futex_do_wait(&c, false);

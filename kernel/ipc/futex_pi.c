@@ -266,12 +266,10 @@ static enum err
 pi_wait(const struct pi_target *target, struct futex_pi_waiter *w, nsec_t deadline)
 {
 	struct futex_pi *dead = NULL;
-	struct wait_queue nobody;
 	bool owns;
 	enum err err;
 
-	wait_queue_init(&nobody);
-	err = wait_event(&nobody, !__atomic_load_n(&w->inherit.lock, __ATOMIC_ACQUIRE),
+	err = wait_alone(!__atomic_load_n(&w->inherit.lock, __ATOMIC_ACQUIRE),
 	    WAIT_INTERRUPTIBLE, deadline);
 	spin_lock(&target->bucket->lock);
 	owns = inherit_stop(&w->inherit);
@@ -397,7 +395,6 @@ futex_unlock_pi(const struct futex_call *c)
 static enum err
 requeue_wait(struct futex_waiter *w, const struct futex_call *c, nsec_t deadline)
 {
-	struct wait_queue nobody;
 	uint32_t now;
 	enum err err;
 
@@ -408,8 +405,7 @@ requeue_wait(struct futex_waiter *w, const struct futex_call *c, nsec_t deadline
 		err = ERR_AGAIN;
 	if (err != OK)
 		return err;
-	wait_queue_init(&nobody);
-	return wait_event(&nobody, futex_is_woken(w), WAIT_INTERRUPTIBLE, deadline);
+	return wait_alone(futex_is_woken(w), WAIT_INTERRUPTIBLE, deadline);
 }
 
 long

@@ -105,7 +105,6 @@ unqueue_all(struct waitv *v, long otherwise)
 static long
 waitv_wait(struct waitv *v, nsec_t deadline)
 {
-	struct wait_queue nobody;
 	enum err err;
 
 	for (unsigned i = 0; i < v->n; i++)
@@ -113,8 +112,7 @@ waitv_wait(struct waitv *v, nsec_t deadline)
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	err = compare_all(v);
 	if (err == OK) {
-		wait_queue_init(&nobody);
-		err = wait_event(&nobody, is_any_woken(v), WAIT_INTERRUPTIBLE, deadline);
+		err = wait_alone(is_any_woken(v), WAIT_INTERRUPTIBLE, deadline);
 	}
 	return unqueue_all(v, err);
 }

@@ -52,7 +52,7 @@ mark(struct thread *t)
 }
 
 void
-rseq_switch(struct thread *prev, struct thread *next)
+rseq_switch_registered(struct thread *prev, struct thread *next)
 {
 	if (prev->rseq.area && thread_frame(prev)->vector != TRAP_SYSCALL)
 		mark(prev);

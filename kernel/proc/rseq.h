@@ -12,8 +12,15 @@
 
 struct trap_frame;
 
-/* The CPU goes from `prev` to `next`, neither of which runs. Interrupts off. */
-void rseq_switch(struct thread *prev, struct thread *next);
+/* The CPU goes from `prev` to `next`, one of which has registered. Interrupts off. */
+void rseq_switch_registered(struct thread *prev, struct thread *next);
+
+static inline void
+rseq_switch(struct thread *prev, struct thread *next)
+{
+	if (prev->rseq.area || next->rseq.area)
+		rseq_switch_registered(prev, next);
+}
 
 /* The current thread, marked, is about to leave by `frame`. May send it SIGSEGV. */
 void rseq_return(struct trap_frame *frame);

@@ -133,10 +133,7 @@ signal_end_mask(bool was_interrupted)
 static enum err
 signal_sleep(nsec_t deadline_ns)
 {
-	struct wait_queue nobody;
-
-	wait_queue_init(&nobody);
-	return wait_event(&nobody, false, WAIT_INTERRUPTIBLE, deadline_ns);
+	return wait_alone(false, WAIT_INTERRUPTIBLE, deadline_ns);
 }
 
 long

@@ -117,10 +117,11 @@ rq_kick(struct runqueue *rq)
 static void
 arm_timer(struct runqueue *rq, nsec_t now)
 {
-	nsec_t at = now + SAMPLE_PERIOD;
+	nsec_t in = rq->num_queued ? rq_turn_left_ns(rq, now) : SAMPLE_PERIOD, at;
 
-	if (rq->num_queued)
-		at = now + MIN(rq_turn_left_ns(rq, now), SCHED_BALANCE_PERIOD);
+	if (rq->num_queued && in > SCHED_BALANCE_PERIOD)
+		in = SCHED_BALANCE_PERIOD;
+	at = now + in;
 	if (rq->timer_at && rq->timer_at <= at)
 		return;
 	rq->timer_at = at;

@@ -81,6 +81,26 @@ is_unlinked(const struct waiter *w)
 	return __atomic_load_n(&w->link.prev, __ATOMIC_ACQUIRE) == &w->link;
 }
 
+static void
+mark_sleeping(struct thread *t, enum wait_mode mode)
+{
+	t->sched.is_killable = mode == WAIT_KILLABLE;
+	thread_set_state(mode == WAIT_INTERRUPTIBLE ? THREAD_SLEEPING : THREAD_BLOCKED);
+}
+
+void
+wait_mark(enum wait_mode mode)
+{
+	assert_may_sleep();
+	mark_sleeping(current_thread(), mode);
+}
+
+void
+wait_unmark(void)
+{
+	thread_set_state(THREAD_RUNNABLE);
+}
+
 void
 wait_prepare(struct wait_queue *q, struct waiter *w, enum wait_mode mode)
 {
@@ -90,8 +110,7 @@ wait_prepare(struct wait_queue *q, struct waiter *w, enum wait_mode mode)
 	if (is_new)
 		assert_may_sleep();
 	w->thread = t;
-	t->sched.is_killable = mode == WAIT_KILLABLE;
-	thread_set_state(mode == WAIT_INTERRUPTIBLE ? THREAD_SLEEPING : THREAD_BLOCKED);
+	mark_sleeping(t, mode);
 	if (is_new || is_unlinked(w))
 		wait_queue_add(q, w);
 }

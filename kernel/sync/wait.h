@@ -66,6 +66,8 @@ enum wait_mode {
 void wait_prepare(struct wait_queue *, struct waiter *, enum wait_mode);
 enum err wait_sleep(nsec_t deadline_ns); /* OK: woken, look at the condition again */
 void wait_finish(struct wait_queue *, struct waiter *);
+void wait_mark(enum wait_mode); /* as wait_prepare, without a queue */
+void wait_unmark(void);
 
 /*
  * Sleeps on queue `q` until `cond` is true. `cond` is evaluated without locks. Yields an
@@ -89,6 +91,21 @@ void wait_finish(struct wait_queue *, struct waiter *);
 					break; \
 			} \
 			wait_finish(q, &waiter_); \
+		} \
+		err_; \
+	})
+
+/* The same without a queue: whoever makes `cond` true knows the thread, and wakes it. */
+#define wait_alone(cond, mode, deadline_ns) \
+	({ \
+		enum err err_ = OK; \
+		while (!(cond) && err_ == OK) { \
+			wait_mark(mode); \
+			if (!(cond)) \
+				err_ = wait_sleep(deadline_ns); \
+			if (cond) \
+				err_ = OK; \
+			wait_unmark(); \
 		} \
 		err_; \
 	})

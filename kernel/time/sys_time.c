@@ -170,11 +170,9 @@ sys_time(int64_t USER *t)
 static enum err
 sleep_until(nsec_t deadline)
 {
-	struct wait_queue nobody;
 	enum err err;
 
-	wait_queue_init(&nobody);
-	err = wait_event(&nobody, false, WAIT_INTERRUPTIBLE, MAX(deadline, (nsec_t)1));
+	err = wait_alone(false, WAIT_INTERRUPTIBLE, MAX(deadline, (nsec_t)1));
 	return err == ERR_TIMEDOUT ? OK : err;
 }
 
