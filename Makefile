@@ -132,6 +132,7 @@ SRCS_kernel_irq := \
 
 SRCS_kernel_proc := \
 	kernel/proc/access.c \
+	kernel/proc/async.c \
 	kernel/proc/coredump.c \
 	kernel/proc/coredump_elf.c \
 	kernel/proc/coredump_name.c \

@@ -5,6 +5,7 @@
 #include "fs/xattr.h"
 
 #include "kernel/proc/process.h"
+#include "mm/usercopy.h"
 
 static enum err
 set_locked(struct inode *inode, const struct attr *attr)
@@ -91,6 +92,26 @@ bool
 file_may_skip_atime(const struct file *f)
 {
 	return !f->inode || inode_owner_or_capable(current_cred(), f->inode);
+}
+
+/* How long data is expected to live: kept and told, and of no use to memory. */
+long
+file_fcntl_hint(struct file *f, unsigned cmd, uintptr_t arg)
+{
+	enum { HINT_MAX = 5 };
+	uint8_t *hint = f->inode ? &f->inode->write_hint : &f->write_hint;
+	uint64_t wanted = __atomic_load_n(hint, __ATOMIC_RELAXED);
+
+	if (cmd == F_GET_RW_HINT)
+		return put_user(wanted, (uint64_t USER *)arg);
+	if (f->inode && !inode_owner_or_capable(current_cred(), f->inode))
+		return ERR_PERM;
+	if (get_user(wanted, (const uint64_t USER *)arg) != OK)
+		return ERR_FAULT;
+	if (wanted > HINT_MAX)
+		return ERR_INVAL;
+	__atomic_store_n(hint, (uint8_t)wanted, __ATOMIC_RELAXED);
+	return OK;
 }
 
 enum err

@@ -10,6 +10,7 @@
  */
 #include "fs/notify.h"
 #include "kernel/poll.h"
+#include "kernel/proc/async.h"
 #include "kernel/proc/cred.h"
 #include "kernel/procfs.h"
 #include "lib/rbtree.h"
@@ -42,6 +43,7 @@ struct user {
 
 struct inotify {
 	struct wait_queue wait;
+	struct async_list async;
 	struct list events;     /* [lock] */
 	uint32_t num_events;    /* [lock]; read without */
 	size_t bytes;           /* [lock] that reading all of them takes */
@@ -143,6 +145,7 @@ push(struct inotify *in, struct event *e)
 	in->bytes += HEADER + padded(e->name_len);
 	__atomic_store_n(&in->num_events, in->num_events + 1, __ATOMIC_RELAXED);
 	wait_queue_wake(&in->wait, ~0u, POLLIN | POLLRDNORM);
+	async_tell(&in->async, POLL_IN);
 }
 
 static struct event *
@@ -525,7 +528,16 @@ inotify_release(struct file *f)
 	instance_free(f->private);
 }
 
+static struct async_list *
+inotify_async(struct file *f)
+{
+	struct inotify *in = f->private;
+
+	return &in->async;
+}
+
 static const struct file_ops inotify_ops = {
+    .async = inotify_async,
     .read = inotify_read,
     .poll = inotify_poll,
     .ioctl = inotify_ioctl,
@@ -550,6 +562,7 @@ sys_inotify_init1(int flags)
 	if (!in)
 		return ERR_NOMEM;
 	wait_queue_init(&in->wait);
+	async_list_init(&in->async);
 	list_init(&in->events);
 	mutex_lock(&lock);
 	err = user_add_instance(current_cred()->uid, &in->user);

@@ -127,6 +127,7 @@ struct inode {
 	uint64_t rdev;                   /* [I] */
 	loff_t size;                     /* [lock] to change; read atomically */
 	int64_t atime_ns, mtime_ns, ctime_ns, btime_ns; /* [a] */
+	uint8_t write_hint;                             /* [a] F_SET_RW_HINT */
 	int32_t num_writers; /* [a] open for writing; < 0: that many run it (ETXTBSY) */
 	struct mutex lock;
 	struct page_cache cache;

@@ -4,6 +4,7 @@
 #include "kernel/fcntl.h"
 #include "kernel/ipc/epoll.h"
 #include "kernel/panic.h"
+#include "kernel/proc/async.h"
 #include "kernel/stat.h"
 #include "mm/slab.h"
 #include "mm/uio.h"
@@ -57,7 +58,10 @@ file_get(struct file *f)
 static void
 file_free(struct rcu_head *head)
 {
-	slab_free(file_cache, container_of(head, struct file, rcu));
+	struct file *f = container_of(head, struct file, rcu);
+
+	kfree(f->owner);
+	slab_free(file_cache, f);
 }
 
 static void
@@ -65,6 +69,8 @@ file_release(struct file *f)
 {
 	if (!list_is_empty(&f->epoll_items))
 		epoll_forget_file(f);
+	if (f->owner)
+		file_owner_leave(f);
 	if (f->ops->release)
 		f->ops->release(f);
 	if (f->inode || f->dentry)

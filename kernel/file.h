@@ -14,6 +14,8 @@ struct file;
 struct file_caps;
 struct uio;
 struct area;
+struct async_list;
+struct file_owner;
 struct page;
 struct page_cache;
 struct poll_table;
@@ -40,6 +42,9 @@ struct file_ops {
 	 */
 	ssize_t (*send_page)(
 	    struct file *, struct page *, uint32_t off, uint32_t len, bool has_more);
+	/* Where it keeps the files on it that are told by signals (O_ASYNC), kernel/proc/async.h.
+	 * NULL: it tells nobody. */
+	struct async_list *(*async)(struct file *);
 	/* Sets area->ops and ->private as the file wants to be mapped. NULL: ERR_NODEV.
 	 */
 	enum err (*mmap)(struct file *, struct area *);
@@ -65,6 +70,7 @@ struct file {
 	uint32_t refs;              /* [a] */
 	uint32_t flags;             /* O_* status flags; [a] changed by F_SETFL */
 	uint32_t mode;              /* FILE_* */
+	uint8_t write_hint;         /* [a] F_SET_RW_HINT of a file without inode */
 	struct mutex pos_lock;
 	loff_t pos;          /* [pos_lock] */
 	struct inode *inode; /* [I] NULL for files without one; fs/vfs.h */
@@ -73,9 +79,10 @@ struct file {
 	struct mount *mount;      /* [I] goes with dentry */
 	struct page_cache *cache; /* [I] pages for mmap and exec, or NULL */
 	void *private;            /* the implementation's */
-	uint32_t owner_pid;       /* F_SETOWN */
-	struct list epoll_items;  /* [epoll] watches of this file: kernel/ipc/epoll.c */
-	struct rcu_head rcu;      /* freed late: fd_get looks at files without a lock */
+	struct file_owner
+	    *owner; /* [a] set once, or NULL: F_SETOWN, kernel/proc/async.c */
+	struct list epoll_items; /* [epoll] watches of this file: kernel/ipc/epoll.c */
+	struct rcu_head rcu;     /* freed late: fd_get looks at files without a lock */
 };
 
 enum file_mode {
@@ -96,9 +103,6 @@ struct file *file_alloc(const struct file_ops *, uint32_t flags, void *private);
 struct file *file_get(struct file *);
 void file_put(struct file *); /* the last one calls ops->release: may sleep */
 
-/* F_SETOWN: who gets SIGIO and SIGURG, a process, or a group as its negative. ERR_SRCH: nobody
- * has the number. In kernel/proc/sys_fd.c. */
-enum err file_set_owner(struct file *, int32_t owner);
 void file_init(void); /* before the first file_alloc */
 
 /*
@@ -119,6 +123,8 @@ loff_t file_bytes_left(struct file *f);
 enum err file_punch_hole(struct file *f, loff_t offset, loff_t len);
 /* Implemented by fs/: whether the caller may give it O_NOATIME. */
 bool file_may_skip_atime(const struct file *f);
+/* Implemented by fs/: F_GET_RW_HINT and F_SET_RW_HINT. */
+long file_fcntl_hint(struct file *f, unsigned cmd, uintptr_t arg);
 /* Implemented by fs/: F_ADD_SEALS and F_GET_SEALS. */
 long file_fcntl_seals(struct file *f, unsigned cmd, uintptr_t arg);
 /* Implemented by fs/: the number of the process whose folder in /proc it is, or 0. */

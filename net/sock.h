@@ -12,6 +12,7 @@
 #pragma once
 
 #include "kernel/poll.h"
+#include "kernel/proc/async.h"
 #include "kernel/sync/mutex.h"
 #include "kernel/sync/rcu.h"
 #include "kernel/sync/spinlock.h"
@@ -158,8 +159,9 @@ struct sock {
 	    is_dontroute, is_linger, is_timestamp, is_timestampns, is_rcvbuf_locked,
 	    is_sndbuf_locked, is_passcred;
 	bool is_listening; /* [lock] the family's: SO_ACCEPTCONN, bind's conflict rules */
-	bool is_signal_queued; /* [a] signal_work is under way, with a reference */
-	uint32_t signals_due;  /* [a] mask of SIGIO and SIGURG */
+	bool is_signal_queued;   /* [a] signal_work is under way, with a reference */
+	uint32_t signals_due;    /* [a] a bit for each enum poll_code, and for SIGURG */
+	struct async_list async; /* its file, if it has O_ASYNC */
 	struct net_work signal_work;
 	int32_t incoming_cpu; /* [a] where its last packet came, or as was set; -1 */
 	bool is_rxq_ovfl, is_no_check, is_stamping_new, is_filter_locked;

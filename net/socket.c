@@ -43,6 +43,7 @@ sock_init(struct sock *sk, const struct sock_ops *ops, int family, int type, int
 	mutex_init(&sk->recv_lock, "socket readers", RANK_SOCK_RECV);
 	mutex_init(&sk->send_lock, "socket writers", RANK_SOCK_SEND);
 	wait_queue_init(&sk->wait);
+	async_list_init(&sk->async);
 	sk->signal_work.fn = sock_signal_work;
 	sock_set_default_bufs(sk);
 	sk->rcvlowat = sk->sndlowat = 1;
@@ -132,67 +133,56 @@ sock_set_error(struct sock *sk, enum err err)
 	sock_wake(sk, POLLERR | POLLIN | POLLOUT);
 }
 
-/* Linux remembers who called F_SETOWN; here the socket's maker must have the right. */
+/* Beside a bit for each enum poll_code. */
+enum { DUE_URGENT = 1 << 0 };
+
 static bool
-may_signal(const struct sock *sk, const struct process *p)
-{
-	bool may;
-
-	rcu_read_lock();
-	may = sk->uid == 0 || sk->uid == rcu_dereference(p->cred)->uid;
-	rcu_read_unlock();
-	return may;
-}
-
-/* To a process, or a group as its negative. Nobody is there to hear of a failure. */
-static void
-signal_owner(const struct sock *sk, int32_t owner, int signal)
-{
-	struct process *p = owner > 0 ? process_find((uint32_t)owner) : NULL;
-
-	if (p && may_signal(sk, p))
-		(void)signal_send_process(p, signal, NULL);
-	else if (owner < 0 && sk->uid == 0)
-		(void)signal_send_pgroup((uint32_t)-owner, signal, NULL);
-	if (p)
-		process_put(p);
-}
-
-static int32_t
-owner_of(const struct sock *sk, uint32_t wanted_flag)
+has_owner(const struct sock *sk, uint32_t wanted_flag)
 {
 	const struct file *f;
-	int32_t owner = 0;
+	bool has;
 
 	rcu_read_lock();
 	f = rcu_dereference(sk->file);
-	if (f && (f->flags & wanted_flag) == wanted_flag)
-		owner = (int32_t)f->owner_pid;
+	has = f && __atomic_load_n(&f->owner, __ATOMIC_RELAXED) &&
+	      (f->flags & wanted_flag) == wanted_flag;
 	rcu_read_unlock();
-	return owner;
+	return has;
+}
+
+static void
+tell_urgent(const struct sock *sk)
+{
+	const struct file *f;
+
+	rcu_read_lock();
+	f = rcu_dereference(sk->file);
+	if (f)
+		file_tell_urgent(f);
+	rcu_read_unlock();
 }
 
 static void
 sock_signal_work(struct net_work *work)
 {
 	struct sock *sk = container_of(work, struct sock, signal_work);
-	int32_t owner = owner_of(sk, 0);
 	uint32_t due;
 
 	__atomic_store_n(&sk->is_signal_queued, false, __ATOMIC_SEQ_CST);
 	due = __atomic_exchange_n(&sk->signals_due, 0, __ATOMIC_SEQ_CST);
-	if (owner && (due & SIGMASK(SIGIO)))
-		signal_owner(sk, owner, SIGIO);
-	if (owner && (due & SIGMASK(SIGURG)))
-		signal_owner(sk, owner, SIGURG);
+	if (due & DUE_URGENT)
+		tell_urgent(sk);
+	for (unsigned code = POLL_IN; code <= POLL_HUP; code++)
+		if (due & 1u << code)
+			async_tell(&sk->async, (enum poll_code)code);
 	sock_put(sk);
 }
 
 /* Any context, any lock held: allocates nothing. */
 static void
-sock_signal_later(struct sock *sk, int signal)
+sock_signal_later(struct sock *sk, uint32_t due)
 {
-	__atomic_fetch_or(&sk->signals_due, (uint32_t)SIGMASK(signal), __ATOMIC_SEQ_CST);
+	__atomic_fetch_or(&sk->signals_due, due, __ATOMIC_SEQ_CST);
 	if (__atomic_exchange_n(&sk->is_signal_queued, true, __ATOMIC_SEQ_CST))
 		return;
 	(void)sock_get(sk);
@@ -202,9 +192,20 @@ sock_signal_later(struct sock *sk, int signal)
 void
 sock_urgent(struct sock *sk)
 {
-	if (owner_of(sk, 0))
-		sock_signal_later(sk, SIGURG);
+	if (has_owner(sk, 0))
+		sock_signal_later(sk, DUE_URGENT);
 	sock_wake(sk, POLLPRI);
+}
+
+/* The one thing that a signal tells of several. */
+static enum poll_code
+code_of(uint32_t events)
+{
+	return events & POLLERR                ? POLL_ERR
+	       : events & POLLHUP              ? POLL_HUP
+	       : events & (POLLIN | POLLRDHUP) ? POLL_IN
+	       : events & POLLPRI              ? POLL_PRI
+	                                       : POLL_OUT;
 }
 
 void
@@ -218,8 +219,8 @@ sock_wake(struct sock *sk, uint32_t events)
 
 		wait_queue_wake(&sk->wait, is_for_all ? ~0u : 1, events);
 	}
-	if (owner_of(sk, O_ASYNC))
-		sock_signal_later(sk, SIGIO);
+	if (has_owner(sk, O_ASYNC))
+		sock_signal_later(sk, 1u << code_of(events));
 }
 
 nsec_t
@@ -381,7 +382,7 @@ sock_file_ioctl(struct file *f, unsigned cmd, uintptr_t arg)
 		return file_set_owner(f, owner);
 	case FIOGETOWN:
 	case SIOCGPGRP:
-		owner = (int32_t)f->owner_pid;
+		owner = file_get_owner(f);
 		return put_user(owner, (int32_t USER *)arg);
 	default: return sock_ioctl_ifconf(sk, cmd, arg);
 	}
@@ -416,7 +417,16 @@ sock_file_mmap(struct file *f, struct area *area)
 	return sk->ops->mmap ? sk->ops->mmap(sk, area) : ERR_NODEV;
 }
 
+static struct async_list *
+sock_file_async(struct file *f)
+{
+	struct sock *sk = f->private;
+
+	return &sk->async;
+}
+
 static const struct file_ops sock_file_ops = {
+    .async = sock_file_async,
     .read = sock_file_read,
     .write = sock_file_write,
     .send_page = sock_file_send_page,

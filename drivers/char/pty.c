@@ -14,6 +14,7 @@
 #include "drivers/char/tty_priv.h"
 #include "kernel/device.h"
 #include "kernel/poll.h"
+#include "kernel/proc/process.h"
 #include "kernel/proc/signal.h"
 #include "lib/fmt.h"
 #include "lib/string.h"
@@ -39,6 +40,17 @@ static void
 wake_master_reader(struct pty *p, uint32_t events)
 {
 	wait_queue_wake(&p->readers, ~0u, events);
+	__atomic_store_n(&p->has_news, true, __ATOMIC_RELAXED);
+}
+
+static void
+slave_unlocked(struct tty *tty)
+{
+	struct pty *p = pty_of(tty);
+
+	if (__atomic_load_n(&p->has_news, __ATOMIC_RELAXED) &&
+	    __atomic_exchange_n(&p->has_news, false, __ATOMIC_SEQ_CST))
+		async_tell(&p->async, POLL_IN);
 }
 
 /* ---- The slave's side (slave.lock held) ------------------------------------------------- */
@@ -168,6 +180,7 @@ static const struct tty_ops slave_ops = {
     .input_taken = slave_input_taken,
     .flushed = slave_flushed,
     .stopped = slave_stopped,
+    .unlocked = slave_unlocked,
     .open = slave_open,
     .last_close = slave_last_close,
     .free = slave_free,
@@ -481,7 +494,18 @@ release_master(struct file *f)
 	tty_put(&p->slave);
 }
 
+static struct async_list *
+master_async(struct file *f)
+{
+	struct pty *p = f->private;
+
+	(void)file_own_by_default(
+	    f, OWNER_PROCESS, current_process()->pid); /* no memory: nobody */
+	return &p->async;
+}
+
 static const struct file_ops master_ops = {
+    .async = master_async,
     .read = master_read,
     .write = master_write,
     .poll = master_poll,
@@ -507,6 +531,7 @@ create(void)
 	mutex_init(&p->write_lock, "ptm", RANK_TTY_CONF);
 	wait_queue_init(&p->readers);
 	wait_queue_init(&p->writers);
+	async_list_init(&p->async);
 	tty_setup(&p->slave, DEV_MAJOR_PTS, 0);
 	/* Linux's defaults for ptys, where they differ from a line's. */
 	p->slave.ldisc.tio.iflag = ICRNL | IXON;

@@ -31,6 +31,8 @@ struct pty {
 	bool has_flow;        /* [slave.lock] ^S and ^Q are flow control */
 	uint8_t status;       /* [slave.lock] TIOCPKT_* not told yet */
 	struct wait_queue readers, writers; /* on the master */
+	struct async_list async;            /* the master's file */
+	bool has_news; /* [a] for it: told once the slave's lock is free */
 	struct rcu_head rcu;
 };
 

@@ -13,6 +13,7 @@
 #include "kernel/fcntl.h"
 #include "kernel/poll.h"
 #include "kernel/proc/cred.h"
+#include "kernel/proc/process.h"
 #include "kernel/proc/session.h"
 #include "kernel/proc/signal.h"
 #include "kernel/procfs.h"
@@ -71,6 +72,13 @@ static const struct ldisc_ops ldisc_ops = {
 
 /* ---- Called by drivers --------------------------------------------------------------- */
 
+static void
+unlocked(struct tty *tty)
+{
+	if (tty->ops->unlocked)
+		tty->ops->unlocked(tty);
+}
+
 /* Feeds the line discipline: all of it, or as much as it has room for. Returns how many. */
 static size_t
 take_in(struct tty *tty, const uint8_t *text, size_t n, bool may_drop)
@@ -90,8 +98,11 @@ take_in(struct tty *tty, const uint8_t *text, size_t n, bool may_drop)
 	spin_unlock(&tty->lock);
 
 	tty_send_signals(pgid, signals);
-	if (is_readable)
+	if (is_readable) {
 		wait_queue_wake(&tty->readers, ~0u, POLLIN | POLLRDNORM);
+		async_tell(&tty->async, POLL_IN);
+	}
+	unlocked(tty);
 	if (!is_stopped)
 		tty_output_ready(tty);
 	return i;
@@ -125,6 +136,9 @@ tty_output_ready(struct tty *tty)
 {
 	if (!list_is_empty(&tty->writers.waiters))
 		wait_queue_wake(&tty->writers, ~0u, POLLOUT | POLLWRNORM);
+	if (__atomic_load_n(&tty->is_out_awaited, __ATOMIC_RELAXED) &&
+	    __atomic_exchange_n(&tty->is_out_awaited, false, __ATOMIC_SEQ_CST))
+		async_tell(&tty->async, POLL_OUT);
 }
 
 void
@@ -268,7 +282,10 @@ put_output(struct tty *tty, const char *text, size_t n)
 		len += ldisc_output(&tty->ldisc, (uint8_t)text[used++], out + len);
 	if (len > 0)
 		tty->ops->write(tty, out, len);
+	if (used < n)
+		__atomic_store_n(&tty->is_out_awaited, true, __ATOMIC_RELAXED);
 	spin_unlock(&tty->lock);
+	unlocked(tty);
 	return used;
 }
 
@@ -469,7 +486,30 @@ open_console(struct file *f)
 	return console_tty ? tty_attach_file(f, console_tty, true) : ERR_NXIO;
 }
 
+/* Who asks for its signals without an owner is not to miss them: the foreground gets them, or he. */
+static enum err
+own_file(struct file *f, struct tty *tty)
+{
+	uint32_t pgid;
+
+	spin_lock(&tty->lock);
+	pgid = tty->fg_pgid;
+	spin_unlock(&tty->lock);
+	return pgid ? file_own_by_default(f, OWNER_GROUP, pgid)
+	            : file_own_by_default(f, OWNER_PROCESS, current_process()->pid);
+}
+
+static struct async_list *
+tty_async(struct file *f)
+{
+	const struct tty_file *tf = f->private;
+
+	(void)own_file(f, tf->tty); /* no memory, or no group: it has no owner */
+	return &tf->tty->async;
+}
+
 static const struct file_ops tty_file_ops = {
+    .async = tty_async,
     .open = open_tty,
     .read = tty_read,
     .write = tty_write,
@@ -508,6 +548,7 @@ tty_setup(struct tty *tty, unsigned major, unsigned minor)
 	mutex_init(&tty->write_lock, tty->name, RANK_TTY_CONF);
 	wait_queue_init(&tty->readers);
 	wait_queue_init(&tty->writers);
+	async_list_init(&tty->async);
 	ldisc_init(&tty->ldisc, &ldisc_ops);
 	tty->major = major;
 	tty->minor = minor;

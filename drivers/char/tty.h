@@ -9,6 +9,7 @@
 #pragma once
 
 #include "drivers/char/ldisc.h"
+#include "kernel/proc/async.h"
 #include "kernel/sync/mutex.h"
 #include "lib/err.h"
 
@@ -25,6 +26,8 @@ struct tty_ops {
 	void (*input_taken)(struct tty *);
 	void (*flushed)(struct tty *, bool input, bool output);
 	void (*stopped)(struct tty *, bool is_stopped);
+	/* Its lock was let go after output or input: what has to wait for that. NULL. */
+	void (*unlocked)(struct tty *);
 	enum err (*open)(struct tty *);   /* one more file is to use it; NULL: it may */
 	void (*last_close)(struct tty *); /* the last file is gone; NULL */
 	/* The last reference is gone; thread context, no lock. NULL: the terminal lives for ever. */
@@ -49,7 +52,10 @@ struct tty {
 	uint32_t opens;         /* [lock] */
 	uint32_t hangups; /* [a, lock to change] files opened before the last are dead */
 	bool has_lost_peer; /* [a, lock to change] a pty's master is closed */
+	bool
+	    is_out_awaited; /* [a] a write came short: POLL_OUT when there is room again */
 	struct wait_queue readers, writers;
+	struct async_list async;
 };
 
 /* Prepares a zeroed struct tty with name, ops and driver set: one reference. */

@@ -12,6 +12,7 @@
 
 #include "kernel/fcntl.h"
 #include "kernel/poll.h"
+#include "kernel/proc/async.h"
 #include "kernel/proc/process.h"
 #include "lib/bits.h"
 #include "lib/string.h"
@@ -43,6 +44,7 @@ struct pipe {
 	size_t bytes;            /* [lock] in all; read without */
 	struct page *spare;      /* [lock] an empty page, or NULL */
 	struct wait_queue readers_wait, writers_wait;
+	struct async_list async;   /* both ends' */
 	uint32_t readers, writers; /* [lock] ends open; read without */
 	uint32_t reader_opens,
 	    writer_opens; /* [lock] ever: an opener waits for a change */
@@ -75,6 +77,7 @@ pipe_alloc(void)
 	mutex_init(&p->lock, "pipe", RANK_PIPE);
 	wait_queue_init(&p->readers_wait);
 	wait_queue_init(&p->writers_wait);
+	async_list_init(&p->async);
 	return p;
 }
 
@@ -170,6 +173,7 @@ pipe_read(struct file *f, struct uio *u, loff_t *pos)
 			if (was_full)
 				wait_queue_wake(
 				    &p->writers_wait, 1, POLLOUT | POLLWRNORM);
+			async_tell(&p->async, POLL_OUT);
 			return n;
 		}
 		n = p->writers ? ERR_AGAIN : 0;
@@ -312,6 +316,8 @@ pipe_write(struct file *f, struct uio *u, loff_t *pos)
 		mutex_unlock(&p->lock);
 		if (wakes_readers)
 			wait_queue_wake(&p->readers_wait, 1, POLLIN | POLLRDNORM);
+		if (n > 0)
+			async_tell(&p->async, POLL_IN);
 		if (n < 0)
 			return done ? (ssize_t)done : n;
 		done += (size_t)n;
@@ -414,17 +420,23 @@ static void
 pipe_release(struct file *f)
 {
 	struct pipe *p = f->private;
+	bool is_end;
 
 	mutex_lock(&p->lock);
 	if (f->mode & FILE_READ)
 		p->readers--;
 	if (f->mode & FILE_WRITE)
 		p->writers--;
+	is_end = !p->readers != !p->writers;
 	mutex_unlock(&p->lock);
 	/* The reference lasts to the end: the other end may be closing at the same time.
 	 */
 	wait_queue_wake(&p->readers_wait, ~0u, POLLIN | POLLRDNORM | POLLHUP);
 	wait_queue_wake(&p->writers_wait, ~0u, POLLOUT | POLLWRNORM | POLLERR);
+	if (is_end) {
+		async_tell(&p->async, POLL_IN);
+		async_tell(&p->async, POLL_OUT);
+	}
 	pipe_unref(p);
 }
 
@@ -481,7 +493,16 @@ pipe_fcntl(struct file *f, unsigned cmd, uintptr_t arg)
 	return pipe_resize(p, arg);
 }
 
+static struct async_list *
+pipe_async(struct file *f)
+{
+	struct pipe *p = f->private;
+
+	return &p->async;
+}
+
 static const struct file_ops pipe_ops = {
+    .async = pipe_async,
     .read = pipe_read,
     .write = pipe_write,
     .poll = pipe_poll,
@@ -634,6 +655,8 @@ tee_pipes(struct file *in, struct file *out, size_t len, bool is_nowait)
 		mutex_unlock_pair(&from->lock, &to->lock);
 		if (n > 0 && wakes_readers)
 			wait_queue_wake(&to->readers_wait, 1, POLLIN | POLLRDNORM);
+		if (n > 0)
+			async_tell(&to->async, POLL_IN);
 		if (n) /* else another was faster, at either end */
 			return n;
 	}

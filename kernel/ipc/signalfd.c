@@ -39,6 +39,14 @@ static_assert(sizeof(struct signalfd_info) == 128, "signalfd_siginfo layout");
 static struct signalfd_info
 signalfd_describe(const struct siginfo *si)
 {
+	if (siginfo_is_of_file(si))
+		return (struct signalfd_info){
+		    .signo = (uint32_t)si->signo,
+		    .errno_ = si->errno_,
+		    .code = si->code,
+		    .fd = si->status,
+		    .band = (uint32_t)si->value,
+		};
 	return (struct signalfd_info){
 	    .signo = (uint32_t)si->signo,
 	    .errno_ = si->errno_,

@@ -6,6 +6,7 @@
  */
 #include "kernel/proc/signal.h"
 
+#include "kernel/proc/async.h"
 #include "kernel/proc/proc_priv.h"
 #include "kernel/proc/sigframe.h"
 #include "kernel/proc/signal_priv.h"
@@ -151,6 +152,16 @@ is_fault_info(const struct siginfo *info)
 	       info->code < SI_KERNEL;
 }
 
+/* Whatever the signal: the kernel's codes for files, unless they are codes of the signal's own. */
+bool
+siginfo_is_of_file(const struct siginfo *info)
+{
+	return info->code == SI_SIGIO ||
+	       (info->code >= POLL_IN && info->code <= POLL_HUP && !is_child_info(info) &&
+	           !is_fault_info(info) &&
+	           !(info->signo == SIGSYS && info->code == SYS_SECCOMP));
+}
+
 /* Adds the siginfo itself, laid out by the kind of signal. */
 void
 siginfo_layout(struct user_siginfo *to, const struct siginfo *from)
@@ -169,6 +180,9 @@ siginfo_layout(struct user_siginfo *to, const struct siginfo *from)
 		to->call.addr = from->addr;
 		to->call.nr = from->status;
 		to->call.arch = (uint32_t)from->value;
+	} else if (siginfo_is_of_file(from)) {
+		to->poll.band = from->value;
+		to->poll.fd = from->status;
 	} else if (from->addr || is_fault_info(from)) {
 		to->addr = from->addr;
 	} else {
@@ -206,6 +220,9 @@ siginfo_from_user(struct siginfo *to, const struct user_siginfo USER *from)
 		to->addr = u.call.addr;
 		to->status = u.call.nr;
 		to->value = u.call.arch;
+	} else if (siginfo_is_of_file(to)) {
+		to->value = u.poll.band;
+		to->status = u.poll.fd;
 	} else if (is_fault_info(to)) {
 		to->addr = u.addr;
 	} else {

@@ -26,6 +26,10 @@ struct user_siginfo {
 			int32_t status, pad;
 			int64_t utime, stime;
 		} child;
+		struct {
+			uint64_t band; /* POLL* bits */
+			int32_t fd;
+		} poll;        /* of files */
 		uint64_t addr; /* faults */
 		struct {
 			uint64_t addr;

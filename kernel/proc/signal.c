@@ -396,7 +396,7 @@ signal_send(
 		return ERR_INVAL;
 	info.signo = sig;
 	q = queued_alloc(p, sig < SIGRTMIN && info.code >= 0);
-	if (!q && sig >= SIGRTMIN && info.code < 0)
+	if (!q && sig >= SIGRTMIN && given && info.code != SI_USER)
 		return ERR_AGAIN;
 
 	spin_lock(&p->lock);

@@ -52,8 +52,8 @@ enum {
 struct siginfo {
 	int32_t signo, errno_, code;
 	uint32_t pid, uid;    /* kill, SIGCHLD, rt queue */
-	int32_t status;       /* SIGCHLD */
-	uint64_t value;       /* sigqueue */
+	int32_t status;       /* SIGCHLD; the descriptor, of a file's signal */
+	uint64_t value;       /* sigqueue; POLL* bits, of a file's signal */
 	uint64_t addr;        /* faults */
 	int64_t utime, stime; /* SIGCHLD, clock ticks */
 };
@@ -159,6 +159,9 @@ enum err signal_send_pgroup_locked(
 /* A fault of the current thread: cannot be blocked or ignored (then it kills). */
 void signal_fault(int sig, int code, vaddr_t addr);
 void signal_force(const struct siginfo *info); /* the same, with all it says */
+
+/* Whether it tells of a file: enum poll_code, or SI_SIGIO. */
+bool siginfo_is_of_file(const struct siginfo *);
 
 bool signal_is_pending(const struct thread *);       /* one that is deliverable */
 bool signal_is_fatal_pending(const struct thread *); /* SIGKILL or exit_group */

@@ -3,6 +3,7 @@
 
 #include "kernel/fcntl.h"
 #include "kernel/ipc/pipe.h"
+#include "kernel/proc/async.h"
 #include "kernel/proc/fdtable.h"
 #include "kernel/proc/process.h"
 #include "mm/usercopy.h"
@@ -88,34 +89,28 @@ sys_dup3(int oldfd, int newfd, int flags)
 }
 
 /* What F_SETFL may change; the rest of its argument is ignored, as on Linux. */
-enum { SETFL_MASK = O_APPEND | O_NONBLOCK | O_ASYNC | O_DIRECT | O_NOATIME };
+enum { SETFL_MASK = O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME };
 
+/* O_ASYNC stays as it is where there is nothing to tell. */
 static long
-file_set_flags(struct file *f, uint32_t flags)
+file_set_flags(struct file *f, int fd, uint32_t flags)
 {
 	uint32_t old = __atomic_load_n(&f->flags, __ATOMIC_RELAXED), new;
 
 	if ((flags & ~old & O_NOATIME) && !file_may_skip_atime(f))
 		return ERR_PERM;
+	if (((flags ^ old) & O_ASYNC) && f->ops->async) {
+		enum err err = file_set_async(f, fd, flags & O_ASYNC);
+
+		if (err != OK)
+			return err;
+	}
+	old = __atomic_load_n(&f->flags, __ATOMIC_RELAXED);
 	do
 		new = (old & ~(uint32_t)SETFL_MASK) | (flags & SETFL_MASK);
 	while (!__atomic_compare_exchange_n(
 	    &f->flags, &old, new, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
 	return 0;
-}
-
-enum err
-file_set_owner(struct file *f, int32_t owner)
-{
-	uint32_t pid;
-
-	if (owner == INT32_MIN)
-		return ERR_INVAL;
-	pid = (uint32_t)(owner < 0 ? -owner : owner);
-	if (pid && tid_next(pid) != pid)
-		return ERR_SRCH;
-	f->owner_pid = (uint32_t)owner;
-	return OK;
 }
 
 /* dnotify, of which inotify took the place, can only be ended. */
@@ -128,16 +123,20 @@ file_notify(const struct file *f, int events)
 }
 
 static long
-file_fcntl(struct file *f, unsigned cmd, uintptr_t arg)
+file_fcntl(struct file *f, int fd, unsigned cmd, uintptr_t arg)
 {
 	switch (cmd) {
 	case F_GETFL:
 		return f->flags &
 		       ~(uint32_t)(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC);
-	case F_SETFL: return file_set_flags(f, (uint32_t)arg);
-	case F_SETOWN: return file_set_owner(f, (int32_t)arg);
-	case F_GETOWN: return (int32_t)f->owner_pid;
-	case F_GETSIG: return 0;
+	case F_SETFL: return file_set_flags(f, fd, (uint32_t)arg);
+	case F_SETOWN:
+	case F_GETOWN:
+	case F_SETOWN_EX:
+	case F_GETOWN_EX:
+	case F_SETSIG:
+	case F_GETSIG:
+	case F_GETOWNER_UIDS: return file_fcntl_owner(f, cmd, arg);
 	case F_NOTIFY: return file_notify(f, (int32_t)arg);
 	case F_SETPIPE_SZ:
 	case F_GETPIPE_SZ: return pipe_fcntl(f, cmd, arg);
@@ -149,6 +148,8 @@ file_fcntl(struct file *f, unsigned cmd, uintptr_t arg)
 	case F_OFD_SETLKW: return file_fcntl_lock(f, cmd, arg);
 	case F_ADD_SEALS:
 	case F_GET_SEALS: return file_fcntl_seals(f, cmd, arg);
+	case F_GET_RW_HINT:
+	case F_SET_RW_HINT: return file_fcntl_hint(f, cmd, arg);
 	default: return ERR_INVAL;
 	}
 }
@@ -191,7 +192,7 @@ sys_fcntl(int fd, unsigned cmd, uintptr_t arg)
 	else if (cmd == F_SETFD)
 		result = MIN(fd_table_cloexec(t, (unsigned)fd, arg & FD_CLOEXEC), 0);
 	else
-		result = file_fcntl(f, cmd, arg);
+		result = file_fcntl(f, fd, cmd, arg);
 	file_put(f);
 	return result;
 }
@@ -220,17 +221,16 @@ file_set_flag_by_user(struct file *f, uint32_t flag, uintptr_t arg)
 	return 0;
 }
 
-/* Regular files and directories have nothing to tell by a signal. */
 static long
-file_set_async_by_user(struct file *f, uintptr_t arg)
+file_set_async_by_user(struct file *f, int fd, uintptr_t arg)
 {
 	int32_t on;
 
 	if (get_user(on, (const int32_t USER *)arg) != OK)
 		return ERR_FAULT;
-	if (f->cache || f->ops->readdir)
-		return on ? ERR_NOTTY : 0;
-	return file_set_flag_by_user(f, O_ASYNC, arg);
+	if (!on == !(f->flags & O_ASYNC))
+		return 0;
+	return f->ops->async ? file_set_async(f, fd, on) : ERR_NOTTY;
 }
 
 /* FIONREAD of a regular file: bytes from its position to its end. */
@@ -259,7 +259,7 @@ sys_ioctl(int fd, unsigned cmd, uintptr_t arg)
 	else if (cmd == FIONBIO)
 		result = file_set_flag_by_user(f, O_NONBLOCK, arg);
 	else if (cmd == FIOASYNC)
-		result = file_set_async_by_user(f, arg);
+		result = file_set_async_by_user(f, fd, arg);
 	else if (cmd == FIONREAD && f->cache)
 		result = file_tell_left(f, arg);
 	else

@@ -7,6 +7,7 @@
 #include "kernel/device.h"
 #include "kernel/ipc/epoll.h"
 #include "kernel/ipc/pipe.h"
+#include "kernel/proc/async.h"
 #include "kernel/proc/process.h"
 #include "kernel/proc/signal.h"
 #include "kernel/random.h"
@@ -80,6 +81,22 @@ bool
 filemap_evict(struct page_cache *c, const struct page *pg)
 {
 	return false;
+}
+
+void
+file_owner_leave(struct file *f)
+{
+}
+
+void
+async_list_init(struct async_list *l)
+{
+	list_init(&l->owners);
+}
+
+void
+async_tell_all(struct async_list *l, enum poll_code code)
+{
 }
 
 void

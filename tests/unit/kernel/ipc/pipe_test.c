@@ -11,6 +11,7 @@
 #include "kernel/fcntl.h"
 #include "kernel/ipc/epoll.h"
 #include "kernel/poll.h"
+#include "kernel/proc/async.h"
 #include "kernel/proc/process.h"
 #include "lib/string.h"
 #include "mm/uio.h"
@@ -74,6 +75,22 @@ fd_get(int fd)
 
 void
 epoll_forget_file(struct file *f)
+{
+}
+
+void
+file_owner_leave(struct file *f)
+{
+}
+
+void
+async_list_init(struct async_list *l)
+{
+	list_init(&l->owners);
+}
+
+void
+async_tell_all(struct async_list *l, enum poll_code code)
 {
 }
 
