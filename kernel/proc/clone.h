@@ -25,6 +25,7 @@ enum {
 	CLONE_IO = 0x80000000,
 };
 #define CLONE_CLEAR_SIGHAND 0x100000000ull
+#define CLONE_INTO_CGROUP   0x200000000ull
 
 /* Name spaces of one's own. */
 enum {

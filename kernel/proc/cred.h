@@ -70,6 +70,7 @@ enum capability {
 	CAP_MKNOD = 27,
 	CAP_SETFCAP = 31,
 	CAP_SYSLOG = 34,
+	CAP_CHECKPOINT_RESTORE = 40,
 	CAP_LAST = 40,
 };
 #define CAP_ALL ((1ull << (CAP_LAST + 1)) - 1)

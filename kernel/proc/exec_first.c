@@ -100,7 +100,8 @@ process_enter(struct process *p, struct exec *e, struct thread_files *files,
     struct process *parent, struct thread **out)
 {
 	const char *slash = strrchr(e->path, '/');
-	struct thread *t = thread_create_user(p, slash ? slash + 1 : e->path, &e->frame);
+	struct thread *t =
+	    thread_create_user(p, slash ? slash + 1 : e->path, &e->frame, p->pid);
 
 	if (!t)
 		return ERR_NOMEM;

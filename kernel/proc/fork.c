@@ -12,6 +12,7 @@
 #include "kernel/x86/trap.h"
 #include "lib/string.h"
 #include "mm/aspace.h"
+#include "mm/page.h"
 #include "mm/slab.h"
 #include "mm/usercopy.h"
 #include "syscalls.h"
@@ -22,7 +23,7 @@
 	            CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID | CLONE_DETACHED | \
 	            CLONE_UNTRACED | CLONE_CHILD_SETTID | CLONE_PTRACE | CLONE_PIDFD | \
 	            CLONE_NAMESPACES) | \
-	    CLONE_IO | CLONE_CLEAR_SIGHAND)
+	    CLONE_IO | CLONE_CLEAR_SIGHAND | CLONE_INTO_CGROUP)
 
 /* What is asked for, in one form for all the calls. */
 struct clone_spec {
@@ -31,13 +32,27 @@ struct clone_spec {
 	vaddr_t stack; /* its top; 0: where the parent's is */
 	vaddr_t tls;
 	uint32_t USER *parent_tid, *child_tid;
-	int USER *pidfd; /* CLONE_PIDFD */
+	int USER *pidfd;   /* CLONE_PIDFD */
+	uint32_t num_tids; /* 1: `tid` is asked for */
+	int32_t tid;
 };
+
+/* The number that is asked for, if one is. One for each name space that there is: this one. */
+static enum err
+clone_check_tid(const struct clone_spec *c)
+{
+	if (!c->num_tids)
+		return OK;
+	if (c->num_tids > 1 || c->tid < 1 || c->tid >= TID_LIMIT)
+		return ERR_INVAL;
+	return capable(CAP_CHECKPOINT_RESTORE) || capable(CAP_SYS_ADMIN) ? OK : ERR_PERM;
+}
 
 static enum err
 clone_check(const struct clone_spec *c)
 {
 	uint64_t flags = c->flags;
+	enum err err;
 
 	if (flags & ~CLONE_SUPPORTED)
 		return ERR_INVAL;
@@ -55,7 +70,27 @@ clone_check(const struct clone_spec *c)
 		return ERR_INVAL;
 	if ((flags & CLONE_PIDFD) && (flags & (CLONE_THREAD | CLONE_DETACHED)))
 		return ERR_INVAL;
-	return clone_namespaces_check(flags);
+	if ((flags & CLONE_PIDFD) && (flags & CLONE_PARENT_SETTID) &&
+	    (vaddr_t)c->pidfd == (vaddr_t)c->parent_tid)
+		return ERR_INVAL;
+	if ((flags & CLONE_SETTLS) && c->tls >= USER_SPACE_END)
+		return ERR_PERM;
+	if (flags & CLONE_INTO_CGROUP) /* no descriptor is of a control group */
+		return ERR_BADF;
+	err = clone_namespaces_check(flags);
+	return err == OK ? clone_check_tid(c) : err;
+}
+
+/* The number of what is made. ERR_EXIST: the one asked for is in use; ERR_AGAIN: all are. */
+static enum err
+clone_tid(const struct clone_spec *c, uint32_t *tid)
+{
+	if (c->num_tids) {
+		*tid = (uint32_t)c->tid;
+		return tid_take(*tid) ? OK : ERR_EXIST;
+	}
+	*tid = tid_alloc();
+	return *tid ? OK : ERR_AGAIN;
 }
 
 static void
@@ -99,7 +134,8 @@ clone_is_traced(const struct clone_spec *c)
 	       ((c->flags & CLONE_PTRACE) && is_traced(current_thread()));
 }
 
-/* What a thread has of files: shared with its maker, or a copy. ERR_NOMEM: a part of it, to be dropped. */
+/* What a thread has of files: shared with its maker, or a copy. On an error a part of it, to be
+ * dropped. ERR_AGAIN: an exec has looked whether its directory is shared (exec_cred.c). */
 static enum err
 clone_files(struct thread_files *files, uint64_t flags)
 {
@@ -107,13 +143,19 @@ clone_files(struct thread_files *files, uint64_t flags)
 
 	files->fs = flags & CLONE_FS ? fs_context_share(t->fs) : fs_context_copy(t->fs);
 	files->fds = flags & CLONE_FILES ? fd_table_get(t->fds) : fd_table_copy(t->fds);
-	return files->fs && files->fds ? OK : ERR_NOMEM;
+	if (!files->fs || !files->fds)
+		return ERR_NOMEM;
+	return (flags & CLONE_FS) &&
+	               __atomic_load_n(&t->process->num_execs, __ATOMIC_SEQ_CST)
+	           ? ERR_AGAIN
+	           : OK;
 }
 
 /* The thread that returns from the call in the child; not yet in any table. It takes the
  * files. From here the making does not fail. */
 static struct thread *
-clone_thread(struct process *p, const struct clone_spec *c, struct thread_files *files)
+clone_thread(struct process *p, const struct clone_spec *c, struct thread_files *files,
+    uint32_t tid)
 {
 	struct thread *parent = current_thread(), *t;
 	struct trap_frame frame = *user_frame();
@@ -126,7 +168,7 @@ clone_thread(struct process *p, const struct clone_spec *c, struct thread_files 
 		frame.rflags &= ~(uint64_t)RFLAGS_TF;
 	if (clone_is_traced(c) && !(trace = trace_create()))
 		return NULL;
-	t = thread_create_user(p, parent->name, &frame);
+	t = thread_create_user(p, parent->name, &frame, tid);
 	if (!t) {
 		kfree(trace);
 		return NULL;
@@ -173,17 +215,21 @@ static long
 clone_new_thread(const struct clone_spec *c)
 {
 	struct process *p = current_process();
-	struct thread_files files;
-	struct thread *t =
-	    clone_files(&files, c->flags) == OK ? clone_thread(p, c, &files) : NULL;
 	int event = ptrace_fork_kind(c->flags, c->exit_signal);
+	struct thread_files files;
+	struct thread *t = NULL;
 	uint32_t tid;
+	enum err err = clone_tid(c, &tid);
 
+	if (err != OK)
+		return err;
+	if (clone_files(&files, c->flags) == OK)
+		t = clone_thread(p, c, &files, tid);
 	if (!t) {
 		thread_files_drop(&files);
+		tid_free(tid);
 		return ERR_AGAIN;
 	}
-	tid = t->tid;
 	clone_tell_parent(c, tid);
 	process_add_thread(p, t);
 	/* An exec or exit may have begun: the new thread must not miss it. */
@@ -248,7 +294,7 @@ clone_parts(struct process *p, const struct clone_spec *c, struct thread **t, lo
 		err = *fd < -1 ? (enum err) * fd : OK;
 	}
 	if (err == OK) {
-		*t = clone_thread(p, c, &files);
+		*t = clone_thread(p, c, &files, p->pid);
 		err = *t ? OK : ERR_AGAIN;
 		if (!*t && *fd >= 0)
 			(void)fd_close((int)*fd); /* or another thread has closed it */
@@ -272,10 +318,10 @@ clone_new_process(const struct clone_spec *c)
 	p = process_create();
 	if (!p)
 		return ERR_NOMEM;
-	p->pid = tid_alloc();
-	if (!p->pid) {
+	err = clone_tid(c, &p->pid);
+	if (err != OK) {
 		process_put(p);
-		return ERR_AGAIN;
+		return err;
 	}
 	process_copy_attributes(p, parent, c);
 	err = clone_parts(p, c, &t, &fd);
@@ -349,8 +395,6 @@ sys_clone(uint64_t flags, vaddr_t stack, uint32_t USER *parent_tid,
 	    .pidfd = (int USER *)parent_tid, /* so the two exclude each other */
 	};
 
-	if ((flags & CLONE_PIDFD) && (flags & CLONE_PARENT_SETTID))
-		return ERR_INVAL;
 	return clone_do(&c);
 }
 
@@ -360,22 +404,20 @@ struct clone_args {
 	uint64_t set_tid, set_tid_size, cgroup;
 };
 
-enum { CLONE_ARGS_SIZE_VER0 = 64 };
+enum { CLONE_ARGS_SIZE_VER0 = 64, CLONE_ARGS_SIZE_VER2 = 88, SET_TIDS_MAX = 32 };
 
-long
-sys_clone3(const struct clone_args USER *uargs, size_t size)
+/* The structure, of which the caller knows `size` bytes. */
+static enum err
+clone_args_get(struct clone_args *a, const struct clone_args USER *uargs, size_t size)
 {
-	struct clone_args a = {0};
-	struct clone_spec c;
-
 	if (size < CLONE_ARGS_SIZE_VER0)
 		return ERR_INVAL;
-	if (size > 4096)
+	if (size > PAGE_SIZE)
 		return ERR_2BIG;
-	if (copy_from_user(&a, uargs, MIN(size, sizeof(a))) != OK)
+	if (copy_from_user(a, uargs, MIN(size, sizeof(*a))) != OK)
 		return ERR_FAULT;
 	/* A longer structure is a newer one: what is not known here must be zero. */
-	for (size_t i = sizeof(a); i < size; i++) {
+	for (size_t i = sizeof(*a); i < size; i++) {
 		uint8_t byte;
 
 		if (get_user(byte, (const uint8_t USER *)uargs + i) != OK)
@@ -383,12 +425,41 @@ sys_clone3(const struct clone_args USER *uargs, size_t size)
 		if (byte)
 			return ERR_2BIG;
 	}
-	if (a.set_tid || a.set_tid_size || a.cgroup ||
-	    (a.flags & ((CSIGNAL & ~CLONE_NEWTIME) | CLONE_DETACHED)) ||
-	    !a.stack != !a.stack_size || a.exit_signal > NSIG)
+	if ((a->flags & CLONE_INTO_CGROUP) &&
+	    (a->cgroup > INT32_MAX || size < CLONE_ARGS_SIZE_VER2))
 		return ERR_INVAL;
-	if ((a.flags & (CLONE_THREAD | CLONE_PARENT)) && a.exit_signal)
+	return OK;
+}
+
+static enum err
+clone_args_check(const struct clone_args *a)
+{
+	if (a->set_tid_size > SET_TIDS_MAX || !a->set_tid != !a->set_tid_size ||
+	    a->exit_signal > NSIG ||
+	    (a->flags & ((CSIGNAL & ~CLONE_NEWTIME) | CLONE_DETACHED)) ||
+	    !a->stack != !a->stack_size ||
+	    !user_range_ok((const void USER *)a->stack, a->stack_size))
 		return ERR_INVAL;
+	if ((a->flags & (CLONE_THREAD | CLONE_PARENT)) && a->exit_signal)
+		return ERR_INVAL;
+	return OK;
+}
+
+long
+sys_clone3(const struct clone_args USER *uargs, size_t size)
+{
+	struct clone_args a = {0};
+	int32_t tids[SET_TIDS_MAX] = {0};
+	struct clone_spec c;
+	enum err err = clone_args_get(&a, uargs, size);
+
+	if (err == OK)
+		err = clone_args_check(&a);
+	if (err == OK)
+		err = copy_from_user(tids, (const int32_t USER *)a.set_tid,
+		    a.set_tid_size * sizeof(tids[0]));
+	if (err != OK)
+		return err;
 	c = (struct clone_spec){
 	    .flags = a.flags,
 	    .exit_signal = (int)a.exit_signal,
@@ -397,6 +468,8 @@ sys_clone3(const struct clone_args USER *uargs, size_t size)
 	    .parent_tid = (uint32_t USER *)a.parent_tid,
 	    .child_tid = (uint32_t USER *)a.child_tid,
 	    .pidfd = (int USER *)a.pidfd,
+	    .num_tids = (uint32_t)a.set_tid_size,
+	    .tid = tids[0],
 	};
 	return clone_do(&c);
 }

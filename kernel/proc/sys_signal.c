@@ -206,7 +206,7 @@ siginfo_from_caller(int sig, int code)
 /* kill's rule (POSIX kill): one of our two ids is one of its two, or SIGCONT in our
  * session. */
 static bool
-may_signal(struct process *p, int sig)
+has_signallers_ids(const struct process *p)
 {
 	const struct cred *me = current_cred(), *it;
 	bool ok;
@@ -218,14 +218,41 @@ may_signal(struct process *p, int sig)
 	ok = me->euid == it->suid || me->euid == it->uid || me->uid == it->suid ||
 	     me->uid == it->uid;
 	rcu_read_unlock();
-	return ok || (sig == SIGCONT &&
-	                 p->pgroup->session == current_process()->pgroup->session);
+	return ok;
+}
+
+/* Tree lock held. One that has been reaped is in none. */
+static bool
+is_in_my_session_locked(const struct process *p)
+{
+	return p->pgroup && p->pgroup->session == current_process()->pgroup->session;
+}
+
+static bool
+may_signal(const struct process *p, int sig)
+{
+	bool ok = has_signallers_ids(p);
+
+	if (ok || sig != SIGCONT)
+		return ok;
+	spin_lock(&proc_tree_lock);
+	ok = is_in_my_session_locked(p);
+	spin_unlock(&proc_tree_lock);
+	return ok;
 }
 
 static enum err
 signal_send_checked(struct process *p, int sig, const struct siginfo *info)
 {
 	if (!may_signal(p, sig))
+		return ERR_PERM;
+	return signal_send_process(p, sig, info);
+}
+
+static enum err
+signal_send_checked_locked(struct process *p, int sig, const struct siginfo *info)
+{
+	if (!has_signallers_ids(p) && !(sig == SIGCONT && is_in_my_session_locked(p)))
 		return ERR_PERM;
 	return signal_send_process(p, sig, info);
 }
@@ -254,7 +281,7 @@ kill_pgroup(uint32_t pgid, int sig, const struct siginfo *info)
 	g = pgroup_find_locked(pgid ? pgid : current_process()->pgroup->pgid);
 	if (g) {
 		list_for_each(p, &g->members, pgroup_link) {
-			enum err err = signal_send_checked(p, sig, info);
+			enum err err = signal_send_checked_locked(p, sig, info);
 
 			if (result != OK)
 				result = err;
@@ -277,9 +304,9 @@ kill_all_one(struct process *p, void *arg)
 
 	if (p == init_process || p == current_process())
 		return true;
+	/* Nobody is told whom he does not reach. */
 	err = signal_send_checked(p, k->info->signo, k->info);
-	if (k->result != OK)
-		k->result = err;
+	k->result = err == ERR_PERM ? OK : err;
 	return true;
 }
 

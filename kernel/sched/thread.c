@@ -177,8 +177,8 @@ inherit_params(struct thread *t, const struct thread *from)
 }
 
 struct thread *
-thread_create_user(
-    struct process *process, const char *name, const struct trap_frame *frame)
+thread_create_user(struct process *process, const char *name,
+    const struct trap_frame *frame, uint32_t tid)
 {
 	struct thread *t = thread_new(name), *self = current_thread();
 
@@ -186,21 +186,18 @@ thread_create_user(
 		return NULL;
 	t->process = process_get(process);
 	t->aspace = process->aspace;
-	if (!process->leader) {
-		t->tid = process->pid;
-	} else {
-		t->tid = tid_alloc();
-		t->flags = THREAD_OWNS_TID;
-	}
+	t->tid = tid;
 	if (syscall_is_traced)
 		t->flags |= THREAD_CALL_LOGGED;
 	if (self->process)
 		inherit_params(t, self);
 	t->stack_base = stack_alloc(KERNEL_STACK_SIZE);
-	if (!t->tid || !t->stack_base || arch_thread_init_user(t, frame) != OK) {
+	if (!t->stack_base || arch_thread_init_user(t, frame) != OK) {
 		thread_free(&t->rcu);
 		return NULL;
 	}
+	if (process->leader)
+		t->flags |= THREAD_OWNS_TID;
 	list_add(t);
 	return t;
 }

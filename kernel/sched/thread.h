@@ -227,13 +227,13 @@ struct thread *thread_create_kernel(const char *name, void (*entry)(void *), voi
 
 /*
  * Makes a user thread of `process` whose first act is to return to user mode with `frame`
- * (copied to the top of its kernel stack). Not yet running. NULL: no memory or no tid
- * left. Scheduling parameters are those of the current thread (fork). The first thread of
- * a process (process->leader is NULL) has the tid process->pid, which stays the process's
- * to free.
+ * (copied to the top of its kernel stack). Not yet running. NULL: no memory. Scheduling
+ * parameters are those of the current thread (fork). `tid` is the caller's by tid_alloc or
+ * tid_take: that of the first thread of a process (process->leader is NULL) is process->pid,
+ * which stays the process's to free, another thread has it freed with itself.
  */
-struct thread *thread_create_user(
-    struct process *process, const char *name, const struct trap_frame *frame);
+struct thread *thread_create_user(struct process *process, const char *name,
+    const struct trap_frame *frame, uint32_t tid);
 
 /* Makes a new thread runnable. The scheduler takes a reference, until the thread has
  * ended. */
@@ -283,6 +283,8 @@ void thread_for_each(bool (*fn)(struct thread *, void *arg), void *arg);
  * Allocation of tids/pids: one space, as Linux. 0: none left. 1 is init's and never given
  * out: it need not be allocated or freed.
  */
+enum { TID_LIMIT = 32768 }; /* no number is so high: Linux's default pid_max */
 uint32_t tid_alloc(void);
+bool tid_take(uint32_t tid); /* one below TID_LIMIT; false: it is in use */
 void tid_free(uint32_t tid);
 uint32_t tid_next(uint32_t from); /* the first in use from there on, or 0; no lock */

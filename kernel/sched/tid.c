@@ -7,10 +7,11 @@
  * As on Linux, numbers are given in rising order and, after the last, again from 300.
  */
 #include "kernel/sched/thread.h"
+
+#include "kernel/panic.h"
 #include "lib/bits.h"
 
 enum {
-	TID_LIMIT = 32768, /* Linux's default pid_max */
 	FIRST_AFTER_WRAP = 300,
 	LEVELS = 3,
 };
@@ -24,6 +25,16 @@ static const uint32_t level_bits[LEVELS] = {
 
 static struct spinlock tid_lock = SPINLOCK_INIT("tid", RANK_OBJECT);
 static uint32_t last GUARDED_BY(tid_lock) = 1;
+
+static void
+mark_used_locked(uint32_t tid)
+{
+	for (unsigned level = 0, bit = tid; level < LEVELS; level++, bit /= 64) {
+		levels[level][bit / 64] |= 1ull << bit % 64;
+		if (~levels[level][bit / 64])
+			break;
+	}
+}
 
 /* The first clear bit of `level` at or after `from` below level_bits, or level_bits. */
 static uint32_t
@@ -76,13 +87,23 @@ tid_alloc(void)
 		return 0;
 	}
 	last = tid;
-	for (unsigned level = 0, bit = tid; level < LEVELS; level++, bit /= 64) {
-		levels[level][bit / 64] |= 1ull << bit % 64;
-		if (~levels[level][bit / 64])
-			break;
-	}
+	mark_used_locked(tid);
 	spin_unlock(&tid_lock);
 	return tid;
+}
+
+bool
+tid_take(uint32_t tid)
+{
+	bool is_free;
+
+	ASSERT(tid < TID_LIMIT);
+	spin_lock(&tid_lock);
+	is_free = !(level0[tid / 64] >> tid % 64 & 1);
+	if (is_free)
+		mark_used_locked(tid);
+	spin_unlock(&tid_lock);
+	return is_free;
 }
 
 void

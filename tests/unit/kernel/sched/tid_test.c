@@ -64,6 +64,22 @@ KTEST(init_and_idle_have_theirs_for_good)
 	}
 }
 
+KTEST(a_chosen_one_is_given_once)
+{
+	uint32_t next;
+
+	CHECK(tid_take(20000));
+	CHECK(!tid_take(20000));
+	CHECK(!tid_take(1));
+	CHECK_EQ(tid_next(19999), 20000);
+	next = tid_alloc(); /* the order of the others is as it was */
+	CHECK(next < 20000);
+	tid_free(next);
+	tid_free(20000);
+	CHECK(tid_take(20000));
+	tid_free(20000);
+}
+
 KTEST(those_in_use_are_found_in_order)
 {
 	uint32_t a, b;
