@@ -386,6 +386,7 @@ get_option_to_user(
 	struct opt_buf b;
 	int32_t len;
 	unsigned n;
+	bool is_told;
 	enum err err = get_user(len, user_len);
 
 	if (err != OK)
@@ -399,9 +400,11 @@ get_option_to_user(
 		(void)copy_from_user_partial(
 		    b.val, val, n); /* it is not needed as a rule */
 	err = get_option(sk, level, opt, b.val, &n);
+	/* Also how long it is, if it tells no more (TCP_SAVED_SYN). */
+	is_told = err == OK || (err == ERR_INVAL && n > (unsigned)len);
 	len = (int32_t)n;
-	if (err == OK)
-		err = put_user(len, user_len);
+	if (is_told && put_user(len, user_len) != OK)
+		err = ERR_FAULT;
 	if (err == OK && n)
 		err = copy_to_user(val, b.val, n);
 	opt_buf_fini(&b);

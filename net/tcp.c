@@ -173,7 +173,7 @@ no_connection(const struct tcp_key *k, struct pkt *p, const struct tcp_seg *seg,
 	struct tcp_sock *listener = tcp_listener_find(k, p->dev->index);
 
 	if (listener && (seg->flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_SYN) {
-		tcp_listen_syn(listener, k, seg, iss_min);
+		tcp_listen_syn(listener, k, p, seg, iss_min);
 		pkt_free(p);
 		return;
 	}

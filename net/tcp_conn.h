@@ -124,6 +124,12 @@ enum tcp_phase { /* what connect() was told: Linux's socket->state */
 
 enum tcp_urgent { TCP_URGENT_NONE, TCP_URGENT_AWAITED, TCP_URGENT_HERE, TCP_URGENT_READ };
 
+/* The headers of a connection's SYN, for a user who wants to see them (TCP_SAVED_SYN). */
+struct tcp_saved_syn {
+	uint16_t len;
+	uint8_t bytes[];
+};
+
 /* What the user set, kept for when a control block is made. */
 struct tcp_user {
 	uint16_t maxseg;
@@ -133,6 +139,8 @@ struct tcp_user {
 	int32_t linger2_s; /* 0: the default; -1: no FIN-WAIT-2 at all */
 	uint32_t notsent_lowat, window_clamp;
 	uint8_t defer_accept_s;
+	uint8_t
+	    save_syn; /* a listener's: 1 the SYN's headers from IP's on, 2 from the link's on */
 	bool nodelay, is_corked, no_quickack, is_thin_linear, has_inq;
 	const struct tcp_cc_ops *cc; /* NULL: the default */
 };
@@ -142,7 +150,8 @@ struct tcp_sock {
 	struct tcp_entry entry;
 	struct net_timer timer; /* the core's deadline */
 	struct tcp_user user;
-	struct tcp_listener *listener; /* [R] once made it stays; see is_listening */
+	struct tcp_listener *listener;   /* [R] once made it stays; see is_listening */
+	struct tcp_saved_syn *saved_syn; /* [lock] until it was read; NULL: none */
 	uint8_t
 	    state; /* [lock to write] the core's, once all that follows from it is done */
 	bool is_listening; /* [lock] */
@@ -271,11 +280,12 @@ long tcp_send_page(struct sock *, struct page *, uint32_t off, uint32_t len,
 /* SYN-RECEIVED in little room. */
 struct tcp_request {
 	struct tcp_entry entry;
-	struct tcp_sock *listener; /* a reference */
-	struct tcp_listener *of;   /* the listener's: its life is the listener's */
-	struct list link;          /* [listener's lock] */
-	struct net_timer timer;    /* retransmits the SYN-ACK */
-	nsec_t sent_ns;            /* of the last SYN-ACK */
+	struct tcp_sock *listener;       /* a reference */
+	struct tcp_listener *of;         /* the listener's: its life is the listener's */
+	struct list link;                /* [listener's lock] */
+	struct net_timer timer;          /* retransmits the SYN-ACK */
+	struct tcp_saved_syn *saved_syn; /* for the socket to come; NULL: none */
+	nsec_t sent_ns;                  /* of the last SYN-ACK */
 	uint32_t iss, irs, ts_off, tsval;
 	uint16_t peer_wnd, peer_mss;
 	uint8_t opts_has, wscale; /* of the SYN */
@@ -307,9 +317,10 @@ enum err tcp_accept(struct sock *, struct sock **out, nsec_t deadline, bool is_n
 struct tcp_sock *tcp_listener_find(const struct tcp_key *, uint32_t ifindex);
 void tcp_listener_for_each(void (*fn)(struct tcp_sock *, void *arg), void *arg);
 
-/* A SYN came for a listener; iss_min: above the numbers of a former connection (or 0). */
+/* A SYN came for a listener, in `p` (which stays the caller's, data behind its headers); iss_min:
+ * above the numbers of a former connection (or NULL). */
 void tcp_listen_syn(struct tcp_sock *listener, const struct tcp_key *,
-    const struct tcp_seg *, const uint32_t *iss_min);
+    const struct pkt *p, const struct tcp_seg *, const uint32_t *iss_min);
 /* A segment for a request. True: p was taken; false: the request is just going, look again. */
 bool tcp_request_input(struct tcp_request *, struct pkt *, const struct tcp_seg *);
 void tcp_request_init(void);

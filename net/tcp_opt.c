@@ -5,6 +5,7 @@
  */
 #include "kernel/time/clock.h"
 #include "lib/string.h"
+#include "mm/slab.h"
 #include "net/ip.h"
 #include "net/tcp_conn.h"
 
@@ -27,6 +28,8 @@ enum tcp_option { /* Linux's numbers */
 	OPT_USER_TIMEOUT,
 	OPT_TIMESTAMP = 24,
 	OPT_NOTSENT_LOWAT,
+	OPT_SAVE_SYN = 27,
+	OPT_SAVED_SYN,
 	OPT_INQ = 36,
 };
 
@@ -154,6 +157,7 @@ set_int(struct tcp_sock *ts, int opt, int32_t val)
 	case OPT_QUICKACK: return set_quickack(ts, val);
 	case OPT_THIN_LINEAR_TIMEOUTS: return set_bool(&u->is_thin_linear, val);
 	case OPT_THIN_DUPACK: return val < 0 || val > 1 ? ERR_INVAL : OK;
+	case OPT_SAVE_SYN: return set_byte(&u->save_syn, val, 0, 2);
 	case OPT_INQ: return set_bool(&u->has_inq, val);
 	case OPT_USER_TIMEOUT: return set_ranged(&u->user_timeout_ms, val, 0, INT32_MAX);
 	case OPT_NOTSENT_LOWAT: u->notsent_lowat = (uint32_t)val; return OK;
@@ -357,6 +361,7 @@ get_int(struct tcp_sock *ts, int opt, int32_t *val)
 	case OPT_QUICKACK: *val = !u->no_quickack && !ts->tcb.pingpong; break;
 	case OPT_THIN_LINEAR_TIMEOUTS: *val = u->is_thin_linear; break;
 	case OPT_THIN_DUPACK: *val = 0; break;
+	case OPT_SAVE_SYN: *val = u->save_syn; break;
 	case OPT_INQ: *val = u->has_inq; break;
 	case OPT_USER_TIMEOUT: *val = (int32_t)u->user_timeout_ms; break;
 	case OPT_NOTSENT_LOWAT: *val = (int32_t)u->notsent_lowat; break;
@@ -366,6 +371,27 @@ get_int(struct tcp_sock *ts, int opt, int32_t *val)
 		break;
 	default: return ERR_NOPROTOOPT;
 	}
+	return OK;
+}
+
+/* Given once, and whole: with too little room only its length is told. */
+static enum err
+get_saved_syn(struct tcp_sock *ts, void *val, unsigned *len)
+{
+	struct tcp_saved_syn *syn;
+	unsigned room = *len;
+
+	spin_lock(&ts->inet.sock.lock);
+	syn = ts->saved_syn;
+	*len = syn ? syn->len : 0;
+	if (*len <= room)
+		ts->saved_syn = NULL;
+	spin_unlock(&ts->inet.sock.lock);
+	if (*len > room)
+		return ERR_INVAL;
+	if (syn)
+		memcpy(val, syn->bytes, syn->len);
+	kfree(syn);
 	return OK;
 }
 
@@ -382,6 +408,7 @@ tcp_getsockopt(struct sock *s, int level, int opt, void *val, unsigned *len)
 		return inet_getsockopt(&ts->inet, level, opt, val, len);
 	switch (opt) {
 	case OPT_INFO: *len = tcp_get_info(ts, val, *len); return OK;
+	case OPT_SAVED_SYN: return get_saved_syn(ts, val, len);
 	case OPT_CONGESTION:
 		cc = ts->user.cc ? ts->user.cc : tcp_set.cc;
 		memcpy(name, tcp_cc_name(cc), strlen(tcp_cc_name(cc)));

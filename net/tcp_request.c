@@ -37,12 +37,19 @@ tcp_request_init(void)
 /* ---- Life ---------------------------------------------------------------------------------- */
 
 static void
+request_free(struct tcp_request *rq)
+{
+	kfree(rq->saved_syn);
+	slab_free(cache, rq);
+}
+
+static void
 free_rcu(struct rcu_head *h)
 {
 	struct tcp_request *rq = container_of(h, struct tcp_request, rcu);
 
 	sock_put(&rq->listener->inet.sock);
-	slab_free(cache, rq);
+	request_free(rq);
 }
 
 /* The second who leaves the mark frees. */
@@ -236,6 +243,25 @@ answer_with_cookie(
 	dst_put(d);
 }
 
+/* A copy of the headers in front of p's data; NULL: not wanted, or no memory. */
+static struct tcp_saved_syn *
+save_syn(const struct tcp_sock *listener, const struct pkt *p)
+{
+	bool has_link = listener->user.save_syn > 1 && p->l2_off < p->l3_off;
+	const uint8_t *from = p->head + (has_link ? p->l2_off : p->l3_off);
+	size_t len = (size_t)(p->data - from);
+	struct tcp_saved_syn *syn;
+
+	if (!listener->user.save_syn)
+		return NULL;
+	syn = kmalloc(sizeof(*syn) + len);
+	if (syn) {
+		syn->len = (uint16_t)len;
+		memcpy(syn->bytes, from, len);
+	}
+	return syn;
+}
+
 static struct tcp_request *
 request_make(struct tcp_sock *listener, const struct tcp_key *k,
     const struct tcp_seg *seg, const uint32_t *iss_min)
@@ -295,7 +321,7 @@ static bool
 request_add(struct tcp_request *rq)
 {
 	if (!count(rq)) {
-		slab_free(cache, rq);
+		request_free(rq);
 		return false;
 	}
 	net_timer_arm(&rq->timer, clock_now_ns() + SYNACK_TIMEOUT_S * NSEC_PER_SEC);
@@ -306,7 +332,7 @@ request_add(struct tcp_request *rq)
 }
 
 void
-tcp_listen_syn(struct tcp_sock *listener, const struct tcp_key *k,
+tcp_listen_syn(struct tcp_sock *listener, const struct tcp_key *k, const struct pkt *p,
     const struct tcp_seg *seg, const uint32_t *iss_min)
 {
 	struct tcp_listener *l = rcu_dereference(listener->listener);
@@ -330,7 +356,10 @@ tcp_listen_syn(struct tcp_sock *listener, const struct tcp_key *k,
 		return;
 	}
 	rq = request_make(listener, k, seg, iss_min);
-	if (rq && request_add(rq))
+	if (!rq)
+		return;
+	rq->saved_syn = save_syn(listener, p);
+	if (request_add(rq))
 		send_synack(rq);
 }
 
@@ -409,6 +438,16 @@ queue_for_accept(struct tcp_listener *l, struct tcp_sock *child)
 	tcp_conn_reset(child); /* the listener was closed meanwhile */
 }
 
+/* The request is out of the table by our hand: nobody else looks at it. */
+static void
+take_saved_syn(struct tcp_sock *child, struct tcp_request *rq)
+{
+	if (!rq)
+		return;
+	child->saved_syn = rq->saved_syn;
+	rq->saved_syn = NULL;
+}
+
 /* Makes the child and puts it in the table, locked; NULL: not possible now. */
 static struct tcp_sock *
 child_make(struct tcp_sock *listener, const struct tcp_key *k, struct tcp_request *rq,
@@ -424,8 +463,10 @@ child_make(struct tcp_sock *listener, const struct tcp_key *k, struct tcp_reques
 	if (child_state(child, listener, rq, cookie, seg)) {
 		sock_get(s); /* the table's */
 		if (rq ? tcp_entry_replace(&rq->entry, &child->entry)
-		       : !tcp_entry_add(&child->entry))
+		       : !tcp_entry_add(&child->entry)) {
+			take_saved_syn(child, rq);
 			return child;
+		}
 		tcp_conn_detach(child); /* puts the table's */
 	}
 	spin_unlock(&s->lock);

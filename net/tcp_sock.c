@@ -121,6 +121,7 @@ tcp_destroy(struct sock *s)
 	pkt_queue_free(&ts->reading);
 	inet_sock_fini(&ts->inet);
 	kfree(ts->listener);
+	kfree(ts->saved_syn);
 	kfree(ts->snd.ring);
 	tcp_gauge_add(TCP_NUM_SOCKS, -1);
 	slab_free(cache, ts);

@@ -407,6 +407,60 @@ congestion_control_has_names(void)
 	CHECK_ERR(setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "nonesuch", 8), ENOENT);
 }
 
+/* TCP_SAVE_SYN, TCP_SAVED_SYN: a server looks at the headers of the SYN, once. */
+static int
+accepted_with(int l, uint16_t port)
+{
+	int c = connect_to(port), a = accept(l, NULL, NULL);
+
+	CHECK(a >= 0);
+	close(c);
+	return a;
+}
+
+static void
+saved_syn_is_given_once(void)
+{
+	enum { SAVE_SYN = 27, SAVED_SYN = 28, LINK = 14 };
+	uint16_t port;
+	int l = listener(4, &port), a, v = -1;
+	unsigned ip = family == AF_INET ? 20 : 40, want = ip + 40;
+	uint8_t data[256];
+	socklen_t len = sizeof(data);
+
+	CHECK_ERR(setsockopt(l, IPPROTO_TCP, SAVE_SYN, &v, sizeof(v)), EINVAL);
+	v = 3;
+	CHECK_ERR(setsockopt(l, IPPROTO_TCP, SAVE_SYN, &v, sizeof(v)), EINVAL);
+	a = accepted_with(l, port);
+	CHECK_EQ(getsockopt(a, IPPROTO_TCP, SAVED_SYN, data, &len), 0);
+	CHECK_EQ(len, 0);
+	close(a);
+	for (v = 1; v <= 2; v++) {
+		unsigned link = v == 2 ? LINK : 0;
+
+		CHECK_EQ(setsockopt(l, IPPROTO_TCP, SAVE_SYN, &v, sizeof(v)), 0);
+		CHECK_EQ(get_int(l, IPPROTO_TCP, SAVE_SYN), v);
+		a = accepted_with(l, port);
+		CHECK_EQ(get_int(a, IPPROTO_TCP, SAVE_SYN), v);
+		len = want + link - 1;
+		CHECK_ERR(getsockopt(a, IPPROTO_TCP, SAVED_SYN, data, &len), EINVAL);
+		CHECK_EQ(len, want + link);
+		len = sizeof(data);
+		CHECK_EQ(getsockopt(a, IPPROTO_TCP, SAVED_SYN, data, &len), 0);
+		CHECK_EQ(len, want + link);
+		CHECK_EQ(data[link] >> 4, family == AF_INET ? 4 : 6);
+		CHECK_EQ(data[link + ip + 2] << 8 | data[link + ip + 3], port);
+		CHECK_EQ(data[link + ip + 13] & 0x3f, 2); /* SYN, with or without ECN's */
+		len = sizeof(data);
+		CHECK_EQ(getsockopt(a, IPPROTO_TCP, SAVED_SYN, data, &len), 0);
+		CHECK_EQ(len, 0);
+		close(a);
+	}
+	a = accepted_with(l, port); /* never asked for */
+	close(a);
+	close(l);
+}
+
 static void
 tcp_info_tells_the_state(void)
 {
@@ -606,6 +660,7 @@ static const struct test tests[] = {
     TEST(disconnect_makes_it_new),
     TEST(options_keep_what_was_set),
     TEST(congestion_control_has_names),
+    TEST(saved_syn_is_given_once),
     TEST(tcp_info_tells_the_state),
     TEST(queues_can_be_measured),
     TEST(poll_tells_what_holds),
