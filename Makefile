@@ -264,6 +264,7 @@ SRCS_fs := \
 	fs/proc_fd.c \
 	fs/proc_global.c \
 	fs/proc_mem.c \
+	fs/proc_ns.c \
 	fs/proc_oom.c \
 	fs/proc_number.c \
 	fs/proc_pid.c \

@@ -6,7 +6,7 @@
 #include "lib/fmt.h"
 #include "lib/string.h"
 
-enum { INO_FD = 64, INO_FDINFO = 1 << 19 };
+enum { INO_FD = 128, INO_FDINFO = 1 << 19 };
 
 static const struct inode_ops fd_link_ops;
 
@@ -86,7 +86,11 @@ fd_readlink(struct inode *inode, char *buf, size_t size)
 	f = file_of(id, id->fd);
 	if (!f)
 		return ERR_NOENT;
-	n = f->dentry ? proc_magic_readlink(inode, buf, size) : anon_text(f, buf, size);
+	n = f->inode ? proc_ns_text(f->inode, buf, size) : 0;
+	if (n == 0 && f->dentry)
+		n = proc_magic_readlink(inode, buf, size);
+	else if (n == 0)
+		n = anon_text(f, buf, size);
 	file_put(f);
 	return n;
 }

@@ -1,5 +1,5 @@
 /*
- * /proc/PID/mem, auxv and syscall: what debuggers read of a process. mem belongs to the
+ * /proc/PID/mem, auxv, syscall, stack and wchan: what debuggers read of a process. mem belongs to the
  * address space that was there when it was opened, which is also when the rights are
  * asked for; the space's pages go with the process, the file then reads as empty.
  */
@@ -7,13 +7,16 @@
 
 #include "kernel/proc/access.h"
 #include "kernel/proc/process.h"
+#include "kernel/symbols.h"
+#include "kernel/x86/backtrace.h"
 #include "kernel/x86/trap.h"
+#include "lib/string.h"
 #include "mm/aspace.h"
 #include "mm/page.h"
 #include "mm/slab.h"
 #include "mm/uio.h"
 
-enum { PIECE = PAGE_SIZE };
+enum { PIECE = PAGE_SIZE, MAX_CALLS = 16, SYMBOL_SIZE = 64 };
 
 static enum err
 mem_open(struct inode *inode, struct file *f)
@@ -136,6 +139,78 @@ frame_of_sleeper(const struct thread *t, struct trap_frame *frame)
 	return is_asleep;
 }
 
+/* The return addresses on the stack of a thread that sleeps, innermost first. */
+static unsigned
+calls_of_sleeper(const struct thread *t, uint64_t *addresses, unsigned max)
+{
+	struct process *p = t->process;
+	const struct thread *each;
+	unsigned n = 0;
+
+	spin_lock(&p->lock);
+	list_for_each(each, &p->threads, process_link)
+		if (each == t && t->state != THREAD_RUNNABLE)
+			n = backtrace_collect_sleeper(t, addresses, max);
+	spin_unlock(&p->lock);
+	return n;
+}
+
+void
+proc_show_stack(struct seq *s, const struct proc_id *id)
+{
+	struct thread *t = proc_thread(id);
+	uint64_t addresses[MAX_CALLS];
+	char text[SYMBOL_SIZE];
+	unsigned n = 0;
+
+	if (!t)
+		return;
+	s->error = capable(CAP_SYS_ADMIN) ? process_may_access(t->process, ACCESS_FS_IDS)
+	                                  : ERR_ACCES;
+	if (!s->error)
+		n = calls_of_sleeper(t, addresses, MAX_CALLS);
+	for (unsigned i = 0; i < n; i++) {
+		symbol_format(addresses[i], text, sizeof(text));
+		seq_printf(s, "[<0>] %s\n", text);
+	}
+	thread_put(t);
+}
+
+/* A function that only waits for what its caller has to say. */
+static bool
+is_of_scheduler(const char *name)
+{
+	static const char *const starts[] = {"reschedule", "schedule", "sleep_until",
+	    "wait_", "switch_to", "thread_sleep", "mutex_lock", "rwsem_lock"};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(starts); i++)
+		if (strncmp(name, starts[i], strlen(starts[i])) == 0)
+			return true;
+	return false;
+}
+
+/* In which function of the kernel the thread waits: no place, so no offset. */
+void
+proc_show_wchan(struct seq *s, const struct proc_id *id)
+{
+	struct thread *t = proc_thread(id);
+	uint64_t addresses[MAX_CALLS];
+	char text[SYMBOL_SIZE] = "0";
+	unsigned n = 0;
+
+	if (!t)
+		return;
+	if (process_may_access(t->process, ACCESS_FS_IDS) == OK)
+		n = calls_of_sleeper(t, addresses, MAX_CALLS);
+	for (unsigned i = 0; i < n; i++) {
+		symbol_format(addresses[i], text, sizeof(text));
+		if (!is_of_scheduler(text))
+			break;
+	}
+	seq_write(s, text, strchr(text, '+') ? (size_t)(strchr(text, '+') - text) : 1);
+	thread_put(t);
+}
+
 /* The call a sleeping thread is in: number, arguments, stack and instruction pointer. */
 void
 proc_show_syscall(struct seq *s, const struct proc_id *id)
@@ -145,7 +220,8 @@ proc_show_syscall(struct seq *s, const struct proc_id *id)
 
 	if (!t)
 		return;
-	if (!t->process || process_may_access(t->process, ACCESS_FS_IDS) != OK)
+	s->error = process_may_access(t->process, ACCESS_FS_IDS);
+	if (s->error)
 		;
 	else if (!frame_of_sleeper(t, &f))
 		seq_puts(s, "running\n");

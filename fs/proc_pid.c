@@ -14,7 +14,8 @@
 #include "mm/slab.h"
 
 static const struct inode_ops pid_dir_ops, task_dir_ops, tid_dir_ops, self_ops,
-    thread_self_ops, mounts_ops, exe_ops, cwd_ops, root_ops, private_ops;
+    thread_self_ops, mounts_ops, net_ops, exe_ops, cwd_ops, root_ops, private_ops,
+    setgroups_ops;
 
 /* One name in the directory of a process or thread. */
 struct member {
@@ -37,7 +38,7 @@ proc_thread(const struct proc_id *id)
 	struct process *p;
 	struct thread *t;
 
-	if (id->tid)
+	if (id->tid && id->tid != id->pid) /* a leader that has ended is still there */
 		return thread_find(id->tid);
 	p = process_find(id->pid);
 	if (!p)
@@ -47,10 +48,22 @@ proc_thread(const struct proc_id *id)
 	return t;
 }
 
+/* A thread that has ended, the leader too, has no memory though others of its process have. */
+static bool
+has_memory(const struct proc_id *id)
+{
+	struct thread *t = proc_thread(id);
+	bool has = t && __atomic_load_n(&t->aspace, __ATOMIC_RELAXED);
+
+	if (t)
+		thread_put(t);
+	return has;
+}
+
 struct aspace *
 proc_aspace(const struct proc_id *id)
 {
-	struct process *p = proc_process(id);
+	struct process *p = has_memory(id) ? proc_process(id) : NULL;
 	struct aspace *as;
 
 	if (!p)
@@ -76,7 +89,7 @@ proc_may_look(const struct proc_id *id)
 struct aspace *
 proc_aspace_look(const struct proc_id *id)
 {
-	struct process *p = proc_process(id);
+	struct process *p = has_memory(id) ? proc_process(id) : NULL;
 	struct aspace *as = NULL;
 
 	if (!p)
@@ -93,6 +106,12 @@ static enum err
 private_open(struct inode *inode, struct file *f)
 {
 	return proc_may_look(&proc_inode_of(inode)->id);
+}
+
+static enum err
+setgroups_open(struct inode *inode, struct file *f)
+{
+	return (f->mode & FILE_WRITE) && !capable(CAP_SYS_ADMIN) ? ERR_ACCES : OK;
 }
 
 static struct fs_context *
@@ -207,6 +226,7 @@ show_personality(struct seq *s, const struct proc_id *id)
 
 	if (!p)
 		return;
+	s->error = process_may_access(p, ACCESS_FS_IDS);
 	seq_printf(s, "%08x\n", p->personality);
 	process_put(p);
 }
@@ -228,8 +248,10 @@ show_timer_slack(struct seq *s, const struct proc_id *id)
 {
 	struct thread *t = slack_thread(id);
 
-	if (!t)
+	if (!t) {
+		s->error = ERR_PERM;
 		return;
+	}
 	seq_printf(s, "%lu\n", t->timer_slack_ns);
 	thread_put(t);
 }
@@ -251,10 +273,45 @@ store_timer_slack(const struct proc_id *id, const char *text)
 	return OK;
 }
 
-static void
-show_wchan(struct seq *s, const struct proc_id *id)
+static bool
+has_thread(struct process *p, uint32_t tid)
 {
-	seq_putc(s, '0');
+	const struct thread *t;
+	bool has = false;
+
+	spin_lock(&p->lock);
+	list_for_each(t, &p->threads, process_link)
+		has |= t->tid == tid;
+	spin_unlock(&p->lock);
+	return has;
+}
+
+/* The children that a thread has made; the leader's are also those of threads that have ended. */
+static void
+show_children(struct seq *s, const struct proc_id *id)
+{
+	enum { MOST = 1024 };
+	struct process *p = proc_process(id);
+	uint32_t *pids = p ? kmalloc(MOST * sizeof(*pids)) : NULL;
+	const struct process *child;
+	unsigned n = 0;
+
+	if (pids) {
+		spin_lock(&proc_tree_lock);
+		list_for_each(child, &p->children, sibling_link) {
+			bool is_orphan = !has_thread(p, child->creator_tid);
+
+			if (n < MOST && (child->creator_tid == id->tid ||
+			                    (is_orphan && id->tid == p->pid)))
+				pids[n++] = child->pid;
+		}
+		spin_unlock(&proc_tree_lock);
+	}
+	for (unsigned i = 0; i < n; i++)
+		seq_printf(s, "%u ", pids[i]);
+	kfree(pids);
+	if (p)
+		process_put(p);
 }
 
 /* Which memory core files have (core(5)): enum core_filter. */
@@ -287,7 +344,9 @@ store_core_filter(const struct proc_id *id, const char *text)
 }
 
 static const struct member members[] = {
-    {"task", S_IFDIR | 0555, &task_dir_ops, NULL, NULL}, /* first: only of processes */
+    /* only of processes, only of threads: is_in */
+    {"task", S_IFDIR | 0555, &task_dir_ops, NULL, NULL},
+    {"children", S_IFREG | 0444, &proc_plain_ops, show_children, NULL},
     {"auxv", S_IFREG | 0400, &private_ops, proc_show_auxv, NULL},
     {"cgroup", S_IFREG | 0444, &proc_plain_ops, show_cgroup, NULL},
     {"cmdline", S_IFREG | 0444, &proc_plain_ops, show_cmdline, NULL},
@@ -299,6 +358,7 @@ static const struct member members[] = {
     {"exe", S_IFLNK | 0777, &exe_ops, NULL, NULL},
     {"fd", S_IFDIR | 0500, &proc_fd_dir_ops, NULL, NULL},
     {"fdinfo", S_IFDIR | 0500, &proc_fdinfo_dir_ops, NULL, NULL},
+    {"gid_map", S_IFREG | 0644, &proc_plain_ops, proc_show_id_map, proc_store_id_map},
     {"io", S_IFREG | 0400, &proc_plain_ops, proc_show_io, NULL},
     {"limits", S_IFREG | 0444, &proc_plain_ops, proc_show_limits, NULL},
     {"maps", S_IFREG | 0444, &private_ops, proc_show_maps, NULL},
@@ -306,36 +366,50 @@ static const struct member members[] = {
     {"mountinfo", S_IFREG | 0444, &proc_plain_ops, show_mountinfo, NULL},
     {"mounts", S_IFREG | 0444, &proc_plain_ops, show_mounts, NULL},
     {"mountstats", S_IFREG | 0444, &proc_plain_ops, show_mountstats, NULL},
+    {"net", S_IFDIR | 0555, NULL, NULL, NULL},
+    {"ns", S_IFDIR | 0511, &proc_ns_dir_ops, NULL, NULL},
     {"oom_adj", S_IFREG | 0644, &proc_plain_ops, proc_show_oom_adj, proc_store_oom_adj},
     {"oom_score", S_IFREG | 0444, &proc_plain_ops, proc_show_oom_score, NULL},
     {"oom_score_adj", S_IFREG | 0644, &proc_plain_ops, proc_show_oom_score_adj,
         proc_store_oom_score_adj},
     {"personality", S_IFREG | 0400, &proc_plain_ops, show_personality, NULL},
+    {"projid_map", S_IFREG | 0644, &proc_plain_ops, proc_show_id_map, proc_store_id_map},
     {"root", S_IFLNK | 0777, &root_ops, NULL, NULL},
     {"sched", S_IFREG | 0444, &proc_plain_ops, proc_show_sched, NULL},
+    {"setgroups", S_IFREG | 0644, &setgroups_ops, proc_show_setgroups,
+        proc_store_setgroups},
     {"smaps", S_IFREG | 0444, &private_ops, proc_show_smaps, NULL},
     {"smaps_rollup", S_IFREG | 0444, &private_ops, proc_show_smaps_rollup, NULL},
+    {"stack", S_IFREG | 0400, &proc_plain_ops, proc_show_stack, NULL},
     {"stat", S_IFREG | 0444, &proc_plain_ops, proc_show_stat, NULL},
     {"statm", S_IFREG | 0444, &proc_plain_ops, proc_show_statm, NULL},
     {"status", S_IFREG | 0444, &proc_plain_ops, proc_show_status, NULL},
     {"syscall", S_IFREG | 0400, &proc_plain_ops, proc_show_syscall, NULL},
     {"timerslack_ns", S_IFREG | 0666, &proc_plain_ops, show_timer_slack,
         store_timer_slack},
-    {"wchan", S_IFREG | 0444, &proc_plain_ops, show_wchan, NULL},
+    {"uid_map", S_IFREG | 0644, &proc_plain_ops, proc_show_id_map, proc_store_id_map},
+    {"wchan", S_IFREG | 0444, &proc_plain_ops, proc_show_wchan, NULL},
     /* last: only in debug kernels */
     {"fail-nth", S_IFREG | 0644, &proc_fail_ops, NULL, NULL},
 };
 
 enum { NUM_MEMBERS = ARRAY_SIZE(members) - !CONFIG_DEBUG };
 
-enum { INO_DIR = 0, INO_SELF = 1, INO_THREAD_SELF = 2, INO_MOUNTS = 3, INO_MEMBERS = 4 };
+enum {
+	INO_DIR = 0,
+	INO_SELF = 1,
+	INO_THREAD_SELF = 2,
+	INO_MOUNTS = 3,
+	INO_NET = 4,
+	INO_MEMBERS = 5
+};
 
 /* ---- inodes */
 
 uint64_t
 proc_pid_ino(uint32_t pid, unsigned number)
 {
-	return (uint64_t)1 << 32 | (uint64_t)pid << 20 | number;
+	return (uint64_t)1 << 52 | (uint64_t)pid << 20 | number;
 }
 
 /* An inode of a process, owned by its effective user; what is in the directory of one that may not be
@@ -378,19 +452,29 @@ file_ops_of(const struct member *m)
 	return m->ops == &proc_mem_ops ? &proc_mem_file_ops : &proc_fail_file_ops;
 }
 
+static bool
+is_in(unsigned member, const struct proc_id *id)
+{
+	enum { TASK, CHILDREN };
+
+	return id->tid ? member != TASK : member != CHILDREN;
+}
+
 static enum err
 member_lookup(struct inode *dir, const struct name *name, struct inode **out)
 {
 	const struct proc_id *id = &proc_inode_of(dir)->id;
 
-	for (unsigned i = id->tid ? 1 : 0; i < NUM_MEMBERS; i++) {
+	for (unsigned i = 0; i < NUM_MEMBERS; i++) {
 		const struct member *m = &members[i];
 		struct proc_inode *p;
 		enum err err;
 
 		if (strlen(m->name) != name->len ||
-		    memcmp(m->name, name->text, name->len) != 0)
+		    memcmp(m->name, name->text, name->len) != 0 || !is_in(i, id))
 			continue;
+		if (!m->ops)
+			return proc_net_inode(dir->super, out);
 		err = create(dir->super, m->ops, m->mode, INO_MEMBERS + i, id, &p);
 		if (err)
 			return err;
@@ -408,14 +492,14 @@ static enum err
 member_readdir(struct inode *dir, struct dir_sink *sink)
 {
 	const struct proc_id *id = &proc_inode_of(dir)->id;
-	unsigned skip = id->tid ? 1 : 0;
 
 	if (!proc_emit_dots(sink, dir->ino, 1))
 		return OK;
-	while (sink->pos - 2 + skip < (loff_t)NUM_MEMBERS) {
-		unsigned i = sink->pos - 2 + skip;
+	while (sink->pos - 2 < (loff_t)NUM_MEMBERS) {
+		unsigned i = sink->pos - 2;
 
-		if (!sink->emit(sink, members[i].name, strlen(members[i].name),
+		if (is_in(i, id) &&
+		    !sink->emit(sink, members[i].name, strlen(members[i].name),
 		        proc_pid_ino(id->tid ? id->tid : id->pid, INO_MEMBERS + i),
 		        members[i].mode, sink->pos + 1))
 			return OK;
@@ -447,7 +531,7 @@ task_lookup(struct inode *dir, const struct name *name, struct inode **out)
 
 	if (!proc_parse_number(name, &id.tid) || id.tid == 0)
 		return ERR_NOENT;
-	t = thread_find(id.tid);
+	t = proc_thread(&id);
 	if (!t)
 		return ERR_NOENT;
 	is_ours = t->process && t->process->pid == id.pid;
@@ -463,6 +547,8 @@ next_tid(struct process *p, uint32_t tid)
 	uint32_t found = 0;
 
 	spin_lock(&p->lock);
+	if (p->leader && p->pid >= tid)
+		found = p->pid;
 	list_for_each(t, &p->threads, process_link)
 		if (t->tid >= tid && (!found || t->tid < found))
 			found = t->tid;
@@ -601,6 +687,12 @@ mounts_readlink(struct inode *inode, char *buf, size_t size)
 	return scnprintf(buf, size, "self/mounts");
 }
 
+static long
+net_readlink(struct inode *inode, char *buf, size_t size)
+{
+	return scnprintf(buf, size, "self/net");
+}
+
 uint32_t
 file_proc_pid(const struct file *f)
 {
@@ -621,6 +713,10 @@ static const struct inode_ops thread_self_ops = {
     .readlink = thread_self_readlink, .free = proc_inode_free};
 static const struct inode_ops mounts_ops = {
     .readlink = mounts_readlink, .free = proc_inode_free};
+static const struct inode_ops net_ops = {
+    .readlink = net_readlink, .free = proc_inode_free};
+static const struct inode_ops setgroups_ops = {
+    .setattr = proc_plain_setattr, .open = setgroups_open, .free = proc_inode_free};
 static const struct inode_ops private_ops = {
     .setattr = proc_plain_setattr, .open = private_open, .free = proc_inode_free};
 static const struct inode_ops exe_ops = {
@@ -653,6 +749,9 @@ proc_pid_lookup(struct super *super, const struct name *name, struct inode **out
 	else if (is_name(name, "mounts"))
 		p = proc_inode_create(
 		    super, &mounts_ops, S_IFLNK | 0777, proc_pid_ino(0, INO_MOUNTS), &id);
+	else if (is_name(name, "net"))
+		p = proc_inode_create(
+		    super, &net_ops, S_IFLNK | 0777, proc_pid_ino(0, INO_NET), &id);
 	else if (proc_parse_number(name, &id.pid) && id.pid)
 		return pid_dir(super, &id, out);
 	else
@@ -663,11 +762,11 @@ proc_pid_lookup(struct super *super, const struct name *name, struct inode **out
 	return OK;
 }
 
-/* Positions from PROC_FIRST_PID: self, thread-self, mounts, then 3 + pid. */
+/* Positions from PROC_FIRST_PID: self, thread-self, mounts, net, then 4 + pid. */
 void
 proc_pid_readdir(struct dir_sink *sink)
 {
-	static const char *const links[] = {"self", "thread-self", "mounts"};
+	static const char *const links[] = {"self", "thread-self", "mounts", "net"};
 	uint32_t pid;
 
 	if (sink->pos < PROC_FIRST_PID)

@@ -26,6 +26,7 @@ struct facts {
 	nsec_t utime_ns, stime_ns;
 	int nice, priority;
 	unsigned rt_priority, policy, cpu;
+	unsigned num_threads; /* with a leader that has ended */
 	uint64_t pending, shared_pending, blocked, ignored, caught; /* signals */
 };
 
@@ -58,10 +59,12 @@ facts_get(struct facts *f, const struct proc_id *id)
 		return false;
 	f->process = p;
 	f->thread = t;
-	f->as = process_aspace(p);
-	f->state = t && id->tid ? thread_state_letter(t) : process_state_letter(p);
+	f->as = proc_aspace(id);
+	f->state = t && id->tid && id->tid != p->pid ? thread_state_letter(t)
+	                                             : process_state_letter(p);
 	process_times(p, &f->utime_ns, &f->stime_ns);
 	signal_facts(f);
+	f->num_threads = p->num_threads + (f->state == 'Z');
 	if (t) {
 		memcpy(f->name, t->name, sizeof(f->name));
 		f->nice = (int)t->sched.nice; /* -20 to 19 */
@@ -95,6 +98,7 @@ proc_show_io(struct seq *s, const struct proc_id *id)
 
 	if (!facts_get(&f, id))
 		return;
+	s->error = process_may_access(f.process, ACCESS_FS_IDS) ? ERR_ACCES : OK;
 	if (id->tid && f.thread)
 		io = f.thread->io;
 	else
@@ -125,8 +129,7 @@ proc_show_sched(struct seq *s, const struct proc_id *id)
 	t = f.thread;
 	if (t) {
 		thread_times(f.thread, &user, &system);
-		seq_printf(s, "%s (%u, #threads: %u)\n", t->name, t->tid,
-		    f.process->num_threads);
+		seq_printf(s, "%s (%u, #threads: %u)\n", t->name, t->tid, f.num_threads);
 		seq_puts(s, "------------------------------------------------------------"
 		            "-------\n");
 		show_sched_ns(s, "se.vruntime", t->sched.vruntime);
@@ -164,7 +167,7 @@ proc_show_stat(struct seq *s, const struct proc_id *id)
 	    p->child_min_faults, p->maj_faults, p->child_maj_faults, f.utime_ns / TICK_NS,
 	    f.stime_ns / TICK_NS, p->child_utime_ns / TICK_NS,
 	    p->child_stime_ns / TICK_NS);
-	seq_printf(s, " %d %d %u 0 %lu %lu %lu %lu", f.priority, f.nice, p->num_threads,
+	seq_printf(s, " %d %d %u 0 %lu %lu %lu %lu", f.priority, f.nice, f.num_threads,
 	    p->start_ns / TICK_NS, as->num_pages * PAGE_SIZE, as->resident,
 	    p->rlimits[RLIMIT_RSS].cur);
 	/* Places in memory are for those who may look into it. */
@@ -359,7 +362,7 @@ proc_show_status(struct seq *s, const struct proc_id *id)
 	show_numbers(s, p, id->tid ? id->tid : p->pid);
 	if (f.as)
 		show_memory(s, p, f.as);
-	seq_printf(s, "Threads:\t%u\nSigQ:\t%u/%lu\n", p->num_threads,
+	seq_printf(s, "Threads:\t%u\nSigQ:\t%u/%lu\n", f.num_threads,
 	    p->num_queued_signals, p->rlimits[RLIMIT_SIGPENDING].cur);
 	seq_printf(s, "SigPnd:\t%016lx\nShdPnd:\t%016lx\nSigBlk:\t%016lx\n", f.pending,
 	    f.shared_pending, f.blocked);

@@ -240,6 +240,24 @@ proc_parse_number(const struct name *name, uint32_t *value)
 	return v <= INT32_MAX;
 }
 
+/* /proc/net is a link to the folder that each process has. */
+static bool
+is_net(const struct proc_file *f)
+{
+	return f->parent == &root && f->len == 3 && memcmp(f->name, "net", 3) == 0;
+}
+
+enum err
+proc_net_inode(struct super *super, struct inode **out)
+{
+	const struct proc_file *f;
+
+	spin_lock(&tree_lock);
+	f = child_locked(&root, "net", 3);
+	spin_unlock(&tree_lock);
+	return f ? registered_inode(super, f, out) : ERR_NOENT;
+}
+
 static enum err
 dir_lookup(struct inode *dir, const struct name *name, struct inode **out)
 {
@@ -249,7 +267,7 @@ dir_lookup(struct inode *dir, const struct name *name, struct inode **out)
 	spin_lock(&tree_lock);
 	f = child_locked((struct proc_file *)d, name->text, name->len);
 	spin_unlock(&tree_lock);
-	if (f && !__atomic_load_n(&f->is_hidden, __ATOMIC_RELAXED))
+	if (f && !__atomic_load_n(&f->is_hidden, __ATOMIC_RELAXED) && !is_net(f))
 		return registered_inode(dir->super, f, out);
 	return d == &root ? proc_pid_lookup(dir->super, name, out) : ERR_NOENT;
 }
@@ -294,7 +312,7 @@ dir_readdir(struct inode *dir, struct dir_sink *sink)
 	if (!proc_emit_dots(sink, dir->ino, d->parent->ino))
 		return OK;
 	while (sink->pos < PROC_FIRST_PID && (f = nth_child(d, sink->pos - 2))) {
-		if (!__atomic_load_n(&f->is_hidden, __ATOMIC_RELAXED) &&
+		if (!__atomic_load_n(&f->is_hidden, __ATOMIC_RELAXED) && !is_net(f) &&
 		    !sink->emit(sink, f->name, f->len, f->ino, f->mode, sink->pos + 1))
 			return OK;
 		sink->pos++;
@@ -349,6 +367,8 @@ make_piece(struct file *f, struct seq *s)
 		seq_free(s);
 		return ERR_NOMEM;
 	}
+	if (s->error)
+		return s->error;
 	/* A process that is gone is an error, not an empty text: readers trust the
 	 * format. */
 	return s->len == 0 && !p->file && !is_alive(&p->id) ? ERR_SRCH : OK;
@@ -544,6 +564,7 @@ procfs_init(void)
 	inode_cache = slab_cache_create("proc_inode", sizeof(struct proc_inode), 16);
 	proc_super = make_super(&proc_type, PROC_MAGIC, &root);
 	sys_super = make_super(&sysfs_type, SYSFS_MAGIC, &sys_root);
+	proc_ns_init();
 	proc_global_init();
 	sysfs_init();
 }

@@ -17,7 +17,7 @@ struct thread;
 /* Whose file it is: a process, and one thread of it where tid is set. */
 struct proc_id {
 	uint32_t pid, tid;
-	int fd; /* of fd/N and fdinfo/N */
+	int fd; /* of fd/N and fdinfo/N; which one of ns/ */
 };
 
 /*
@@ -49,8 +49,8 @@ enum err proc_plain_setattr(struct inode *, const struct attr *);
 extern const struct inode_ops proc_plain_ops;    /* files: nothing but reading */
 extern const struct file_ops proc_text_file_ops; /* files whose show is in the inode */
 
-/* Inode numbers: registered files from 1 on, those of processes by pid and a small
- * number. */
+/* Inode numbers: registered files from 1 on, those of processes by pid and a small number: up to 63 of
+ * fs/proc_pid.c, then fs/proc_ns.c and fs/proc_fd.c. */
 uint64_t proc_pid_ino(uint32_t pid, unsigned number);
 
 /* Decimal without sign or leading zeros; false if it is not one below 2^31. */
@@ -64,6 +64,9 @@ bool proc_emit_dots(struct dir_sink *, uint64_t ino, uint64_t parent_ino);
 enum { PROC_FIRST_PID = 1 << 16 };
 enum err proc_pid_lookup(struct super *, const struct name *, struct inode **out);
 void proc_pid_readdir(struct dir_sink *);
+
+/* net/ of a process: the registered folder. */
+enum err proc_net_inode(struct super *, struct inode **out);
 
 /* readlink of links that have `follow`. */
 long proc_magic_readlink(struct inode *, char *buf, size_t size);
@@ -92,6 +95,19 @@ extern const struct file_ops proc_mem_file_ops;
 void proc_show_auxv(struct seq *, const struct proc_id *);
 void proc_show_syscall(struct seq *, const struct proc_id *);
 
+void proc_show_stack(struct seq *, const struct proc_id *);
+void proc_show_wchan(struct seq *, const struct proc_id *);
+
+/* fs/proc_ns.c */
+extern const struct inode_ops proc_ns_dir_ops;
+void proc_ns_init(void);
+/* What a link to the file of a name space reads as; 0: it is none. */
+long proc_ns_text(const struct inode *, char *buf, size_t size);
+void proc_show_id_map(struct seq *, const struct proc_id *);
+enum err proc_store_id_map(const struct proc_id *, const char *text);
+void proc_show_setgroups(struct seq *, const struct proc_id *);
+enum err proc_store_setgroups(const struct proc_id *, const char *text);
+
 /* fs/proc_oom.c */
 void proc_show_oom_score(struct seq *, const struct proc_id *);
 void proc_show_oom_score_adj(struct seq *, const struct proc_id *);
@@ -103,7 +119,7 @@ enum err proc_store_oom_adj(const struct proc_id *, const char *text);
 extern const struct inode_ops proc_fail_ops;
 extern const struct file_ops proc_fail_file_ops;
 
-/* The process, with a reference, or NULL when it is gone. */
+/* The process, with a reference, or NULL when it is gone; its memory is none when the thread has ended. */
 struct process *proc_process(const struct proc_id *);
 struct aspace *proc_aspace(const struct proc_id *); /* its memory, the same */
 /* The same if the current process may look into it, else NULL; and just that: ERR_ACCES, ERR_NOENT. */

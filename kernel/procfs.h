@@ -19,7 +19,8 @@ struct seq {
 	size_t base;   /* bytes of the pieces before this one */
 	uint64_t next; /* 0: at the start, and when all is said */
 	bool is_full;
-	void *private; /* what `show` is about, where there is something */
+	enum err error; /* set by `show`: who reads may not, or nothing can be said */
+	void *private;  /* what `show` is about, where there is something */
 };
 
 void seq_init(struct seq *);

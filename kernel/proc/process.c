@@ -454,33 +454,6 @@ process_parent_pid(struct process *p)
 }
 
 char
-process_state_letter(struct process *p)
-{
-	char letter = 'S';
-	struct thread *t;
-
-	if (p->is_zombie)
-		return 'Z';
-	spin_lock(&p->lock);
-	if (p->leader && is_traced(p->leader) && p->leader->trace->is_stopped) {
-		letter = 't';
-	} else if (p->is_stopped && p->num_parked == p->num_threads) {
-		letter = 'T';
-	} else {
-		list_for_each(t, &p->threads, process_link) {
-			uint32_t state = __atomic_load_n(&t->state, __ATOMIC_RELAXED);
-
-			if (state == THREAD_RUNNABLE)
-				letter = 'R';
-			else if (state == THREAD_BLOCKED && letter == 'S')
-				letter = 'D';
-		}
-	}
-	spin_unlock(&p->lock);
-	return letter;
-}
-
-char
 thread_state_letter(const struct thread *t)
 {
 	struct process *p = t->process;
@@ -500,4 +473,16 @@ thread_state_letter(const struct thread *t)
 		letter = 'D';
 	spin_unlock(&p->lock);
 	return letter;
+}
+
+/* The leader's; one that has ended before the others is a zombie already. */
+char
+process_state_letter(struct process *p)
+{
+	struct thread *t = p->is_zombie ? NULL : process_leader(p);
+	char letter = t ? thread_state_letter(t) : 'Z';
+
+	if (t)
+		thread_put(t);
+	return letter == 'X' ? 'Z' : letter;
 }

@@ -1,7 +1,7 @@
 /*
- * unshare(2) and setns(2). A thread gets a table of descriptors, or a place in the file system, of its
- * own; all else can only be asked for where nothing is shared. There is one name space of each kind, so
- * none can be made, and none entered but the one where everybody is.
+ * unshare(2). A thread gets a table of descriptors, or a place in the file system, of its own; all else
+ * can only be asked for where nothing is shared. There is one name space of each kind, so none can be
+ * made; setns is in fs/proc_ns.c.
  */
 #include "kernel/file.h"
 #include "kernel/ipc/sysv_sem.h"
@@ -115,15 +115,4 @@ sys_unshare(uint64_t flags)
 	if (err == OK && (flags & CLONE_SYSVSEM) && p->num_threads == 1)
 		sysv_sem_exit(p);
 	return err;
-}
-
-long
-sys_setns(int fd, int type)
-{
-	struct file *f = fd_get(fd);
-
-	if (!f)
-		return ERR_BADF;
-	file_put(f);
-	return ERR_INVAL;
 }

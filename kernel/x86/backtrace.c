@@ -76,6 +76,21 @@ backtrace_collect(uint64_t rbp, uint64_t *addresses, unsigned max)
 	return n;
 }
 
+/* Where its frame pointer lies: the chain begins there. */
+static uint64_t
+sleeper_frame(const struct thread *t)
+{
+	enum { SAVED_RBP = 5 }; /* words above kernel_sp: switch.asm */
+
+	return t->kernel_sp + SAVED_RBP * 8;
+}
+
+unsigned
+backtrace_collect_sleeper(const struct thread *t, uint64_t *addresses, unsigned max)
+{
+	return backtrace_collect(sleeper_frame(t), addresses, max);
+}
+
 static void
 print_chain(uint64_t rbp)
 {
@@ -132,9 +147,5 @@ backtrace_frame(const struct trap_frame *f)
 void
 backtrace_thread(const struct thread *t)
 {
-	enum { SAVED_RBP = 5 }; /* words above kernel_sp: switch.asm */
-	uint64_t rbp;
-
-	if (kernel_peek((const uint64_t *)t->kernel_sp + SAVED_RBP, &rbp))
-		print_chain(t->kernel_sp + SAVED_RBP * 8);
+	print_chain(sleeper_frame(t));
 }

@@ -13,6 +13,10 @@ struct trap_frame;
  * many. */
 unsigned backtrace_collect(uint64_t rbp, uint64_t *addresses, unsigned max);
 
+/* The same of a thread that is not running. */
+unsigned backtrace_collect_sleeper(
+    const struct thread *, uint64_t *addresses, unsigned max);
+
 void backtrace_here(void);                       /* logs this call chain */
 void backtrace_frame(const struct trap_frame *); /* and that of a trap, its rip first */
 void backtrace_thread(const struct thread *);    /* one that is not running */
