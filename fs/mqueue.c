@@ -279,14 +279,30 @@ find_or_make(const struct name *name, int flags, uint32_t mode,
 	return err;
 }
 
+static enum err
+open_by_name(const char *text, int flags, uint32_t mode, const struct mq_attr *attr,
+    struct file **out)
+{
+	struct dentry *d = NULL;
+	struct name name;
+	enum err err = name_check(text, &name);
+
+	if (!err)
+		err = find_or_make(&name, flags, mode, attr, &d);
+	if (err)
+		return err;
+	err = path_open(
+	    &(struct path){mq_mount, d}, (uint32_t)flags & (O_ACCMODE | O_NONBLOCK), out);
+	dentry_put(d);
+	return err;
+}
+
 long
 sys_mq_open(
     const char USER *uname, int flags, uint32_t mode, const struct mq_attr USER *uattr)
 {
-	struct dentry *d = NULL;
 	struct mq_attr attr;
 	struct file *f;
-	struct name name;
 	char *text;
 	enum err err;
 	int fd;
@@ -296,21 +312,16 @@ sys_mq_open(
 	err = name_from_user(uname, false, &text);
 	if (err)
 		return err;
-	err = name_check(text, &name);
-	if (!err)
-		err = find_or_make(&name, flags, mode, uattr ? &attr : NULL, &d);
+	fd = fd_reserve(true);
+	if (fd >= 0) {
+		err = open_by_name(text, flags, mode, uattr ? &attr : NULL, &f);
+		if (err)
+			fd_unreserve(fd);
+		else
+			fd_fill(fd, f);
+	}
 	name_put(text);
-	if (err)
-		return err;
-	err = path_open(
-	    &(struct path){mq_mount, d}, (uint32_t)flags & (O_ACCMODE | O_NONBLOCK), &f);
-	dentry_put(d);
-	if (err)
-		return err;
-	fd = fd_install(f, 0, true);
-	if (fd < 0)
-		file_put(f);
-	return fd;
+	return err ? err : fd;
 }
 
 static enum err

@@ -22,19 +22,22 @@ open_user(int dirfd, const char USER *user, const struct open_how *how)
 {
 	struct file *f;
 	char *text;
-	long fd = name_from_user(user, false, &text);
+	long err = name_from_user(user, false, &text);
+	int fd;
 
-	if (fd)
-		return fd;
+	if (err)
+		return err;
 	/* Nothing may be made or truncated that then has no descriptor. */
-	fd = fd_is_left() ? file_openat(dirfd, text, how, 0, &f) : ERR_MFILE;
+	fd = fd_reserve(how->flags & O_CLOEXEC);
+	if (fd >= 0) {
+		err = file_openat(dirfd, text, how, 0, &f);
+		if (err)
+			fd_unreserve(fd);
+		else
+			fd_fill(fd, f);
+	}
 	name_put(text);
-	if (fd)
-		return fd;
-	fd = fd_install(f, 0, how->flags & O_CLOEXEC);
-	if (fd < 0)
-		file_put(f);
-	return fd;
+	return err ? err : fd;
 }
 
 long

@@ -149,8 +149,13 @@ unsigned fd_table_size(struct fd_table *); /* descriptors there is room for now 
 struct file *fd_get(int fd);
 int fd_install(struct file *, int min_fd,
     bool cloexec); /* takes the reference; fd or err, then the caller keeps it */
-/* Whether fd_install would find a descriptor now, for calls that must not begin in vain. */
-bool fd_is_left(void);
+/*
+ * A descriptor held for a file that is still to be opened, for calls that must not begin in vain: it
+ * names nothing until it is filled. Each is filled, or dropped. fd_reserve: ERR_MFILE, ERR_NOMEM.
+ */
+int fd_reserve(bool cloexec);
+void fd_fill(int fd, struct file *); /* takes the reference */
+void fd_unreserve(int fd);
 enum err fd_close(int fd);
 
 /*

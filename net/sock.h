@@ -229,6 +229,8 @@ struct sock *sock_of_file(const struct file *);
 /* A descriptor for a new socket with `flags` of SOCK_NONBLOCK and SOCK_CLOEXEC. Takes the
  * reference, also on an error. */
 long sock_install(struct sock *, int flags);
+/* The file alone, for a descriptor that is there; NULL: no memory, and the socket is gone. */
+struct file *sock_file_create(struct sock *, int flags);
 
 enum sock_stamping { /* SOF_TIMESTAMPING_* that mean something without hardware clocks */
 	STAMP_TX_SOFTWARE = 1 << 1,

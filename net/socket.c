@@ -445,19 +445,29 @@ sock_of_file(const struct file *f)
 	return f->ops == &sock_file_ops ? f->private : NULL;
 }
 
-long
-sock_install(struct sock *sk, int flags)
+struct file *
+sock_file_create(struct sock *sk, int flags)
 {
 	struct file *f =
 	    file_alloc(&sock_file_ops, O_RDWR | ((uint32_t)flags & SOCK_NONBLOCK), sk);
-	int fd;
 
-	if (!f) {
+	if (f) {
+		rcu_assign(sk->file, f);
+	} else {
 		sk->ops->close(sk);
 		sock_put(sk);
-		return ERR_NFILE;
 	}
-	rcu_assign(sk->file, f);
+	return f;
+}
+
+long
+sock_install(struct sock *sk, int flags)
+{
+	struct file *f = sock_file_create(sk, flags);
+	int fd;
+
+	if (!f)
+		return ERR_NFILE;
 	fd = fd_install(f, 0, flags & SOCK_CLOEXEC);
 	if (fd < 0)
 		file_put(f);

@@ -217,11 +217,12 @@ sys_listen(int fd, int backlog)
 	return err;
 }
 
-/* Tells who connected, then gives the descriptor: on a fault there nobody knows of the connection
+/* Tells who connected, then fills the descriptor: on a fault there nobody knows of the connection
  * and it ends. */
-static long
-install_accepted(struct sock *child, void USER *addr, int USER *len, int flags)
+static enum err
+fill_accepted(int fd, struct sock *child, void USER *addr, int USER *len, int flags)
 {
+	struct file *f;
 	struct sock_addr a = {.len = 0};
 	enum err err = OK;
 
@@ -229,10 +230,15 @@ install_accepted(struct sock *child, void USER *addr, int USER *len, int flags)
 		err = child->ops->getname(child, &a, true) != OK
 		          ? ERR_CONNABORTED
 		          : sock_addr_to_user(&a, addr, len);
-	if (err == OK)
-		return sock_install(child, flags);
-	drop_new(child);
-	return err;
+	if (err != OK) {
+		drop_new(child);
+		return err;
+	}
+	f = sock_file_create(child, flags);
+	if (!f)
+		return ERR_NFILE;
+	fd_fill(fd, f);
+	return OK;
 }
 
 long
@@ -242,21 +248,26 @@ sys_accept4(int fd, void USER *addr, int USER *len, int flags)
 	struct file *f;
 	long err;
 	struct sock *sk = sock_by_fd(fd, &f, &err);
+	int new_fd;
 
 	if (!sk)
 		return err;
-	err = ERR_OPNOTSUPP;
-	if (flags & ~(SOCK_CLOEXEC | SOCK_NONBLOCK))
-		err = ERR_INVAL;
-	else if (!fd_is_left())
-		err = ERR_MFILE; /* the connection stays for a later call */
-	else if (sk->ops->accept)
-		err = sk->ops->accept(
-		    sk, &child, sock_deadline(sk->rcvtimeo_ns), f->flags & O_NONBLOCK);
-	if (err == OK)
-		err = install_accepted(child, addr, len, flags);
+	/* Without a descriptor the connection stays for a later call. */
+	new_fd = flags & ~(SOCK_CLOEXEC | SOCK_NONBLOCK)
+	             ? ERR_INVAL
+	             : fd_reserve(flags & SOCK_CLOEXEC);
+	if (new_fd >= 0) {
+		err = sk->ops->accept
+		          ? sk->ops->accept(sk, &child, sock_deadline(sk->rcvtimeo_ns),
+		                f->flags & O_NONBLOCK)
+		          : ERR_OPNOTSUPP;
+		if (err == OK)
+			err = fill_accepted(new_fd, child, addr, len, flags);
+		if (err != OK)
+			fd_unreserve(new_fd);
+	}
 	file_put(f);
-	return err;
+	return new_fd < 0 || err == OK ? new_fd : err;
 }
 
 long

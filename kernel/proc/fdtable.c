@@ -6,6 +6,8 @@
  * whether the descriptor still names that file. Arrays that grew and files are freed
  * after a grace period, so both reads are safe.
  *
+ * A descriptor that is reserved is open without a file.
+ *
  * The lowest free descriptor: next_free is a lower bound of it, and `full` has a bit for
  * each word of `open` that has no zero, so a search looks at one bit per 64 descriptors.
  */
@@ -169,6 +171,20 @@ fd_table_grow(struct fd_table *t, unsigned fd)
 	return OK;
 }
 
+/* Of the new table: a reference, or what was reserved in the old one is free. */
+static void
+fd_copied(struct fd_table *t, unsigned fd)
+{
+	struct file *f = t->array->files[fd];
+
+	if (f) {
+		file_get(f);
+		return;
+	}
+	fd_set_closed(t->array, fd);
+	t->next_free = MIN(t->next_free, fd);
+}
+
 /* A copy holding references of its own, no larger than what is open needs. */
 struct fd_table *
 fd_table_copy(struct fd_table *from)
@@ -197,7 +213,7 @@ fd_table_copy(struct fd_table *from)
 	t->next_free = from->next_free;
 	for (unsigned word = 0; word < capacity / 64; word++)
 		for (uint64_t bits = t->array->open[word]; bits; bits &= bits - 1)
-			file_get(t->array->files[word * 64 + bit_first(bits)]);
+			fd_copied(t, word * 64 + bit_first(bits));
 	spin_unlock(&from->lock);
 	return t;
 }
@@ -219,16 +235,16 @@ fd_table_put(struct fd_table *t)
 	kfree(t);
 }
 
-/* Takes the file at `fd` out of the table; lock held. NULL: not open. */
+/* Takes the file at `fd` out of the table; lock held. NULL: not open, or reserved. */
 static struct file *
 fd_take_locked(struct fd_table *t, unsigned fd)
 {
 	struct fd_array *a = t->array;
 	struct file *f;
 
-	if (!fd_is_open(a, fd))
+	f = fd_is_open(a, fd) ? a->files[fd] : NULL;
+	if (!f)
 		return NULL;
-	f = a->files[fd];
 	__atomic_store_n(&a->files[fd], NULL, __ATOMIC_RELEASE);
 	fd_set_closed(a, fd);
 	if (fd < t->next_free)
@@ -250,7 +266,6 @@ fd_table_close_range(struct fd_table *t, unsigned first, unsigned last, bool onl
 	for (unsigned word = first / 64;; word++) {
 		for (;;) {
 			struct file *f = NULL;
-			unsigned fd;
 
 			spin_lock(&t->lock);
 			if (word >= t->array->capacity / 64 || word > last / 64) {
@@ -264,11 +279,10 @@ fd_table_close_range(struct fd_table *t, unsigned first, unsigned last, bool onl
 				bits &= UINT64_MAX << first % 64;
 			if (word == last / 64)
 				bits &= UINT64_MAX >> (63 - last % 64);
-			fd = bits ? word * 64 + bit_first(bits) : 0;
 			if (only_mark)
 				t->array->cloexec[word] |= bits;
-			else if (bits)
-				f = fd_take_locked(t, fd);
+			for (; bits && !f && !only_mark; bits &= bits - 1)
+				f = fd_take_locked(t, word * 64 + bit_first(bits));
 			spin_unlock(&t->lock);
 			if (!f)
 				break;
@@ -293,6 +307,7 @@ fd_table_close_on_exec(struct fd_table *t)
 {
 	/* Only the current process uses the table now: exec has unshared it. */
 	for (unsigned word = 0; word < t->array->capacity / 64; word++) {
+		/* The other threads are gone: nothing is reserved. */
 		while (t->array->cloexec[word]) {
 			unsigned fd = word * 64 + bit_first(t->array->cloexec[word]);
 			struct file *f;
@@ -314,6 +329,7 @@ fd_limit(void)
 	return p ? p->rlimits[RLIMIT_NOFILE].cur : FD_START;
 }
 
+/* f NULL: reserves it. */
 int
 fd_table_install(struct fd_table *t, struct file *f, unsigned min_fd, bool cloexec)
 {
@@ -363,6 +379,10 @@ fd_table_replace(struct fd_table *t, struct file *f, unsigned fd, bool cloexec)
 			return err;
 	}
 	old = t->array->files[fd];
+	if (!old && fd_is_open(t->array, fd)) {
+		spin_unlock(&t->lock);
+		return ERR_BUSY;
+	}
 	fd_set_open(t->array, fd);
 	fd_set_cloexec(t->array, fd, cloexec);
 	__atomic_store_n(&t->array->files[fd], file_get(f), __ATOMIC_RELEASE);
@@ -394,7 +414,7 @@ fd_table_next(struct fd_table *t, int *fd)
 
 	spin_lock(&t->lock);
 	for (unsigned i = (unsigned)*fd; i < t->array->capacity; i++) {
-		if (fd_is_open(t->array, i)) {
+		if (t->array->files[i]) {
 			f = file_get(t->array->files[i]);
 			*fd = (int)i;
 			break;
@@ -475,16 +495,32 @@ fd_get(int fd)
 	return f ? file_get(f) : NULL;
 }
 
-bool
-fd_is_left(void)
+int
+fd_reserve(bool cloexec)
+{
+	return fd_table_install(current_thread()->fds, NULL, 0, cloexec);
+}
+
+/* The array may grow meanwhile. */
+void
+fd_fill(int fd, struct file *f)
 {
 	struct fd_table *t = current_thread()->fds;
-	unsigned fd;
 
 	spin_lock(&t->lock);
-	fd = fd_array_find_free(t->array, t->next_free);
+	__atomic_store_n(&t->array->files[fd], f, __ATOMIC_RELEASE);
 	spin_unlock(&t->lock);
-	return fd < fd_limit();
+}
+
+void
+fd_unreserve(int fd)
+{
+	struct fd_table *t = current_thread()->fds;
+
+	spin_lock(&t->lock);
+	fd_set_closed(t->array, (unsigned)fd);
+	t->next_free = MIN(t->next_free, (unsigned)fd);
+	spin_unlock(&t->lock);
 }
 
 int

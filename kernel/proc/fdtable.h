@@ -9,7 +9,7 @@ int fd_table_install(struct fd_table *t, struct file *f, unsigned min_fd, bool c
 
 /*
  * Puts a reference of its own to `f` at exactly `fd`; what was there is closed. ERR_BADF:
- * beyond the limit. ERR_NOMEM.
+ * beyond the limit. ERR_BUSY: it is reserved. ERR_NOMEM.
  */
 enum err fd_table_replace(struct fd_table *t, struct file *f, unsigned fd, bool cloexec);
 

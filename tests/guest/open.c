@@ -4,6 +4,7 @@
 #include "tests/guest/fs_util.h"
 
 #include <linux/openat2.h>
+#include <pthread.h>
 #include <sys/mount.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -348,6 +349,85 @@ openat2_from_the_cache(void)
 	EXPECT_ERR(access("n", F_OK), ENOENT);
 }
 
+static void *
+open_fifo(void *path)
+{
+	return (void *)SYS(open, path, O_RDONLY);
+}
+
+/* An open that waits holds its descriptor, which names nothing yet. proves: open dup2 close fork */
+static void
+open_holds_its_descriptor(void)
+{
+	int first, other, status;
+	pthread_t t;
+	void *got;
+
+	begin();
+	CHECK_EQ(mkfifo("fifo", 0600), 0);
+	first = open(".", O_RDONLY);
+	close(first);
+	CHECK_EQ(pthread_create(&t, NULL, open_fifo, "fifo"), 0);
+	for (int i = 0; i < 2000; i++) {
+		other = open(".", O_RDONLY);
+		close(other);
+		if (other != first)
+			break;
+		usleep(1000);
+	}
+	EXPECT_EQ(other, first + 1);
+	EXPECT_ERR(SYS(dup2, 0, first), EBUSY);
+	EXPECT_ERR(SYS(close, first), EBADF);
+	EXPECT_ERR(SYS(fcntl, first, F_GETFD), EBADF);
+	EXPECT_EQ(SYS(close_range, first, first, 0), 0);
+	/* A child has no share in it. */
+	if (fork() == 0)
+		_exit(open(".", O_RDONLY) != first);
+	CHECK(wait(&status) > 0);
+	EXPECT_EQ(status, 0);
+	other = open("fifo", O_WRONLY);
+	EXPECT_EQ(other, first + 1);
+	CHECK_EQ(pthread_join(t, &got), 0);
+	EXPECT_EQ((long)got, first);
+	EXPECT_EQ(write(other, "x", 1), 1);
+}
+
+static int num_open;
+
+static void *
+make_files(void *name)
+{
+	char path[] = "x000";
+
+	path[0] = *(char *)name;
+	for (int i = 0; i < 200; i++) {
+		snprintf(path + 1, 4, "%03d", i);
+		if (SYS(open, path, O_CREAT | O_RDWR, 0600) >= 0)
+			__atomic_add_fetch(&num_open, 1, __ATOMIC_SEQ_CST);
+		else if (errno != EMFILE || access(path, F_OK) == 0)
+			num_unexpected++;
+	}
+	return NULL;
+}
+
+/* Of two who want the last descriptors, who gets none has made no file. proves: open */
+static void
+open_without_descriptor_makes_nothing(void)
+{
+	struct rlimit r = {100, 100};
+	pthread_t t;
+	int left = 0;
+
+	begin();
+	for (int fd = 0; fd < 100; fd++)
+		left += fcntl(fd, F_GETFD) < 0;
+	CHECK_EQ(setrlimit(RLIMIT_NOFILE, &r), 0);
+	CHECK_EQ(pthread_create(&t, NULL, make_files, "a"), 0);
+	make_files("b");
+	CHECK_EQ(pthread_join(t, NULL), 0);
+	EXPECT_EQ(num_open, left);
+}
+
 static const struct test tests[] = {
     TEST(open_errors),
     TEST(open_of_special_files),
@@ -358,6 +438,8 @@ static const struct test tests[] = {
     TEST(openat2_arguments),
     TEST(openat2_resolves_within_bounds),
     TEST(openat2_from_the_cache),
+    TEST(open_holds_its_descriptor),
+    TEST(open_without_descriptor_makes_nothing),
 };
 
 RUN_TESTS(tests)

@@ -98,6 +98,38 @@ KTEST(fd_table_grows_and_keeps_what_is_open)
 	CHECK(all_is_freed());
 }
 
+KTEST(fd_that_is_reserved_names_nothing)
+{
+	struct fd_table *t = table_for_test(4), *copy;
+	int at = -1;
+
+	CHECK_EQ(fd_install(file_get(&files[0]), 0, false), 0);
+	CHECK_EQ(fd_reserve(true), 1);
+	CHECK_EQ(fd_reserve(false), 2);
+	CHECK(!fd_get(1));
+	CHECK_EQ(fd_close(1), ERR_BADF);
+	CHECK_EQ(fd_table_replace(t, &files[1], 1, false), ERR_BUSY);
+	CHECK_EQ(fd_install(file_get(&files[0]), 0, false), 3);
+	CHECK_EQ(fd_reserve(false), ERR_MFILE);
+	copy = fd_table_copy(t);
+	at = 1;
+	CHECK(fd_table_next(copy, &at) == &files[0] && at == 3);
+	file_put(&files[0]);
+	CHECK_EQ(fd_table_install(copy, file_get(&files[2]), 0, false), 1);
+	fd_table_put(copy);
+	CHECK_EQ(files[2].refs, 1);
+	fd_table_close_range(t, 1, 3, false);
+	CHECK_EQ(fd_close(3), ERR_BADF);
+	fd_fill(1, file_get(&files[1]));
+	fd_unreserve(2);
+	CHECK_EQ(fd_table_cloexec(t, 1, -1), 1);
+	CHECK_EQ(fd_install(file_get(&files[3]), 0, false), 2);
+	fd_table_put(t);
+	for (unsigned i = 0; i < 4; i++)
+		CHECK_EQ(files[i].refs, 1);
+	CHECK(all_is_freed());
+}
+
 KTEST(fd_limit_is_kept)
 {
 	struct fd_table *t = table_for_test(3);
