@@ -218,12 +218,6 @@ store_hostname(const char *text)
 }
 
 static void
-show_pid_max(struct seq *s)
-{
-	seq_puts(s, "4194304\n");
-}
-
-static void
 show_ngroups_max(struct seq *s)
 {
 	seq_puts(s, "65536\n");
@@ -337,7 +331,6 @@ proc_global_init(void)
 	    {"sys/kernel/ngroups_max", show_ngroups_max},
 	    {"sys/kernel/osrelease", show_osrelease},
 	    {"sys/kernel/ostype", show_ostype},
-	    {"sys/kernel/pid_max", show_pid_max},
 	    {"sys/kernel/random/boot_id", show_boot_id},
 	    {"sys/kernel/random/entropy_avail", show_entropy_avail},
 	    {"sys/kernel/random/uuid", show_uuid},

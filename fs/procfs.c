@@ -104,6 +104,7 @@ enter(struct proc_file *dir, const char *name, const struct proc_file *what)
 		f->name = name;
 		f->len = slash ? (uint32_t)(slash - name) : strlen(name);
 		f->mode = slash || !what->show ? S_IFDIR | 0555
+		          : what->mode         ? S_IFREG | what->mode
 		                               : S_IFREG | (is_writable ? 0644 : 0444);
 		there = add(dir, f);
 		if (!slash)
@@ -118,6 +119,14 @@ proc_register_rw(
     const char *name, void (*show)(struct seq *), enum err (*store)(const char *text))
 {
 	return enter(&root, name, &(struct proc_file){.show = show, .store = store});
+}
+
+enum err
+proc_register_wo(
+    const char *name, void (*show)(struct seq *), enum err (*store)(const char *text))
+{
+	return enter(
+	    &root, name, &(struct proc_file){.show = show, .store = store, .mode = 0200});
 }
 
 enum err

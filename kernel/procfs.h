@@ -49,6 +49,10 @@ enum err proc_register(const char *name, void (*show)(struct seq *));
 enum err proc_register_rw(
     const char *name, void (*show)(struct seq *), enum err (*store)(const char *text));
 
+/* The same, of mode 0200: to be written. */
+enum err proc_register_wo(
+    const char *name, void (*show)(struct seq *), enum err (*store)(const char *text));
+
 /*
  * The same for many files with one pair of functions: `show` finds `private` in seq->private,
  * `store` gets it; NULL: read only. The others make /sys/NAME.

@@ -104,6 +104,29 @@ show_vmstat(struct seq *s)
 	    huge_counts.fallen_back, huge_counts.split);
 }
 
+static uint32_t last_drop; /* [a] what was written to drop_caches */
+
+static void
+show_drop(struct seq *s)
+{
+	seq_printf(s, "%u\n", __atomic_load_n(&last_drop, __ATOMIC_RELAXED));
+}
+
+/* 1: pages of files, 2: objects, 3: both; and 4: not to log it, which is not done. */
+static enum err
+store_drop(const char *text)
+{
+	uint64_t what;
+	const char *end;
+
+	if (!parse_u64(text, &end, 10, &what) || (*end && *end != '\n') || what < 1 ||
+	    what > 4)
+		return ERR_INVAL;
+	__atomic_store_n(&last_drop, (uint32_t)what, __ATOMIC_RELAXED);
+	reclaim_drop(what & 1, what & 2);
+	return OK;
+}
+
 static void
 show_cache(const struct slab_stats *c, void *seq)
 {
@@ -193,6 +216,7 @@ mem_proc_init(void)
 	/* A missing file is no reason not to boot: the registry says so itself. */
 	(void)proc_register("meminfo", show_meminfo);
 	(void)proc_register("slabinfo", show_slabinfo);
+	(void)proc_register_wo("sys/vm/drop_caches", show_drop, store_drop);
 	(void)proc_register("vmstat", show_vmstat);
 	(void)sysfs_register_rw(
 	    "kernel/mm/transparent_hugepage/enabled", show_huge_mode, store_huge_mode);

@@ -66,6 +66,17 @@ evict(uint64_t want, unsigned pass)
 	    &reclaim_counts.scanned[who], evict_scanned() - scanned, __ATOMIC_RELAXED);
 }
 
+void
+reclaim_drop(bool drops_pages, bool drops_objects)
+{
+	if (drops_pages)
+		evict(UINT64_MAX, PASSES - 1);
+	if (drops_objects) {
+		(void)shrink_all(SIZE_MAX);
+		slab_trim();
+	}
+}
+
 bool
 reclaim_pages(uint64_t want)
 {

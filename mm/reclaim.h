@@ -26,6 +26,9 @@ void shrinker_register(struct shrinker *);
  */
 bool reclaim_pages(uint64_t want);
 
+/* /proc/sys/vm/drop_caches: all that can be spared, pages of files and objects. As above. */
+void reclaim_drop(bool drops_pages, bool drops_objects);
+
 struct reclaim_counts {
 	uint64_t objects, runs, stalls; /* [a] freed; of the thread; of others */
 	/* [a] Pages of files looked at, and freed; the first by others, then by the thread. */

@@ -43,7 +43,7 @@ clone_check_tid(const struct clone_spec *c)
 {
 	if (!c->num_tids)
 		return OK;
-	if (c->num_tids > 1 || c->tid < 1 || c->tid >= TID_LIMIT)
+	if (c->num_tids > 1 || c->tid < 1 || (uint32_t)c->tid >= tid_max())
 		return ERR_INVAL;
 	return capable(CAP_CHECKPOINT_RESTORE) || capable(CAP_SYS_ADMIN) ? OK : ERR_PERM;
 }

@@ -69,6 +69,8 @@ struct thread *thread_create_idle(struct cpu *cpu, void (*loop)(void *));
 struct thread *thread_create_boot(void); /* the context that kernel_main runs in */
 void thread_reap(struct thread *t);      /* it has run for the last time; any context */
 unsigned thread_count(void);
+extern uint32_t
+    threads_max; /* [a] no more user threads are made when there are so many */
 uint64_t thread_forks(void);
 
 /* ---- The system calls ---- */

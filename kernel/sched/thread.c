@@ -22,7 +22,8 @@ static struct slab_cache *thread_cache;
 static struct spinlock list_lock = SPINLOCK_INIT("threads", RANK_OBJECT);
 static struct list all_threads = LIST_INIT(all_threads); /* [list_lock], read under RCU */
 static unsigned num_threads;                             /* [list_lock], [a] to read */
-static uint64_t num_forks;                               /* likewise */
+uint32_t threads_max = UINT32_MAX;
+static uint64_t num_forks; /* likewise */
 
 void
 threads_init(void)
@@ -180,8 +181,11 @@ struct thread *
 thread_create_user(struct process *process, const char *name,
     const struct trap_frame *frame, uint32_t tid)
 {
-	struct thread *t = thread_new(name), *self = current_thread();
+	struct thread *t, *self = current_thread();
 
+	if (thread_count() >= __atomic_load_n(&threads_max, __ATOMIC_RELAXED))
+		return NULL;
+	t = thread_new(name);
 	if (!t)
 		return NULL;
 	t->process = process_get(process);

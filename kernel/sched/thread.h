@@ -283,8 +283,11 @@ void thread_for_each(bool (*fn)(struct thread *, void *arg), void *arg);
  * Allocation of tids/pids: one space, as Linux. 0: none left. 1 is init's and never given
  * out: it need not be allocated or freed.
  */
-enum { TID_LIMIT = 32768 }; /* no number is so high: Linux's default pid_max */
+enum { TID_MAX_LEAST = 301, TID_LIMIT = 4194304 }; /* bounds of tid_max */
 uint32_t tid_alloc(void);
-bool tid_take(uint32_t tid); /* one below TID_LIMIT; false: it is in use */
+bool tid_take(uint32_t tid); /* one below tid_max; false: it is in use */
 void tid_free(uint32_t tid);
 uint32_t tid_next(uint32_t from); /* the first in use from there on, or 0; no lock */
+/* /proc/sys/kernel/pid_max: no number so high is given from now on; within the bounds. ERR_NOMEM. */
+uint32_t tid_max(void);
+enum err tid_set_max(uint32_t max);

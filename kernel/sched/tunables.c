@@ -1,12 +1,14 @@
 /*
  * What may be set of the scheduler, in /proc/sys/kernel: Linux's sched_rr_timeslice_ms,
  * sched_rt_period_us, sched_rt_runtime_us (-1: RealTime is never held back), and
- * sched_slice_ms, the turn of one of two equal threads, which the command line has too.
+ * sched_slice_ms, the turn of one of two equal threads, which the command line has too; and of
+ * how many threads there may be: pid_max and threads-max.
  */
 #include "kernel/cmdline.h"
 #include "kernel/procfs.h"
 #include "kernel/sched/sched_priv.h"
 #include "lib/string.h"
+#include "mm/page.h"
 
 enum { MAX_SLICE_MS = 1000, RR_DEFAULT_MS = 100 };
 static const nsec_t NO_LIMIT = UINT64_MAX / 2; /* of RealTime's run time */
@@ -119,6 +121,36 @@ store_rt_limit(const char *text)
 	return err;
 }
 
+static void
+show_pid_max(struct seq *s)
+{
+	seq_printf(s, "%u\n", tid_max());
+}
+
+static enum err
+store_pid_max(const char *text)
+{
+	int64_t max;
+	enum err err = parse_int(text, &max);
+
+	if (err == OK && (max < TID_MAX_LEAST || max > TID_LIMIT))
+		err = ERR_INVAL;
+	return err == OK ? tid_set_max((uint32_t)max) : err;
+}
+
+/* As on Linux: the stacks of all together take an eighth of memory. */
+static void
+threads_max_init(void)
+{
+	enum { LEAST = 20, MOST = 0x3fffffff };
+	static struct proc_number number = {
+	    "sys/kernel/threads-max", &threads_max, 1, MOST};
+	uint64_t fit = mem_total_pages() * PAGE_SIZE / (8 * KERNEL_STACK_SIZE);
+
+	threads_max = (uint32_t)MIN(MAX(fit, (uint64_t)LEAST), (uint64_t)MOST);
+	proc_register_numbers(&number, 1);
+}
+
 void
 sched_tunables_init(void)
 {
@@ -133,4 +165,6 @@ sched_tunables_init(void)
 	    "sys/kernel/sched_rt_period_us", show_rt_period, store_rt_period);
 	(void)proc_register_rw(
 	    "sys/kernel/sched_rt_runtime_us", show_rt_limit, store_rt_limit);
+	(void)proc_register_rw("sys/kernel/pid_max", show_pid_max, store_pid_max);
+	threads_max_init();
 }

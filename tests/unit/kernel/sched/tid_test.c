@@ -1,10 +1,13 @@
 /*
  * Numbers of threads: kernel/sched/tid.c. The tests share the one space and leave it
- * empty. LINK: kernel/sched/tid.c tests/fakes/panic.c tests/fakes/percpu.c
- * tests/fakes/spinlock.c
+ * empty. LINK: kernel/sched/tid.c tests/fakes/kmalloc.c tests/fakes/panic.c
+ * tests/fakes/percpu.c tests/fakes/spinlock.c lib/fmt.c lib/string.c
  */
 #include "kernel/sched/thread.h"
+#include "tests/fakes/fakes.h"
 #include "tests/unit/ktest.h"
+
+#include <stdlib.h>
 
 enum { LIMIT = 32768 };
 
@@ -98,4 +101,42 @@ KTEST(those_in_use_are_found_in_order)
 	CHECK_EQ(tid_next(LIMIT), 0);
 	CHECK_EQ(tid_next(UINT32_MAX), 0);
 	tid_free(b);
+}
+
+static uint32_t
+highest_of_all(void)
+{
+	uint32_t tid, highest = 0, *all = calloc(TID_LIMIT, sizeof(*all));
+	unsigned n = 0;
+
+	while ((tid = tid_alloc())) {
+		highest = MAX(highest, tid);
+		all[n++] = tid;
+	}
+	while (n)
+		tid_free(all[--n]);
+	free(all);
+	return highest;
+}
+
+/* The last: what was made for them stays. */
+KTEST(the_greatest_can_be_chosen)
+{
+	fake_kmalloc_fail_nth(2);
+	CHECK_EQ(tid_set_max(100000), ERR_NOMEM);
+	CHECK_EQ(tid_max(), LIMIT);
+	fake_kmalloc_fail_nth(0);
+	CHECK_EQ(tid_set_max(100000), OK);
+	CHECK_EQ(tid_max(), 100000);
+	CHECK_EQ(highest_of_all(), 99999);
+	CHECK(tid_take(99000));
+	CHECK_EQ(tid_set_max(301), OK);
+	CHECK_EQ(highest_of_all(), 300);
+	CHECK_EQ(tid_next(301), 99000);
+	tid_free(99000);
+	CHECK_EQ(tid_set_max(TID_LIMIT), OK);
+	CHECK_EQ(highest_of_all(), TID_LIMIT - 1);
+	CHECK_EQ(tid_next(2), 0);
+	CHECK_EQ(tid_set_max(LIMIT), OK);
+	CHECK_EQ(highest_of_all(), LIMIT - 1);
 }
