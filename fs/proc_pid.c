@@ -273,6 +273,17 @@ store_timer_slack(const struct proc_id *id, const char *text)
 	return OK;
 }
 
+static void
+show_timers(struct seq *s, const struct proc_id *id)
+{
+	struct process *p = proc_process(id);
+
+	if (!p)
+		return;
+	posix_timers_show(s, p);
+	process_put(p);
+}
+
 static bool
 has_thread(struct process *p, uint32_t tid)
 {
@@ -385,6 +396,7 @@ static const struct member members[] = {
     {"statm", S_IFREG | 0444, &proc_plain_ops, proc_show_statm, NULL},
     {"status", S_IFREG | 0444, &proc_plain_ops, proc_show_status, NULL},
     {"syscall", S_IFREG | 0400, &proc_plain_ops, proc_show_syscall, NULL},
+    {"timers", S_IFREG | 0444, &proc_plain_ops, show_timers, NULL},
     {"timerslack_ns", S_IFREG | 0666, &proc_plain_ops, show_timer_slack,
         store_timer_slack},
     {"uid_map", S_IFREG | 0644, &proc_plain_ops, proc_show_id_map, proc_store_id_map},

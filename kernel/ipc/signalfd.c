@@ -39,6 +39,16 @@ static_assert(sizeof(struct signalfd_info) == 128, "signalfd_siginfo layout");
 static struct signalfd_info
 signalfd_describe(const struct siginfo *si)
 {
+	if (si->code == SI_TIMER)
+		return (struct signalfd_info){
+		    .signo = (uint32_t)si->signo,
+		    .errno_ = si->errno_,
+		    .code = si->code,
+		    .timer_id = si->pid,
+		    .overrun = si->uid,
+		    .value = (int32_t)si->value,
+		    .pointer = si->value,
+		};
 	if (siginfo_is_of_file(si))
 		return (struct signalfd_info){
 		    .signo = (uint32_t)si->signo,

@@ -1,7 +1,10 @@
 /*
  * timer_create and its like: a process's numbered timers, each on a clock, sending a
- * signal when it expires. When several periods have passed by the time it runs, one
- * signal stands for all and the rest are overruns, told by timer_getoverrun.
+ * signal when it expires. The signal is the timer's own and on a queue at most once: how
+ * often the timer expires from then until the signal is taken are overruns, told with it and by
+ * timer_getoverrun (POSIX). After an expiry the timer rests, so that the shortest interval does
+ * not take the machine: what passes meanwhile is counted when it runs again or, in time, when the
+ * signal is taken.
  *
  * A timer's function runs in interrupt context under nothing but p->lock; deletion takes
  * the timer out of the table, disarms it and frees it.
@@ -9,6 +12,8 @@
 #include "kernel/panic.h"
 #include "kernel/proc/itimers.h"
 #include "kernel/proc/proc_priv.h"
+#include "kernel/proc/signal_priv.h"
+#include "kernel/procfs.h"
 #include "kernel/time/clock.h"
 #include "kernel/time/timespec.h"
 #include "mm/slab.h"
@@ -16,7 +21,7 @@
 #include "syscalls.h"
 
 enum { POSIX_TIMERS_MAX = 256, SIGEV_SIGNAL = 0, SIGEV_NONE = 1, SIGEV_THREAD_ID = 4 };
-enum { TIMER_ABSTIME = 1 };
+enum { TIMER_ABSTIME = 1, REST_NS = 1000000 };
 
 /* Linux's struct sigevent. */
 struct sigevent {
@@ -31,14 +36,15 @@ static_assert(sizeof(struct sigevent) == 64, "sigevent layout");
 struct posix_timer {
 	struct timer timer;
 	struct process *process;
-	int clock, id;
-	int signo;    /* 0: none */
+	int clock;
+	int notify;   /* SIGEV_*, without SIGEV_THREAD_ID */
 	uint32_t tid; /* who gets it; 0: the process */
-	uint64_t value;
+	struct queued_signal signal;
 	nsec_t expires_ns;  /* [p->lock] on its clock (wall times as monotonic); 0:
 	                       disarmed */
 	nsec_t interval_ns; /* [p->lock] */
-	uint32_t overruns;  /* [p->lock] since the last signal was sent */
+	uint32_t missed;    /* [p->lock] expiries since the signal was queued */
+	uint32_t overruns;  /* [p->lock] of the last one taken */
 };
 
 struct posix_timers {
@@ -58,67 +64,89 @@ posix_timer_now(const struct posix_timer *t)
 	                              : clock_now_ns();
 }
 
+/* `now` on its clock; not before `rest_ns` from now. */
 static void
-posix_timer_arm_locked(struct posix_timer *t, nsec_t now)
+posix_timer_arm_locked(struct posix_timer *t, nsec_t now, nsec_t rest_ns)
 {
 	nsec_t left = t->expires_ns > now ? t->expires_ns - now : 0;
 
 	if (clock_is_cpu(t->clock))
 		left = cpu_timer_wait_ns(t->process, left);
-	timer_arm(&t->timer, clock_now_ns() + left);
+	timer_arm(&t->timer, clock_now_ns() + MAX(left, rest_ns));
+}
+
+/* The expiries up to `now`, of which there is one at least, are past: their number. */
+static uint64_t
+posix_timer_pass_locked(struct posix_timer *t, nsec_t now)
+{
+	uint64_t n = 1;
+
+	if (!t->interval_ns) {
+		t->expires_ns = 0;
+		return n;
+	}
+	n += (now - t->expires_ns) / t->interval_ns;
+	t->expires_ns += n * t->interval_ns;
+	return n;
 }
 
 static void
-posix_timer_signal(const struct posix_timer *t)
+posix_timer_miss_locked(struct posix_timer *t, uint64_t n)
 {
-	struct siginfo info = {.signo = t->signo,
-	    .code = SI_TIMER,
-	    .pid = (uint32_t)t->id,
-	    .uid = t->overruns,
-	    .value = t->value};
-	struct thread *target;
+	t->missed = (uint32_t)MIN(t->missed + n, (uint64_t)INT32_MAX);
+}
 
-	if (!t->signo)
-		return;
-	if (!t->tid) {
-		(void)signal_send_process(
-		    t->process, t->signo, &info); /* no room: lost, as on Linux */
+static void
+posix_timer_due_locked(struct posix_timer *t, nsec_t now, struct thread *target)
+{
+	uint64_t n = posix_timer_pass_locked(t, now);
+
+	if (t->signal.is_queued) {
+		posix_timer_miss_locked(t, n);
 		return;
 	}
-	target = thread_find(t->tid);
-	if (!target)
+	t->missed = 0;
+	posix_timer_miss_locked(t, n - 1);
+	if (t->notify == SIGEV_NONE ||
+	    (t->tid && !(target && target->process == t->process)))
 		return;
-	if (target->process == t->process)
-		(void)signal_send_thread(target, t->signo, &info); /* the same */
-	thread_put(target);
+	signal_send_timer_locked(t->process, target, &t->signal);
 }
 
 static void
 posix_timer_expired(struct timer *timer)
 {
 	struct posix_timer *t = container_of(timer, struct posix_timer, timer);
+	struct thread *target = t->tid ? thread_find(t->tid) : NULL;
 	struct process *p = t->process;
-	nsec_t now = posix_timer_now(t);
-	bool is_due = false;
+	nsec_t now = posix_timer_now(t), rest_ns = 0;
 
 	spin_lock(&p->lock);
-	if (t->expires_ns) {
-		is_due = now >= t->expires_ns;
-		t->overruns = 0;
-		if (is_due && t->interval_ns) {
-			uint64_t n = (now - t->expires_ns) / t->interval_ns;
-
-			t->overruns = (uint32_t)MIN(n, (uint64_t)INT32_MAX);
-			t->expires_ns += (n + 1) * t->interval_ns;
-		} else if (is_due) {
-			t->expires_ns = 0;
-		}
-		if (t->expires_ns)
-			posix_timer_arm_locked(t, now);
+	if (t->expires_ns && now >= t->expires_ns) {
+		posix_timer_due_locked(t, now, target);
+		rest_ns = REST_NS;
 	}
+	if (t->expires_ns)
+		posix_timer_arm_locked(t, now, rest_ns);
 	spin_unlock(&p->lock);
-	if (is_due)
-		posix_timer_signal(t);
+	if (target)
+		thread_put(target);
+}
+
+/* CPU clocks are not read here; their timers are not that exact. */
+uint32_t
+posix_timer_taken_locked(struct posix_timer *t)
+{
+	nsec_t now = clock_now_ns();
+
+	if (t->expires_ns && t->interval_ns && !clock_is_cpu(t->clock)) {
+		if (now >= t->expires_ns)
+			posix_timer_miss_locked(t, posix_timer_pass_locked(t, now));
+		posix_timer_arm_locked(t, now, 0);
+	}
+	t->overruns = t->missed;
+	t->missed = 0;
+	return t->overruns;
 }
 
 static void
@@ -128,6 +156,9 @@ posix_timer_stop(struct posix_timer *t)
 	t->expires_ns = 0; /* a running function does not arm it again */
 	spin_unlock(&t->process->lock);
 	timer_cancel(&t->timer);
+	spin_lock(&t->process->lock);
+	signal_drop_timer_locked(t->process, &t->signal);
+	spin_unlock(&t->process->lock);
 }
 
 void
@@ -172,7 +203,8 @@ posix_timer_add(struct process *p, struct posix_timer *t)
 	for (int i = 0; i < POSIX_TIMERS_MAX && id < 0; i++) {
 		if (!p->posix_timers->slots[i]) {
 			p->posix_timers->slots[i] = t;
-			t->id = id = i;
+			t->signal.info.pid = (uint32_t)i;
+			id = i;
 		}
 	}
 	spin_unlock(&p->lock);
@@ -234,14 +266,18 @@ sys_timer_create(int clock, const struct sigevent USER *uev, int USER *uid)
 	timer_init(&t->timer, posix_timer_expired);
 	t->process = current_process();
 	t->clock = clock;
-	t->signo = ev.notify == SIGEV_NONE ? 0 : ev.signo;
+	t->notify = ev.notify & ~SIGEV_THREAD_ID;
 	t->tid = ev.notify & SIGEV_THREAD_ID ? (uint32_t)ev.tid : 0;
+	t->signal.timer = t;
+	t->signal.info =
+	    (struct siginfo){.signo = ev.signo, .code = SI_TIMER, .value = ev.value};
 	id = posix_timer_add(t->process, t);
 	if (id < 0) {
 		kfree(t);
 		return id;
 	}
-	t->value = uev ? ev.value : (uint64_t)id;
+	if (!uev)
+		t->signal.info.value = (uint64_t)id;
 	err = put_user(id, uid);
 	return err == OK ? OK : (sys_timer_delete(id), err);
 }
@@ -311,9 +347,10 @@ sys_timer_settime(
 		posix_timer_get_locked(t, now, &old);
 		t->interval_ns = timespec_to_ns(&new.interval);
 		t->expires_ns = ns ? posix_timer_expiry(t, flags, ns, now) : 0;
-		t->overruns = 0;
+		t->overruns = t->missed = 0;
+		signal_drop_timer_locked(p, &t->signal); /* of the old setting */
 		if (ns)
-			posix_timer_arm_locked(t, now);
+			posix_timer_arm_locked(t, now, 0);
 	}
 	spin_unlock(&p->lock);
 	if (!t)
@@ -351,4 +388,29 @@ sys_timer_getoverrun(int id)
 		overruns = t->overruns;
 	spin_unlock(&p->lock);
 	return overruns;
+}
+
+/* ---- /proc/PID/timers --------------------------------------------------------------- */
+
+void
+posix_timers_show(struct seq *s, struct process *p)
+{
+	static const char *const ways[] = {"signal", "none"};
+
+	for (int id = POSIX_TIMERS_MAX - 1; id >= 0; id--) {
+		struct posix_timer copy = {.notify = SIGEV_NONE};
+		const struct posix_timer *t;
+
+		spin_lock(&p->lock);
+		t = posix_timer_find_locked(p, id);
+		if (t)
+			copy = *t;
+		spin_unlock(&p->lock);
+		if (!t)
+			continue;
+		seq_printf(s,
+		    "ID: %d\nsignal: %d/%016lx\nnotify: %s/%s.%u\nClockID: %d\n", id,
+		    copy.signal.info.signo, copy.signal.info.value, ways[copy.notify],
+		    copy.tid ? "tid" : "pid", copy.tid ? copy.tid : p->pid, copy.clock);
+	}
 }

@@ -60,6 +60,10 @@ void thread_release_user_memory(struct thread *t);
 void itimers_init(struct process *p);
 void itimers_stop(struct process *p);      /* exit */
 void posix_timers_free(struct process *p); /* exit and exec */
+struct posix_timer;
+/* p->lock held. Its signal is taken off the queue to be delivered: how often it expired
+ * meanwhile; it goes on. */
+uint32_t posix_timer_taken_locked(struct posix_timer *t);
 
 /* The options of prctl that are about capabilities: prctl_caps.c. ERR_INVAL: it is none of them. */
 long prctl_caps(int option, uint64_t arg2, uint64_t arg3, uint64_t arg4, uint64_t arg5);

@@ -223,6 +223,9 @@ char process_state_letter(struct process *);
 /* The same of one user thread; 'X': it has ended. */
 char thread_state_letter(const struct thread *);
 
+struct seq;
+void posix_timers_show(struct seq *, struct process *); /* /proc/PID/timers */
+
 /* Before the first process: caches and tables. */
 void process_init(void);
 

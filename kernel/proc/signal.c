@@ -25,11 +25,6 @@
 	(SIGMASK(SIGSEGV) | SIGMASK(SIGBUS) | SIGMASK(SIGILL) | SIGMASK(SIGTRAP) | \
 	    SIGMASK(SIGFPE) | SIGMASK(SIGSYS))
 
-struct queued_signal {
-	struct list link;
-	struct siginfo info;
-};
-
 static struct slab_cache *queued_cache, *actions_cache;
 
 void
@@ -114,6 +109,10 @@ signal_handler_of(const struct process *p, int sig)
 static void
 queued_free(struct process *p, struct queued_signal *q)
 {
+	if (q->timer) {
+		q->is_queued = false;
+		return;
+	}
 	__atomic_fetch_sub(&p->num_queued_signals, 1, __ATOMIC_RELAXED);
 	slab_free(queued_cache, q);
 }
@@ -130,7 +129,7 @@ queued_alloc(struct process *p, bool is_privileged)
 	    !is_privileged)
 		q = NULL;
 	else
-		q = slab_alloc(queued_cache);
+		q = slab_zalloc(queued_cache);
 	if (!q)
 		__atomic_fetch_sub(&p->num_queued_signals, 1, __ATOMIC_RELAXED);
 	return q;
@@ -165,6 +164,7 @@ queue_take_locked(
 {
 	int sig = info->signo;
 	struct queued_signal *q, *first = NULL;
+	struct posix_timer *timer;
 	bool has_more = false;
 
 	list_for_each(q, infos, link) {
@@ -179,7 +179,10 @@ queue_take_locked(
 	if (first) {
 		*info = first->info;
 		list_remove(&first->link);
+		timer = first->timer;
 		queued_free(p, first);
+		if (timer)
+			info->uid = posix_timer_taken_locked(timer);
 	}
 	if (!has_more)
 		*pending &= ~SIGMASK(sig);
@@ -360,6 +363,19 @@ signal_announce_locked(struct process *p, struct thread *target, int sig)
 	}
 }
 
+/* `q` NULL: without what it says. */
+static void
+queue_add_locked(
+    struct process *p, struct thread *target, int sig, struct queued_signal *q)
+{
+	if (q)
+		list_push_back(
+		    target ? &target->sig_queue : &p->shared_pending.infos, &q->link);
+	*(target ? &target->sig_pending : &p->shared_pending.pending) |= SIGMASK(sig);
+	if (!list_is_empty(&p->signalfd_wait.waiters))
+		wait_queue_wake(&p->signalfd_wait, ~0u, 0);
+}
+
 /* Puts it on the queue: true if it is new there. `q` is used, and set to NULL, or left.
  */
 static bool
@@ -367,20 +383,58 @@ signal_enqueue_locked(struct process *p, struct thread *target,
     const struct siginfo *info, struct queued_signal **q)
 {
 	int sig = info->signo;
-	uint64_t *pending = target ? &target->sig_pending : &p->shared_pending.pending;
-	struct list *infos = target ? &target->sig_queue : &p->shared_pending.infos;
+	uint64_t pending = target ? target->sig_pending : p->shared_pending.pending;
 
-	if (sig < SIGRTMIN && (*pending & SIGMASK(sig)))
+	if (sig < SIGRTMIN && (pending & SIGMASK(sig)))
 		return sig == SIGKILL;
-	if (*q) {
+	if (*q)
 		(*q)->info = *info;
-		list_push_back(infos, &(*q)->link);
-		*q = NULL;
-	}
-	*pending |= SIGMASK(sig);
-	if (!list_is_empty(&p->signalfd_wait.waiters))
-		wait_queue_wake(&p->signalfd_wait, ~0u, 0);
+	queue_add_locked(p, target, sig, *q);
+	*q = NULL;
 	return true;
+}
+
+/* Whether there is nobody (any more) who could take it. */
+static bool
+is_past_signals(const struct process *p, const struct thread *target, int sig)
+{
+	return !p->num_threads || (target && (target->flags & THREAD_EXITING)) ||
+	       (p->core_dumper && sig != SIGKILL);
+}
+
+/* Unlike other standard signals, those of timers do not stand for each other. */
+void
+signal_send_timer_locked(
+    struct process *p, struct thread *target, struct queued_signal *q)
+{
+	int sig = q->info.signo;
+
+	if (is_past_signals(p, target, sig))
+		return;
+	signal_cancel_opposites_locked(p, sig);
+	if (signal_is_ignored(p, target, sig))
+		return;
+	q->target = target;
+	q->is_queued = true;
+	queue_add_locked(p, target, sig, q);
+	signal_announce_locked(p, target, sig);
+}
+
+void
+signal_drop_timer_locked(struct process *p, struct queued_signal *q)
+{
+	struct thread *t = q->target;
+	struct list *infos = t ? &t->sig_queue : &p->shared_pending.infos;
+	const struct queued_signal *other;
+
+	if (!q->is_queued)
+		return;
+	list_remove(&q->link);
+	q->is_queued = false;
+	list_for_each(other, infos, link)
+		if (other->info.signo == q->info.signo)
+			return;
+	*(t ? &t->sig_pending : &p->shared_pending.pending) &= ~SIGMASK(q->info.signo);
 }
 
 static enum err
@@ -400,8 +454,7 @@ signal_send(
 		return ERR_AGAIN;
 
 	spin_lock(&p->lock);
-	if (p->num_threads && !(target && (target->flags & THREAD_EXITING)) &&
-	    !(p->core_dumper && sig != SIGKILL)) {
+	if (!is_past_signals(p, target, sig)) {
 		signal_cancel_opposites_locked(p, sig);
 		if (!signal_is_ignored(p, target, sig) &&
 		    signal_enqueue_locked(p, target, &info, &q))

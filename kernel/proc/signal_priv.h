@@ -20,6 +20,22 @@ struct signal_actions {
 	    SIGMASK(SIGXCPU) | SIGMASK(SIGXFSZ))
 #define SIGNALS_UNBLOCKABLE (SIGMASK(SIGKILL) | SIGMASK(SIGSTOP))
 
+/* A signal on a queue, with what it says. */
+struct queued_signal {
+	struct list link;
+	struct siginfo info;
+	struct posix_timer *timer; /* [I] whose own it is; NULL: it is freed when taken */
+	/* Of a timer's, p->lock: */
+	struct thread *target; /* on whose queue it is; NULL: on the process's */
+	bool is_queued;
+};
+
+/* p->lock held. A timer's signal, not queued, is queued unless it would be ignored. */
+void signal_send_timer_locked(
+    struct process *p, struct thread *target, struct queued_signal *q);
+/* p->lock held. Takes a timer's off its queue if it is queued. */
+void signal_drop_timer_locked(struct process *p, struct queued_signal *q);
+
 /* p->lock held. The next signal not in `blocked`, taken off its queue; 0: none. */
 int signal_dequeue_locked(struct thread *t, uint64_t blocked, struct siginfo *info);
 /* p->lock held. THREAD_NEED_SIGNAL becomes what the queues and the mask say. */
