@@ -29,6 +29,10 @@ def peer():
         yield p
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "alone: keeps every processor busy or measures time, so no other runs beside it")
+
+
 def pytest_generate_tests(metafunc):
     """A module's TABLE: case name -> (stimulus, expected)."""
     table = getattr(metafunc.module, "TABLE", None)

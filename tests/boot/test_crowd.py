@@ -9,6 +9,7 @@ import pytest
 from conftest import DEBUG_KERNEL, KERNEL
 from vm import TOP, VM
 
+pytestmark = pytest.mark.alone
 IS_WHOLE = os.environ.get("KEEL_STRESS") == "whole"
 PROCESSES, THREADS, MEMORY = (10000, 20000, "4G") if IS_WHOLE else (800, 1600, "1G")
 STORM_SECONDS = 120 if IS_WHOLE else 8

@@ -2,7 +2,10 @@
 import shutil
 import subprocess
 
+import pytest
 from vm import TOP
+
+pytestmark = pytest.mark.alone
 
 FILES = ["esp/EFI/BOOT/BOOTX64.EFI", "esp/EFI/keel/kernel.elf", "esp/EFI/keel/initrd.cpio.gz",
          "esp/EFI/keel/keel.conf", "release/kernel.elf", "keel.img"]

@@ -22,7 +22,8 @@ from conftest import DEBUG_KERNEL, KERNEL
 from lan import Lan
 from vm import TOP, VM
 
-pytestmark = pytest.mark.skipif(not Lan.is_possible(), reason="needs root and /dev/net/tun")
+pytestmark = [pytest.mark.alone,
+              pytest.mark.skipif(not Lan.is_possible(), reason="needs root and /dev/net/tun")]
 
 XFER = f"{TOP}/build/guest/xfer"
 NICS = ("virtio", "e1000", "e1000e")

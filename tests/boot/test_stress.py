@@ -2,9 +2,11 @@
 import re
 import subprocess
 
+import pytest
 from conftest import DEBUG_KERNEL
 from vm import TOP, VM
 
+pytestmark = pytest.mark.alone
 SECONDS = 60
 
 

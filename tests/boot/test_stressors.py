@@ -9,6 +9,7 @@ from conftest import DEBUG_KERNEL
 from test_debian import make_rootfs
 from vm import VM
 
+pytestmark = pytest.mark.alone
 IS_WHOLE = os.environ.get("KEEL_STRESS") == "whole"
 SECONDS = int(os.environ.get("KEEL_STRESS_SECONDS") or (30 if IS_WHOLE else 1))
 WANTED = re.compile(os.environ.get("STRESS") or ".")

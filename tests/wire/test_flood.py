@@ -13,7 +13,8 @@ import pytest
 from lan import Lan
 from vm import TOP, VM
 
-pytestmark = pytest.mark.skipif(not Lan.is_possible(), reason="needs root and /dev/net/tun")
+pytestmark = [pytest.mark.alone,
+              pytest.mark.skipif(not Lan.is_possible(), reason="needs root and /dev/net/tun")]
 
 MAC = "52:54:00:12:34:56"
 KEEL4, KEEL6 = "10.77.0.2", "fd77::2"
