@@ -4,16 +4,18 @@
  * line:
  *
  *   percpu.c    this_cpu(), current_thread(): one CPU, `fake_thread` is current
- *   spinlock.c  spinlocks with owner and rank check, preempt_disable & co (needs percpu,
- * panic) mutex.c     mutex and rwsem with owner and rank check (needs percpu, panic)
- *   wait.c      wait queues; a sleep runs `fake_on_sleep` once, which must make progress
+ *   spinlock.c  spinlocks with owner and rank check (needs percpu, panic)
+ *   mutex.c     mutex and rwsem with owner and rank check (needs percpu, panic)
+ *   wait.c      wait queues; a sleep runs `fake_on_sleep` once, which must help
  *   rcu.c       callbacks run in fake_rcu_run() or rcu_synchronize()
  *   clock.c     the clocks are variables
- *   kmalloc.c   kmalloc, slabs, vmalloc on malloc: counts live objects, can fail the Nth
- * call frames.c    page_alloc & co from an arena of 32 MiB; counts frames, can fail the
- * Nth call panic.c     panic, log: print; EXPECT_PANIC catches tlb.c       TLB flushes
- * are counted timer.c     timers fire from fake_timers_run() vm_env.c    files, random
- * numbers, signals as far as address spaces need them
+ *   kmalloc.c   kmalloc, slabs, vmalloc on malloc: counted, the Nth call can fail
+ *   frames.c    page_alloc & co from an arena of 32 MiB; the same
+ *   panic.c     panic, log: print; EXPECT_PANIC catches
+ *   programs.c  programs in memory for the loader (programs.h)
+ *   tlb.c       TLB flushes are counted
+ *   timer.c     timers fire from fake_timers_run()
+ *   vm_env.c    files, random numbers, signals as far as address spaces need them
  */
 #pragma once
 

@@ -4,111 +4,37 @@
  * mm/access.c mm/anon.c mm/area.c mm/aspace.c mm/commit.c mm/fault.c mm/filemap.c mm/huge.c mm/kpages.c
  * mm/map.c mm/evict.c mm/pagecache.c mm/pagetable.c mm/shmem.c mm/userpt.c lib/rbtree.c lib/string.c
  * tests/fakes/clock.c tests/fakes/cpu.c tests/fakes/frames.c tests/fakes/kmalloc.c
- * tests/fakes/mutex.c tests/fakes/panic.c tests/fakes/percpu.c tests/fakes/spinlock.c
- * tests/fakes/tlb.c tests/fakes/vm_env.c tests/fakes/wait.c
+ * tests/fakes/mutex.c tests/fakes/panic.c tests/fakes/percpu.c tests/fakes/programs.c
+ * tests/fakes/spinlock.c tests/fakes/tlb.c tests/fakes/vm_env.c tests/fakes/wait.c
  */
-#include "kernel/file.h"
-#include "kernel/proc/coredump.h"
 #include "kernel/proc/exec.h"
-#include "kernel/vdso/vdso.h"
-#include "kernel/x86/features.h"
 #include "kernel/x86/trap.h"
 #include "lib/elf.h"
 #include "lib/string.h"
 #include "mm/aspace.h"
-#include "mm/filemap.h"
 #include "mm/page.h"
-#include "mm/pagecache.h"
 #include "tests/fakes/fakes.h"
+#include "tests/fakes/programs.h"
 #include "tests/unit/ktest.h"
-
-struct cpu_features cpu_features = {.leaf_1_edx = 0x1234, .has_fsgsbase = true};
-
-size_t
-fpu_signal_size(void)
-{
-	return 832;
-}
-
-static struct page *vdso_page;
-
-enum err
-vdso_map(struct aspace *as, vaddr_t *base)
-{
-	struct kernel_page page = {page_to_phys(vdso_page), AREA_READ | AREA_EXEC};
-
-	return aspace_map_kernel_pages(as, &page, 1, base);
-}
 
 /* ---- A file in memory, and the program in it ---- */
 
 enum { IMAGE_SIZE = 3 * PAGE_SIZE, DATA_OFFSET = PAGE_SIZE + 0x800, DATA_SIZE = 0x700 };
 
 struct program {
-	struct file file;
-	struct page_cache cache;
-	size_t size;
+	struct fake_program fake;
 	_Alignas(8) uint8_t bytes[IMAGE_SIZE];
 };
 
 static struct program main_program, interp_program;
-
-static enum err
-fill_from_bytes(struct page_cache *c, struct page *pg, uint64_t index)
-{
-	struct program *p = c->owner;
-	size_t at = index * PAGE_SIZE,
-	       n = p->size > at ? MIN(p->size - at, PAGE_SIZE) : 0;
-
-	memset(page_to_virt(pg), 0, PAGE_SIZE);
-	memcpy(page_to_virt(pg), p->bytes + at, n);
-	return OK;
-}
-
-static const struct page_cache_ops cache_ops = {.fill = fill_from_bytes};
-
-static enum err
-map_program(struct file *f, struct area *a)
-{
-	a->ops = &filemap_area_ops;
-	return OK;
-}
-
-static const struct file_ops file_ops = {.mmap = map_program};
-
-ssize_t
-file_read_at(struct file *f, void *buf, size_t n, loff_t pos)
-{
-	struct program *p = f->private;
-
-	if (pos < 0)
-		return ERR_INVAL;
-	if ((uint64_t)pos >= p->size)
-		return 0;
-	n = MIN(n, p->size - (size_t)pos);
-	memcpy(buf, p->bytes + pos, n);
-	return (ssize_t)n;
-}
 
 enum err
 file_open_exec(const char *path, struct file **out)
 {
 	if (strcmp(path, "/lib/ld"))
 		return ERR_NOENT;
-	*out = file_get(&interp_program.file);
+	*out = file_get(&interp_program.fake.file);
 	return OK;
-}
-
-bool
-file_is_readable(const struct file *f)
-{
-	return true;
-}
-
-enum dumpable
-coredump_suid_dumpable(void)
-{
-	return DUMPABLE_NO;
 }
 
 static struct elf_header *
@@ -128,7 +54,6 @@ static void
 make_program(struct program *p, uint16_t type, vaddr_t base, bool has_interp)
 {
 	memset(p, 0, sizeof(*p));
-	p->size = IMAGE_SIZE;
 	for (unsigned i = 0x400; i < IMAGE_SIZE; i++)
 		p->bytes[i] = (uint8_t)(i * 7 + 1);
 	*header(p) = (struct elf_header){.ident = {0x7f, 'E', 'L', 'F', 2, 1, 1},
@@ -160,13 +85,7 @@ make_program(struct program *p, uint16_t type, vaddr_t base, bool has_interp)
 		    .type = ELF_INTERP, .offset = 0x300, .filesz = 8};
 		memcpy(p->bytes + 0x300, "/lib/ld", 8);
 	}
-	page_cache_init(&p->cache, &cache_ops, p);
-	p->cache.file_size = p->size;
-	p->file = (struct file){.ops = &file_ops,
-	    .refs = 1,
-	    .mode = FILE_READ,
-	    .cache = &p->cache,
-	    .private = p};
+	fake_program_init(&p->fake, p->bytes, IMAGE_SIZE);
 }
 
 static const struct exec_args args = {.path = "/bin/prog",
@@ -178,16 +97,6 @@ static const struct exec_args args = {.path = "/bin/prog",
     .euid = 11,
     .gid = 12,
     .egid = 13};
-
-static void
-set_up(void)
-{
-	if (kernel_page_table)
-		return;
-	kernel_page_table = page_to_phys(page_alloc(0, ALLOC_ZERO));
-	aspace_init();
-	vdso_page = page_alloc(0, ALLOC_ZERO);
-}
 
 static uint64_t
 word_at(struct aspace *as, vaddr_t va)
@@ -228,10 +137,10 @@ KTEST(exec_static_program_is_mapped_with_zeroed_bss)
 	vaddr_t data = 0x410000 + DATA_OFFSET;
 	uint8_t byte = 1;
 
-	set_up();
+	fake_programs_init();
 	make_program(p, ELF_EXEC, 0x400000, false);
 	as = aspace_create();
-	CHECK_EQ(exec_load_elf(as, &p->file, &args, &f), OK);
+	CHECK_EQ(exec_load_elf(as, &p->fake.file, &args, &f), OK);
 	CHECK_EQ(f.rip, 0x400500);
 	CHECK_EQ(f.rsp % 16, 0);
 	CHECK(f.cs == 0x33 && f.ss == 0x2b && f.rflags == 0x202);
@@ -247,10 +156,10 @@ KTEST(exec_static_program_is_mapped_with_zeroed_bss)
 	CHECK(p->bytes[DATA_OFFSET + DATA_SIZE] != 0); /* the file itself is as it was */
 	CHECK(
 	    as->brk_start >= data + DATA_SIZE + 0x5000 && as->brk_start % PAGE_SIZE == 0);
-	CHECK(as->exe == &p->file);
+	CHECK(as->exe == &p->fake.file);
 	aspace_put(as);
-	page_cache_destroy(&p->cache);
-	CHECK_EQ(p->file.refs, 1);
+	page_cache_destroy(&p->fake.cache);
+	CHECK_EQ(p->fake.file.refs, 1);
 	CHECK_EQ(fake_mem_counters[MEM_ANON], 0);
 }
 
@@ -261,10 +170,10 @@ KTEST(exec_stack_is_as_the_abi_says)
 	struct aspace *as;
 	vaddr_t sp;
 
-	set_up();
+	fake_programs_init();
 	make_program(p, ELF_EXEC, 0x400000, false);
 	as = aspace_create();
-	CHECK_EQ(exec_load_elf(as, &p->file, &args, &f), OK);
+	CHECK_EQ(exec_load_elf(as, &p->fake.file, &args, &f), OK);
 	sp = f.rsp;
 	CHECK_EQ(word_at(as, sp), 2);
 	CHECK(text_is(as, word_at(as, sp + 8), "prog"));
@@ -291,13 +200,13 @@ KTEST(exec_stack_is_as_the_abi_says)
 	CHECK(text_is(as, aux(as, sp, 31), "/bin/prog"));
 	CHECK_EQ(aspace_fault(as, aux(as, sp, 33), AREA_EXEC), OK);
 	CHECK_EQ(aspace_fault(as, aux(as, sp, 33), AREA_WRITE), ERR_ACCES);
-	CHECK_EQ(vdso_page->refs, 1);
+	CHECK_EQ(fake_vdso_page->refs, 1);
 	CHECK(as->arg_start == word_at(as, sp + 8) &&
 	      as->env_start == word_at(as, sp + 32));
 	CHECK(as->arg_end == as->env_start && as->env_end == as->env_start + 7);
 	CHECK_EQ(word_at(as, as->stack_top - 8), 0);
 	aspace_put(as);
-	page_cache_destroy(&p->cache);
+	page_cache_destroy(&p->fake.cache);
 }
 
 KTEST(exec_dynamic_program_starts_in_its_interpreter)
@@ -308,12 +217,12 @@ KTEST(exec_dynamic_program_starts_in_its_interpreter)
 	vaddr_t base;
 	uint8_t byte;
 
-	set_up();
+	fake_programs_init();
 	make_program(p, ELF_DYN, 0, true);
 	make_program(ld, ELF_DYN, 0, false);
 	ld->bytes[0x500] = 0x77;
 	as = aspace_create();
-	CHECK_EQ(exec_load_elf(as, &p->file, &args, &f), OK);
+	CHECK_EQ(exec_load_elf(as, &p->fake.file, &args, &f), OK);
 	base = aux(as, f.rsp, 7);
 	CHECK(base != 0 && base % PAGE_SIZE == 0);
 	CHECK_EQ(f.rip, base + 0x500);
@@ -322,9 +231,9 @@ KTEST(exec_dynamic_program_starts_in_its_interpreter)
 	      aux(as, f.rsp, 9) % PAGE_SIZE == 0x500);
 	CHECK_EQ(aux(as, f.rsp, 3) + 0x4c0, aux(as, f.rsp, 9));
 	aspace_put(as);
-	CHECK_EQ(ld->file.refs, 1);
-	page_cache_destroy(&p->cache);
-	page_cache_destroy(&ld->cache);
+	CHECK_EQ(ld->fake.file.refs, 1);
+	page_cache_destroy(&p->fake.cache);
+	page_cache_destroy(&ld->fake.cache);
 }
 
 KTEST(exec_many_strings_fill_more_than_the_first_stack)
@@ -336,7 +245,7 @@ KTEST(exec_many_strings_fill_more_than_the_first_stack)
 	struct aspace *as;
 	uint64_t argv_last;
 
-	set_up();
+	fake_programs_init();
 	make_program(p, ELF_DYN, 0, false);
 	for (unsigned i = 0; i < sizeof(strings); i += 4)
 		memcpy(strings + i, "abc", 4);
@@ -345,14 +254,14 @@ KTEST(exec_many_strings_fill_more_than_the_first_stack)
 	many.argc = 40000;
 	many.envc = 10000;
 	as = aspace_create();
-	CHECK_EQ(exec_load_elf(as, &p->file, &many, &f), OK);
+	CHECK_EQ(exec_load_elf(as, &p->fake.file, &many, &f), OK);
 	CHECK_EQ(word_at(as, f.rsp), 40000);
 	argv_last = word_at(as, f.rsp + 40000 * 8);
 	CHECK(text_is(as, argv_last, "abc"));
 	CHECK_EQ(word_at(as, f.rsp + 40001 * 8), 0);
 	CHECK_EQ(word_at(as, f.rsp + 40002 * 8), argv_last + 4);
 	aspace_put(as);
-	page_cache_destroy(&p->cache);
+	page_cache_destroy(&p->fake.cache);
 }
 
 /* ---- Damaged programs ---- */
@@ -362,11 +271,11 @@ load(struct program *p)
 {
 	struct aspace *as = aspace_create();
 	struct trap_frame f;
-	enum err err = exec_load_elf(as, &p->file, &args, &f);
+	enum err err = exec_load_elf(as, &p->fake.file, &args, &f);
 
 	aspace_put(as);
-	page_cache_destroy(&p->cache);
-	page_cache_destroy(&interp_program.cache);
+	page_cache_destroy(&p->fake.cache);
+	page_cache_destroy(&interp_program.fake.cache);
 	return err;
 }
 
@@ -381,11 +290,11 @@ load(struct program *p)
 
 KTEST(exec_damaged_headers_are_refused)
 {
-	set_up();
+	fake_programs_init();
 	CHECK_EQ(DAMAGED((void)p), OK);
-	CHECK_EQ(DAMAGED(p->size = 0), ERR_NOEXEC);
-	CHECK_EQ(DAMAGED(p->size = 63), ERR_NOEXEC);
-	CHECK_EQ(DAMAGED(p->size = 100), ERR_NOEXEC);
+	CHECK_EQ(DAMAGED(p->fake.size = 0), ERR_NOEXEC);
+	CHECK_EQ(DAMAGED(p->fake.size = 63), ERR_NOEXEC);
+	CHECK_EQ(DAMAGED(p->fake.size = 100), ERR_NOEXEC);
 	CHECK_EQ(DAMAGED(p->bytes[0] = 0), ERR_NOEXEC);
 	CHECK_EQ(DAMAGED(p->bytes[4] = 1), ERR_NOEXEC);
 	CHECK_EQ(DAMAGED(p->bytes[5] = 2), ERR_NOEXEC);
@@ -400,7 +309,7 @@ KTEST(exec_damaged_headers_are_refused)
 
 KTEST(exec_damaged_segments_are_refused)
 {
-	set_up();
+	fake_programs_init();
 	CHECK_EQ(DAMAGED(segment(p, 1)->memsz = DATA_SIZE - 1), ERR_NOEXEC);
 	CHECK_EQ(DAMAGED(segment(p, 1)->memsz = UINT64_MAX), ERR_NOEXEC);
 	CHECK_EQ(DAMAGED(segment(p, 1)->filesz = UINT64_MAX), ERR_NOEXEC);
@@ -417,15 +326,15 @@ KTEST(exec_damaged_segments_are_refused)
 
 KTEST(exec_damaged_interpreters_are_refused)
 {
-	set_up();
+	fake_programs_init();
 	CHECK_EQ(DAMAGED(segment(p, 3)->filesz = 1), ERR_NOEXEC);
 	CHECK_EQ(DAMAGED(segment(p, 3)->filesz = 5000), ERR_NOEXEC);
 	CHECK_EQ(DAMAGED(segment(p, 3)->filesz = 7), ERR_NOEXEC);
 	CHECK_EQ(DAMAGED(segment(p, 3)->offset = IMAGE_SIZE), ERR_NOEXEC);
 	CHECK_EQ(DAMAGED(p->bytes[0x301] = 'x'), ERR_NOENT);
-	CHECK_EQ(DAMAGED(interp_program.size = 20), ERR_LIBBAD);
+	CHECK_EQ(DAMAGED(interp_program.fake.size = 20), ERR_LIBBAD);
 	CHECK_EQ(DAMAGED(header(&interp_program)->entry = 0x7000000), ERR_LIBBAD);
-	CHECK_EQ(interp_program.file.refs, 1);
+	CHECK_EQ(interp_program.fake.file.refs, 1);
 }
 
 KTEST(exec_random_damage_never_breaks_the_kernel)
@@ -433,7 +342,7 @@ KTEST(exec_random_damage_never_breaks_the_kernel)
 	long frames = fake_frames_live, objects;
 	uint32_t seed = 5;
 
-	set_up();
+	fake_programs_init();
 	objects = fake_kmalloc_live;
 	frames = fake_frames_live;
 	for (int run = 0; run < 3000; run++) {
@@ -444,8 +353,8 @@ KTEST(exec_random_damage_never_breaks_the_kernel)
 				victim->bytes[seed >> 8 & 0x13f] ^= (uint8_t)(seed >> 24);
 			}
 		});
-		CHECK_EQ(main_program.file.refs, 1);
-		CHECK_EQ(interp_program.file.refs, 1);
+		CHECK_EQ(main_program.fake.file.refs, 1);
+		CHECK_EQ(interp_program.fake.file.refs, 1);
 		CHECK_EQ(fake_frames_live, frames);
 		CHECK_EQ(fake_kmalloc_live, objects);
 	}
