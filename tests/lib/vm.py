@@ -11,6 +11,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../
 import qemulib  # noqa: E402
 from qemulib import (ENDED_PANIC, ENDED_POWER_OFF, ENDED_RESET, ENDED_TIMEOUT, TOP)  # noqa: E402,F401
 
+LOG_LINES = r"(?:\[ *\d+\.\d{6}\] [^\n]*\n)*"
 # A log line may come after the prompt.
 PROMPT = r"root@keel:[^\n]*# (?:$|(?=\[ *\d+\.\d{6}\] ))"
 
@@ -111,7 +112,8 @@ class VM:
             self.is_wide = True
             self.run("stty rows 50 cols 1000", limit)
         self.send(command + "\n")
-        self.expect(re.escape(command[-20:]) + r"\n", limit)
+        # The echo; log lines may come between any two of its characters.
+        self.expect(LOG_LINES.join(map(re.escape, command[-20:] + "\n")), limit)
         start = self.at
         m = self.prompt(limit)
         return self.text[start:m.start()]
