@@ -14,19 +14,6 @@
 
 enum { NOBODY = 0x7ffffff0, DETACH = 2, EXPIRE = 4, NOFOLLOW = 8 };
 
-static pid_t
-child_that_waits(void)
-{
-	pid_t pid = fork();
-
-	CHECK(pid >= 0);
-	if (pid == 0)
-		alarm(20); /* when nobody else ends it */
-	while (pid == 0)
-		pause();
-	return pid;
-}
-
 /* proves: mount umount2 */
 static void
 mounts(void)

@@ -6,27 +6,16 @@
  */
 #pragma once
 
-#include <errno.h>
+#include "tests/guest/fail.h"
+
 #include <fcntl.h>
 #include <signal.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
-#include <unistd.h>
-
-#define CHECK(x) \
-	do { \
-		if (!(x)) { \
-			printf("FAIL %s:%d %s (errno %d)\n", __FILE__, __LINE__, #x, \
-			    errno); \
-			fflush(stdout); \
-			_exit(1); \
-		} \
-	} while (0)
 
 #define CHECK_EQ(a, b) \
 	do { \
@@ -140,4 +129,42 @@ sleep_ms(int ms)
 
 	while (nanosleep(&ts, &ts) && errno == EINTR)
 		;
+}
+
+/* So many milliseconds from now. */
+static inline struct timespec
+in_ms(clockid_t clock, int ms)
+{
+	struct timespec ts;
+
+	clock_gettime(clock, &ts);
+	ts.tv_sec += ms / 1000;
+	ts.tv_nsec += ms % 1000 * 1000000L;
+	ts.tv_sec += ts.tv_nsec / 1000000000;
+	ts.tv_nsec %= 1000000000;
+	return ts;
+}
+
+static inline pid_t
+child_that_waits(void)
+{
+	pid_t pid = fork();
+
+	CHECK(pid >= 0);
+	if (pid == 0)
+		alarm(20); /* when nobody else ends it */
+	while (pid == 0)
+		pause();
+	return pid;
+}
+
+/* For a tracer: why `pid` stopped, the event above the signal. */
+static inline int
+stop_of(pid_t pid)
+{
+	int status;
+
+	CHECK_EQ(waitpid(pid, &status, __WALL), pid);
+	CHECK(WIFSTOPPED(status));
+	return status >> 8;
 }

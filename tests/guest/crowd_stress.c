@@ -8,8 +8,9 @@
  * One process in ten is a host: all threads are theirs. One in four leads a group of its own.
  */
 #define _GNU_SOURCE
+#include "tests/guest/fail.h"
+
 #include <dirent.h>
-#include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
 #include <pthread.h>
@@ -17,7 +18,6 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -26,19 +26,8 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
-#include <unistd.h>
 
 enum { HOST_EVERY = 10, LEADER_EVERY = 4, THREAD_STACK = 16384, TIMED = 64 };
-
-#define CHECK(x) \
-	do { \
-		if (!(x)) { \
-			printf("FAIL %s:%d %s (errno %d)\n", __FILE__, __LINE__, #x, \
-			    errno); \
-			fflush(stdout); \
-			_exit(1); \
-		} \
-	} while (0)
 
 /* Shared by all. */
 struct crowd {

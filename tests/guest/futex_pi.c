@@ -36,18 +36,6 @@ gettid_(void)
 	return (int)syscall(SYS_gettid);
 }
 
-static struct timespec
-in_ms(clockid_t clock, int ms)
-{
-	struct timespec ts;
-
-	clock_gettime(clock, &ts);
-	ts.tv_nsec += ms * 1000000L;
-	ts.tv_sec += ts.tv_nsec / 1000000000;
-	ts.tv_nsec %= 1000000000;
-	return ts;
-}
-
 /* A thread that locks word[0 .. n) in turn, says so, waits to be told, and unlocks. */
 struct locker {
 	pthread_t thread;

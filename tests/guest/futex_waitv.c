@@ -42,18 +42,6 @@ wake(atomic_uint *word, int n, int flags)
 	return syscall(SYS_futex, word, FUTEX_WAKE | flags, n, NULL, NULL, 0);
 }
 
-static struct timespec
-in_ms(int clock, int ms)
-{
-	struct timespec ts;
-
-	clock_gettime(clock, &ts);
-	ts.tv_nsec += ms * 1000000L;
-	ts.tv_sec += ts.tv_nsec / 1000000000;
-	ts.tv_nsec %= 1000000000;
-	return ts;
-}
-
 static void *
 wait_on_all(void *arg)
 {

@@ -1,8 +1,7 @@
 /* Advice about memory (madvise(2), process_madvise(2)), and remap_file_pages(2). */
 #define _GNU_SOURCE
-#include "tests/guest/check.h"
+#include "tests/guest/mem_util.h"
 
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 
@@ -31,18 +30,6 @@ map(size_t pages, int prot, int flags)
 
 	CHECK(p != MAP_FAILED);
 	return p;
-}
-
-static int
-present(const char *p, size_t pages)
-{
-	unsigned char vec[64];
-	int sum = 0;
-
-	CHECK_EQ(mincore((void *)p, pages * PAGE, vec), 0);
-	for (size_t i = 0; i < pages; i++)
-		sum += vec[i] & 1;
-	return sum;
 }
 
 /* proves: madvise */

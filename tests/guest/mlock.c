@@ -1,9 +1,8 @@
 /* Locked memory: mlock(2) and its kin, RLIMIT_MEMLOCK, and what /proc says of sizes. */
 #define _GNU_SOURCE
-#include "tests/guest/check.h"
+#include "tests/guest/mem_util.h"
 
 #include <linux/capability.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
@@ -14,35 +13,6 @@ static char *
 map(size_t pages, int prot, int more)
 {
 	return mmap(NULL, pages * PAGE, prot, ANON | more, -1, 0);
-}
-
-/* kB of a line of /proc/self/status. */
-static long
-status_of(const char *name)
-{
-	int fd = open("/proc/self/status", O_RDONLY);
-	static char text[8192];
-	ssize_t n = read(fd, text, sizeof(text) - 1);
-	const char *line;
-
-	CHECK(n > 0);
-	close(fd);
-	text[n] = '\0';
-	line = strstr(text, name);
-	CHECK(line != NULL && line[strlen(name)] == ':');
-	return strtol(line + strlen(name) + 1, NULL, 10);
-}
-
-static int
-present(const char *p, size_t pages)
-{
-	unsigned char vec[64];
-	int sum = 0;
-
-	CHECK_EQ(mincore((void *)p, pages * PAGE, vec), 0);
-	for (size_t i = 0; i < pages; i++)
-		sum += vec[i] & 1;
-	return sum;
 }
 
 static long
@@ -70,20 +40,20 @@ locked_pages_are_present_and_counted(void)
 {
 	char *p = map(10, RW, 0);
 
-	CHECK_EQ(status_of("VmLck"), 0);
+	CHECK_EQ(kb_of("/proc/self/status", "VmLck"), 0);
 	CHECK_EQ(mlock(p + PAGE + 100, PAGE), 0); /* touches two pages */
 	CHECK_EQ(present(p, 10), 2);
-	CHECK_EQ(status_of("VmLck"), 8);
+	CHECK_EQ(kb_of("/proc/self/status", "VmLck"), 8);
 	CHECK_EQ(mlock(p, 10 * PAGE), 0);
 	CHECK_EQ(present(p, 10), 10);
-	CHECK_EQ(status_of("VmLck"), 40);
+	CHECK_EQ(kb_of("/proc/self/status", "VmLck"), 40);
 	CHECK_ERR(madvise(p, PAGE, MADV_DONTNEED), EINVAL);
 	CHECK_EQ(munlock(p + 2 * PAGE, 3 * PAGE), 0);
-	CHECK_EQ(status_of("VmLck"), 28);
+	CHECK_EQ(kb_of("/proc/self/status", "VmLck"), 28);
 	CHECK_EQ(munmap(p + 5 * PAGE, 5 * PAGE), 0);
-	CHECK_EQ(status_of("VmLck"), 8);
+	CHECK_EQ(kb_of("/proc/self/status", "VmLck"), 8);
 	CHECK_EQ(munlockall(), 0);
-	CHECK_EQ(status_of("VmLck"), 0);
+	CHECK_EQ(kb_of("/proc/self/status", "VmLck"), 0);
 	CHECK_EQ(madvise(p, PAGE, MADV_DONTNEED), 0);
 }
 
@@ -94,7 +64,7 @@ locking_on_fault_waits_for_it(void)
 
 	CHECK_EQ(lock2(p, 10 * PAGE, ONFAULT), 0);
 	CHECK_EQ(present(p, 10), 0);
-	CHECK_EQ(status_of("VmLck"), 40);
+	CHECK_EQ(kb_of("/proc/self/status", "VmLck"), 40);
 	p[0] = 1;
 	CHECK_EQ(present(p, 10), 1);
 	CHECK_EQ(lock2(p, 2 * PAGE, 0), 0);
@@ -178,36 +148,40 @@ children_have_nothing_locked(void)
 	CHECK_EQ(mlockall(FUTURE), 0);
 	pid = fork();
 	if (!pid) {
-		CHECK_EQ(status_of("VmLck"), 0);
+		CHECK_EQ(kb_of("/proc/self/status", "VmLck"), 0);
 		CHECK_EQ(present(map(4, RW, 0), 4), 0);
 		_exit(0);
 	}
 	CHECK_EQ(waitpid(pid, &status, 0), pid);
 	CHECK_EQ(status, 0);
-	CHECK_EQ(status_of("VmLck"), 16);
+	CHECK_EQ(kb_of("/proc/self/status", "VmLck"), 16);
 }
 
 static void
 status_tells_peaks(void)
 {
-	long size = status_of("VmSize"), data = status_of("VmData");
+	long size = kb_of("/proc/self/status", "VmSize"),
+	     data = kb_of("/proc/self/status", "VmData");
 	char *p = map(2048, RW, 0);
 
 	CHECK(p != MAP_FAILED);
-	CHECK_EQ(status_of("VmSize"), size + 8192);
-	CHECK_EQ(status_of("VmData"), data + 8192);
+	CHECK_EQ(kb_of("/proc/self/status", "VmSize"), size + 8192);
+	CHECK_EQ(kb_of("/proc/self/status", "VmData"), data + 8192);
 	memset(p, 1, 1024 * PAGE);
 	CHECK_EQ(munmap(p, 2048 * PAGE), 0);
-	CHECK_EQ(status_of("VmSize"), size);
-	CHECK(status_of("VmPeak") >= size + 8192);
-	CHECK(status_of("VmHWM") >= 4000);
-	CHECK(status_of("VmRSS") < 4000);
-	CHECK(status_of("VmStk") >= 132 && status_of("VmStk") < 400);
-	CHECK_EQ(status_of("VmPin"), 0);
-	CHECK_EQ(status_of("VmSwap"), 0);
-	CHECK(status_of("VmExe") > 0 && status_of("VmExe") < 200);
-	CHECK(status_of("VmLib") <= 12);
-	CHECK(status_of("VmPTE") >= 12 && status_of("VmPTE") < 100);
+	CHECK_EQ(kb_of("/proc/self/status", "VmSize"), size);
+	CHECK(kb_of("/proc/self/status", "VmPeak") >= size + 8192);
+	CHECK(kb_of("/proc/self/status", "VmHWM") >= 4000);
+	CHECK(kb_of("/proc/self/status", "VmRSS") < 4000);
+	CHECK(kb_of("/proc/self/status", "VmStk") >= 132 &&
+	      kb_of("/proc/self/status", "VmStk") < 400);
+	CHECK_EQ(kb_of("/proc/self/status", "VmPin"), 0);
+	CHECK_EQ(kb_of("/proc/self/status", "VmSwap"), 0);
+	CHECK(kb_of("/proc/self/status", "VmExe") > 0 &&
+	      kb_of("/proc/self/status", "VmExe") < 200);
+	CHECK(kb_of("/proc/self/status", "VmLib") <= 12);
+	CHECK(kb_of("/proc/self/status", "VmPTE") >= 12 &&
+	      kb_of("/proc/self/status", "VmPTE") < 100);
 }
 
 /* Size, resident, shared, text, lib, data: data has the stack as well. */
@@ -221,10 +195,11 @@ statm_agrees_with_status(void)
 	CHECK_EQ(fscanf(f, "%ld %ld %ld %ld %ld %ld %ld", &v[0], &v[1], &v[2], &v[3],
 	             &v[4], &v[5], &v[6]),
 	    7);
-	CHECK_EQ(v[0] * 4, status_of("VmSize"));
-	CHECK_EQ(v[3] * 4, status_of("VmExe"));
+	CHECK_EQ(v[0] * 4, kb_of("/proc/self/status", "VmSize"));
+	CHECK_EQ(v[3] * 4, kb_of("/proc/self/status", "VmExe"));
 	CHECK_EQ(v[4], 0);
-	CHECK_EQ(v[5] * 4, status_of("VmData") + status_of("VmStk"));
+	CHECK_EQ(v[5] * 4,
+	    kb_of("/proc/self/status", "VmData") + kb_of("/proc/self/status", "VmStk"));
 	CHECK_EQ(v[6], 0);
 }
 

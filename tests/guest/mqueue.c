@@ -53,19 +53,6 @@ receive_text(mqd_t q, const char *wanted, unsigned wanted_priority)
 	CHECK_EQ(priority, wanted_priority);
 }
 
-static struct timespec
-in_ms(long ms)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
-	ts.tv_sec += ms / 1000;
-	ts.tv_nsec += ms % 1000 * 1000000;
-	ts.tv_sec += ts.tv_nsec / 1000000000;
-	ts.tv_nsec %= 1000000000;
-	return ts;
-}
-
 /* proves: mq_open mq_unlink */
 static void
 names_and_rights(void)
@@ -204,14 +191,14 @@ waiting_ends(void)
 {
 	const struct sigaction sa = {.sa_handler = nothing};
 	mqd_t q = make_queue(0, 1);
-	struct timespec ts = in_ms(30), bad = {0, 1000000000};
+	struct timespec ts = in_ms(CLOCK_REALTIME, 30), bad = {0, 1000000000};
 	char text[SIZE];
 	int status;
 	pid_t pid;
 
 	CHECK_ERR(mq_timedreceive(q, text, SIZE, NULL, &bad), EINVAL);
 	CHECK_ERR(mq_timedreceive(q, text, SIZE, NULL, &ts), ETIMEDOUT);
-	ts = in_ms(-1000);
+	ts = in_ms(CLOCK_REALTIME, -1000);
 	CHECK_ERR(mq_timedreceive(q, text, SIZE, NULL, &ts), ETIMEDOUT);
 	pid = fork();
 	if (pid == 0) {
@@ -225,7 +212,7 @@ waiting_ends(void)
 	CHECK_EQ(waitpid(pid, &status, 0), pid);
 	CHECK_EQ(status, 0);
 	send_text(q, "full", 0);
-	ts = in_ms(20);
+	ts = in_ms(CLOCK_REALTIME, 20);
 	CHECK_ERR(mq_timedsend(q, "x", 1, 0, &ts), ETIMEDOUT);
 	receive_text(q, "full", 0);
 	CHECK_EQ(sigaction(SIGALRM, &sa, NULL), 0);

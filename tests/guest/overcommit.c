@@ -4,11 +4,10 @@
  * tests have one of their own.
  */
 #define _GNU_SOURCE
-#include "tests/guest/check.h"
+#include "tests/guest/mem_util.h"
 
 #include <pthread.h>
 #include <sys/ipc.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/shm.h>
@@ -18,22 +17,6 @@
 
 enum { PAGE = 4096, RW = PROT_READ | PROT_WRITE, ANON = MAP_PRIVATE | MAP_ANONYMOUS };
 enum { SHARED = MAP_SHARED | MAP_ANONYMOUS, SLACK = 600 /* kB */ };
-
-static long
-meminfo(const char *name)
-{
-	int fd = open("/proc/meminfo", O_RDONLY); /* no FILE: it would move the heap */
-	static char text[8192];
-	ssize_t n = read(fd, text, sizeof(text) - 1);
-	const char *line;
-
-	CHECK(n > 0);
-	close(fd);
-	text[n] = '\0';
-	line = strstr(text, name);
-	CHECK(line != NULL && line[strlen(name)] == ':');
-	return strtol(line + strlen(name) + 1, NULL, 10);
-}
 
 static long
 get(const char *name)
@@ -79,7 +62,7 @@ static long
 change(void)
 {
 	static long last;
-	long now = meminfo("Committed_AS"), difference = now - last;
+	long now = kb_of("/proc/meminfo", "Committed_AS"), difference = now - last;
 
 	last = now;
 	return difference;
@@ -306,7 +289,7 @@ what_was_promised_comes_back(void)
 static void
 mode_0_refuses_the_absurd(void)
 {
-	long total = meminfo("MemTotal");
+	long total = kb_of("/proc/meminfo", "MemTotal");
 
 	CHECK_EQ(get("overcommit_memory"), 0);
 	CHECK_ERR(map(((size_t)total << 10) + MIB(4), RW, ANON), ENOMEM);
@@ -324,7 +307,7 @@ mode_0_refuses_the_absurd(void)
 static void
 mode_1_promises_anything(void)
 {
-	size_t much = (size_t)meminfo("MemTotal") << 15;
+	size_t much = (size_t)kb_of("/proc/meminfo", "MemTotal") << 15;
 
 	CHECK_EQ(set("overcommit_memory", 1), 0);
 	CHECK(map(much, RW, ANON) != -1);
@@ -342,9 +325,9 @@ mode_2_keeps_its_promises(void)
 	CHECK_EQ(set("overcommit_memory", 2), 0);
 	CHECK_EQ(set("overcommit_kbytes", 150 << 10), 0);
 	CHECK_EQ(get("overcommit_ratio"), 0);
-	limit = meminfo("CommitLimit");
+	limit = kb_of("/proc/meminfo", "CommitLimit");
 	CHECK_EQ(limit, 150 << 10);
-	left = limit - meminfo("Committed_AS");
+	left = limit - kb_of("/proc/meminfo", "Committed_AS");
 	much = (size_t)(left * 6 / 10) << 10 & -(size_t)PAGE;
 	CHECK_ERR(map((size_t)(left + 1024) << 10, RW, ANON), ENOMEM);
 	CHECK_ERR(map((size_t)(left + 1024) << 10, RW, ANON | MAP_NORESERVE), ENOMEM);
@@ -375,7 +358,7 @@ mode_2_keeps_a_reserve(void)
 	CHECK_EQ(set("overcommit_kbytes", 150 << 10), 0);
 	CHECK_EQ(set("admin_reserve_kbytes", 30 << 10), 0);
 	CHECK_EQ(set("user_reserve_kbytes", 0), 0);
-	left = 120 * 1024 - meminfo("Committed_AS");
+	left = 120 * 1024 - kb_of("/proc/meminfo", "Committed_AS");
 	CHECK(left > 0);
 	CHECK_EQ(setuid(1), 0);
 	CHECK_ERR(map((size_t)(left + 1024) << 10, RW, ANON), ENOMEM);
@@ -385,11 +368,11 @@ mode_2_keeps_a_reserve(void)
 static void
 the_limit_follows_the_ratio(void)
 {
-	long total = meminfo("MemTotal");
+	long total = kb_of("/proc/meminfo", "MemTotal");
 
 	CHECK_EQ(set("overcommit_ratio", 80), 0);
 	CHECK_EQ(get("overcommit_kbytes"), 0);
-	CHECK(labs(meminfo("CommitLimit") - total / 100 * 80) < 400);
+	CHECK(labs(kb_of("/proc/meminfo", "CommitLimit") - total / 100 * 80) < 400);
 }
 
 static void

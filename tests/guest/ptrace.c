@@ -38,16 +38,6 @@ peek(pid_t pid, const volatile void *addr)
 	return word;
 }
 
-static int
-stop_of(pid_t pid)
-{
-	int status;
-
-	CHECK_EQ(waitpid(pid, &status, __WALL), pid);
-	CHECK(WIFSTOPPED(status));
-	return status >> 8;
-}
-
 static void
 expect_exit(pid_t pid, int code)
 {

@@ -1,6 +1,7 @@
 /* seccomp: strict and filters; every answer a filter can give, who may set one, who gets it. */
 #define _GNU_SOURCE
 #include "tests/guest/check.h"
+#include "tests/guest/seccomp_util.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -8,24 +9,6 @@
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
-
-/* <linux/filter.h>, <linux/seccomp.h> */
-struct sock_filter {
-	uint16_t code;
-	uint8_t jt, jf;
-	uint32_t k;
-};
-
-struct sock_fprog {
-	unsigned short len;
-	struct sock_filter *filter;
-};
-
-struct seccomp_data {
-	int nr;
-	uint32_t arch;
-	uint64_t instruction_pointer, args[6];
-};
 
 enum {
 	BPF_LD = 0,
@@ -245,16 +228,6 @@ trace_without_tracer_fails(void)
 {
 	judge_getppid(SECCOMP_RET_TRACE | 5);
 	CHECK_ERR(syscall(SYS_getppid), ENOSYS);
-}
-
-static int
-stop_of(pid_t pid)
-{
-	int status;
-
-	CHECK_EQ(waitpid(pid, &status, __WALL), pid);
-	CHECK(WIFSTOPPED(status));
-	return status >> 8;
 }
 
 static void

@@ -1,6 +1,7 @@
 /* seccomp's user notification: calls that another process answers. And a tracer's look at filters. */
 #define _GNU_SOURCE
 #include "tests/guest/check.h"
+#include "tests/guest/seccomp_util.h"
 
 #include <poll.h>
 #include <stddef.h>
@@ -8,24 +9,6 @@
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
-
-/* <linux/filter.h>, <linux/seccomp.h> */
-struct sock_filter {
-	uint16_t code;
-	uint8_t jt, jf;
-	uint32_t k;
-};
-
-struct sock_fprog {
-	unsigned short len;
-	struct sock_filter *filter;
-};
-
-struct seccomp_data {
-	int nr;
-	uint32_t arch;
-	uint64_t instruction_pointer, args[6];
-};
 
 struct notif {
 	uint64_t id;

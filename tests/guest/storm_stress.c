@@ -4,29 +4,18 @@
  * Linux.
  */
 #define _GNU_SOURCE
-#include <errno.h>
+#include "tests/guest/fail.h"
+
 #include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <time.h>
-#include <unistd.h>
 
 enum { PAGE = 4096, HEAP_PAGES = 64, KINDS = 6, MAX_WORKERS = 64 };
-
-#define CHECK(x) \
-	do { \
-		if (!(x)) { \
-			printf("FAIL %s:%d %s (errno %d)\n", __FILE__, __LINE__, #x, \
-			    errno); \
-			fflush(stdout); \
-			_exit(1); \
-		} \
-	} while (0)
 
 static const char *self;
 static char *heap;

@@ -4,32 +4,21 @@
  * back. Prints what was done and "STRESS OK", or FAIL and where. The same on Linux.
  */
 #define _GNU_SOURCE
+#include "tests/guest/fail.h"
+
 #include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
-#include <unistd.h>
 
 enum { PAGE = 4096, MAX_WORKERS = 256 };
-
-#define CHECK(x) \
-	do { \
-		if (!(x)) { \
-			printf("FAIL %s:%d %s (errno %d)\n", __FILE__, __LINE__, #x, \
-			    errno); \
-			fflush(stdout); \
-			_exit(1); \
-		} \
-	} while (0)
 
 static uint64_t seed;
 static volatile sig_atomic_t num_signals;

@@ -31,19 +31,6 @@ child_that_exits(int code)
 	return pid;
 }
 
-static pid_t
-child_that_waits(void)
-{
-	pid_t pid = fork();
-
-	CHECK(pid >= 0);
-	if (pid == 0)
-		alarm(20); /* when nobody else ends it */
-	while (pid == 0)
-		pause();
-	return pid;
-}
-
 static void
 nothing(int sig)
 {
