@@ -1,11 +1,15 @@
 /*
- * Packets: their memory. A packet is a descriptor (struct pkt) and counted storage (struct
- * pkt_buf) for its linear part; both come from slab caches, which have free lists per CPU,
- * so the common path takes no lock. Storage has four sizes: small (control segments),
- * standard (a frame of 1500 bytes and headers), long (receive buffers for large frames) and any
- * other (kmalloc). The array of fragments is another object, made with the first fragment.
+ * Packets: their memory. A packet is a descriptor (struct pkt) in front of counted storage (struct
+ * pkt_buf) for its linear part, one object from a slab cache, which has free lists per CPU, so the
+ * common path takes no lock. Storage has four sizes: small (control segments), standard (a frame of
+ * 1500 bytes and headers), long (receive buffers for large frames) and any other (kmalloc). A clone
+ * has a descriptor of its own and shares the storage. The array of fragments is another object, made
+ * with the first fragment.
  *
- * Descriptors and the buffers of receive rings circulate: a driver takes dozens at once to fill its
+ * A descriptor holds a reference on the storage behind it, its home, as long as it lives, also when
+ * the bytes have moved to other storage.
+ *
+ * The buffers of receive rings circulate: a driver takes dozens at once to fill its
  * ring, and a reader frees dozens at once. So a CPU keeps some of each (RING_DEPTH), enough that
  * they need neither a lock nor fresh slabs on the way; another CPU's come back in batches.
  *
@@ -18,15 +22,16 @@
 #include "mm/page.h"
 #include "mm/slab.h"
 
-/* In front of the bytes, in a cache line of its own: counting does not touch the data's. */
+/* The count in a cache line of its own: counting does not touch the data's. */
 struct pkt_buf {
 	uint32_t refs;            /* [a] */
 	uint32_t size;            /* of all, this included */
 	struct slab_cache *cache; /* NULL: kmalloc */
+	struct pkt desc ALIGNED(64);
 	uint8_t bytes[] ALIGNED(64);
 };
 
-static struct slab_cache *pkt_cache, *frags_cache, *small_cache, *standard_cache,
+static struct slab_cache *clone_cache, *frags_cache, *small_cache, *standard_cache,
     *long_cache;
 
 enum {
@@ -36,18 +41,19 @@ enum {
 	RING_DEPTH = 64,    /* buffers a magazine */
 	MAX_ROOM = 1 << 20, /* nothing asks for more; keeps sums from overflowing */
 };
+static_assert(LONG_SIZE == 8192, "no slab takes more");
 
 void
 pkt_init(void)
 {
-	pkt_cache = slab_cache_create_deep("pkt", sizeof(struct pkt), 64, RING_DEPTH);
+	clone_cache = slab_cache_create("pkt_clone", sizeof(struct pkt), 64);
 	frags_cache =
 	    slab_cache_create("pkt_frags", PKT_MAX_FRAGS * sizeof(struct pkt_frag), 16);
 	small_cache = slab_cache_create("pkt_small", SMALL_SIZE, 64);
 	standard_cache =
 	    slab_cache_create_deep("pkt_standard", STANDARD_SIZE, 64, RING_DEPTH);
 	long_cache = slab_cache_create_deep("pkt_long", LONG_SIZE, 64, RING_DEPTH);
-	ASSERT(pkt_cache && frags_cache && small_cache && standard_cache && long_cache);
+	ASSERT(clone_cache && frags_cache && small_cache && standard_cache && long_cache);
 }
 
 static struct pkt_buf *
@@ -105,18 +111,14 @@ alloc_with(size_t headroom, size_t room)
 
 	if (headroom > MAX_ROOM || room > MAX_ROOM)
 		return NULL;
-	p = slab_alloc(pkt_cache);
-	if (!p)
-		return NULL;
 	b = buf_alloc(headroom + room);
-	if (!b) {
-		slab_free(pkt_cache, p);
+	if (!b)
 		return NULL;
-	}
+	p = &b->desc;
 	memset(p, 0, offsetof(struct pkt, cb));
 	set_storage(p, b);
 	p->data = p->tail = p->head + headroom;
-	p->truesize = (uint32_t)sizeof(*p) + b->size;
+	p->truesize = b->size;
 	return p;
 }
 
@@ -163,11 +165,12 @@ ensure_frags(struct pkt *p)
 static struct pkt *
 clone_one(struct pkt *p)
 {
-	struct pkt *c = slab_alloc(pkt_cache);
+	struct pkt *c = slab_alloc(clone_cache);
 
 	if (!c)
 		return NULL;
 	memset(c, 0, offsetof(struct pkt, cb));
+	c->is_clone = true;
 	copy_meta(c, p);
 	c->buf = p->buf;
 	c->head = p->head;
@@ -244,6 +247,13 @@ pkt_move_release(struct pkt *to, struct pkt *from)
 	from->release = NULL;
 }
 
+/* The storage behind a descriptor; NULL: it is a clone's. */
+static struct pkt_buf *
+home_of(struct pkt *p)
+{
+	return p->is_clone ? NULL : container_of(p, struct pkt_buf, desc);
+}
+
 static void
 put_frags(struct pkt *p)
 {
@@ -276,8 +286,12 @@ pkt_free(struct pkt *p)
 	}
 	if (p->frags)
 		put_frags(p);
-	buf_put(p->buf);
-	slab_free(pkt_cache, p);
+	if (p->buf != home_of(p))
+		buf_put(p->buf);
+	if (p->is_clone)
+		slab_free(clone_cache, p);
+	else
+		buf_put(home_of(p));
 }
 
 void
@@ -303,8 +317,8 @@ static bool
 move_storage(struct pkt *p, size_t front, size_t back)
 {
 	struct pkt_buf *b = buf_alloc((size_t)(p->tail - p->head) + front + back);
-	struct pkt old = {.head = p->head, .data = p->data, .tail = p->tail};
-	struct pkt_buf *old_buf = p->buf;
+	struct pkt old = {
+	    .head = p->head, .data = p->data, .tail = p->tail, .buf = p->buf};
 
 	if (!b)
 		return false;
@@ -313,8 +327,11 @@ move_storage(struct pkt *p, size_t front, size_t back)
 	p->tail = p->head + front + (old.tail - old.head);
 	memcpy(p->head + front, old.head, (size_t)(old.tail - old.head));
 	pkt_shift_offsets(p, (ptrdiff_t)front);
-	p->truesize += b->size - old_buf->size;
-	buf_put(old_buf);
+	p->truesize += b->size;
+	if (old.buf != home_of(p)) {
+		p->truesize -= old.buf->size;
+		buf_put(old.buf);
+	}
 	return true;
 }
 

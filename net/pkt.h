@@ -25,7 +25,7 @@ enum {
 	PKT_HEADROOM = 128,  /* for every header the stack may push */
 	PKT_SMALL = 320,     /* room for data in a small one: acknowledgements, ARP */
 	PKT_LINEAR = 2048,   /* room for data in a standard packet, tail room included */
-	PKT_LONG = 8000,     /* in a long one: receive buffers for frames of 64 KiB */
+	PKT_LONG = 7744,     /* in a long one: receive buffers for frames of 64 KiB */
 	PKT_MAX_FRAGS = 18,  /* 64 KiB in pages, not aligned, and one more */
 	PKT_MAX_LEN = 65535, /* coalesced and to be segmented ones too */
 };
@@ -84,6 +84,7 @@ struct pkt {
 	uint16_t gso_segs;  /* in: how many were coalesced */
 	uint32_t extra_len; /* bytes in fragments and in `more` */
 	uint32_t truesize;  /* memory it holds, for socket limits */
+	bool is_clone;      /* its descriptor is an object of its own */
 	struct pkt_frag *frags;
 	struct pkt *more, *more_tail; /* coalesced: payload that follows, in order */
 	/* Out: called once, when the packet is freed or has reached its receiver, to take

@@ -113,6 +113,30 @@ KTEST(pkt_push_pull_put_keep_within_the_storage)
 	CHECK_EQ(fake_kmalloc_live, 0);
 }
 
+/* The descriptor lies in front of its first storage: it and a clone's bytes end in either order. */
+KTEST(pkt_descriptor_lives_on_when_its_bytes_move)
+{
+	setup();
+	for (unsigned order = 0; order < 2; order++) {
+		struct pkt *p = pkt_alloc(100), *c;
+		uint32_t alone = p->truesize;
+
+		memset(pkt_put(p, 100), 7, 100);
+		c = pkt_clone(p);
+		CHECK(c && c->data == p->data);
+		CHECK(pkt_writable(p, 0)); /* shared: its bytes move */
+		CHECK(c->data != p->data);
+		CHECK(p->truesize > alone);
+		CHECK(pkt_tailroom(p, 3000)); /* and again */
+		p->data[0] = 8;
+		pkt_free(order ? c : p);
+		CHECK_EQ((order ? p : c)->data[0], order ? 8 : 7);
+		CHECK_EQ((order ? p : c)->data[99], 7);
+		pkt_free(order ? p : c);
+		CHECK_EQ(fake_kmalloc_live, 0);
+	}
+}
+
 KTEST(pkt_reads_and_writes_across_every_piece)
 {
 	struct pkt *p;
