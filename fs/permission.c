@@ -36,6 +36,8 @@ inode_permission(const struct cred *cred, const struct inode *inode, unsigned ma
 	if (cred_capable(cred, CAP_DAC_READ_SEARCH) &&
 	    (s_isdir(mode) ? !(may & MAY_WRITE) : may == MAY_READ))
 		return OK;
+	if (inode->ops->grants && inode->ops->grants(inode, may))
+		return OK;
 	return ERR_ACCES;
 }
 

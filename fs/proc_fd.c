@@ -110,14 +110,23 @@ show_fdinfo(struct seq *s, const struct proc_id *id)
 	file_put(f);
 }
 
+/* Anybody could open the folder of what descriptors are at. */
+static enum err
+may_look_at_info(const struct proc_id *id)
+{
+	return proc_may_look(id) == ERR_ACCES ? ERR_ACCES : OK;
+}
+
 static enum err
 lookup(struct inode *dir, const struct name *name, bool is_info, struct inode **out)
 {
 	struct proc_id id = proc_inode_of(dir)->id;
 	struct proc_inode *p;
 	struct file *f;
-	uint32_t fd, mode = S_IFREG | 0400;
+	uint32_t fd, mode = S_IFREG | 0444;
 
+	if (is_info && may_look_at_info(&id))
+		return ERR_ACCES;
 	if (!proc_parse_number(name, &fd))
 		return ERR_NOENT;
 	id.fd = fd;
@@ -190,10 +199,14 @@ fdinfo_lookup(struct inode *dir, const struct name *name, struct inode **out)
 static enum err
 fdinfo_readdir(struct inode *dir, struct dir_sink *sink)
 {
+	if (may_look_at_info(&proc_inode_of(dir)->id))
+		return ERR_ACCES;
 	return readdir(dir, sink, true);
 }
 
-const struct inode_ops proc_fd_dir_ops = {
-    .lookup = fd_lookup, .readdir = fd_readdir, .free = proc_inode_free};
+const struct inode_ops proc_fd_dir_ops = {.lookup = fd_lookup,
+    .readdir = fd_readdir,
+    .grants = proc_grants_self,
+    .free = proc_inode_free};
 const struct inode_ops proc_fdinfo_dir_ops = {
     .lookup = fdinfo_lookup, .readdir = fdinfo_readdir, .free = proc_inode_free};

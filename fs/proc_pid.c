@@ -15,7 +15,7 @@
 
 static const struct inode_ops pid_dir_ops, task_dir_ops, tid_dir_ops, self_ops,
     thread_self_ops, mounts_ops, net_ops, exe_ops, cwd_ops, root_ops, private_ops,
-    setgroups_ops;
+    setgroups_ops, comm_ops;
 
 /* One name in the directory of a process or thread. */
 struct member {
@@ -114,6 +114,14 @@ setgroups_open(struct inode *inode, struct file *f)
 	return (f->mode & FILE_WRITE) && !capable(CAP_SYS_ADMIN) ? ERR_ACCES : OK;
 }
 
+bool
+proc_grants_self(const struct inode *inode, unsigned may)
+{
+	const struct process *p = current_process();
+
+	return p && p->pid == proc_inode_of(inode)->id.pid;
+}
+
 static struct fs_context *
 fs_of(const struct proc_id *id)
 {
@@ -138,6 +146,20 @@ show_comm(struct seq *s, const struct proc_id *id)
 		return;
 	seq_printf(s, "%s\n", t->name);
 	thread_put(t);
+}
+
+/* Threads of a process name each other: pthread_setname_np. */
+static enum err
+store_comm(const struct proc_id *id, const char *text)
+{
+	struct thread *t = proc_thread(id);
+	enum err err = t && t->process == current_process() ? OK : ERR_INVAL;
+
+	if (err == OK)
+		strlcpy(t->name, text, sizeof(t->name));
+	if (t)
+		thread_put(t);
+	return err;
 }
 
 /* [start, end) of the process's own memory. */
@@ -361,14 +383,14 @@ static const struct member members[] = {
     {"auxv", S_IFREG | 0400, &private_ops, proc_show_auxv, NULL},
     {"cgroup", S_IFREG | 0444, &proc_plain_ops, show_cgroup, NULL},
     {"cmdline", S_IFREG | 0444, &proc_plain_ops, show_cmdline, NULL},
-    {"comm", S_IFREG | 0444, &proc_plain_ops, show_comm, NULL},
+    {"comm", S_IFREG | 0644, &comm_ops, show_comm, store_comm},
     {"coredump_filter", S_IFREG | 0644, &proc_plain_ops, show_core_filter,
         store_core_filter},
     {"cwd", S_IFLNK | 0777, &cwd_ops, NULL, NULL},
     {"environ", S_IFREG | 0400, &private_ops, show_environ, NULL},
     {"exe", S_IFLNK | 0777, &exe_ops, NULL, NULL},
     {"fd", S_IFDIR | 0500, &proc_fd_dir_ops, NULL, NULL},
-    {"fdinfo", S_IFDIR | 0500, &proc_fdinfo_dir_ops, NULL, NULL},
+    {"fdinfo", S_IFDIR | 0555, &proc_fdinfo_dir_ops, NULL, NULL},
     {"gid_map", S_IFREG | 0644, &proc_plain_ops, proc_show_id_map, proc_store_id_map},
     {"io", S_IFREG | 0400, &proc_plain_ops, proc_show_io, NULL},
     {"limits", S_IFREG | 0444, &proc_plain_ops, proc_show_limits, NULL},
@@ -727,6 +749,8 @@ static const struct inode_ops mounts_ops = {
     .readlink = mounts_readlink, .free = proc_inode_free};
 static const struct inode_ops net_ops = {
     .readlink = net_readlink, .free = proc_inode_free};
+static const struct inode_ops comm_ops = {
+    .setattr = proc_plain_setattr, .grants = proc_grants_self, .free = proc_inode_free};
 static const struct inode_ops setgroups_ops = {
     .setattr = proc_plain_setattr, .open = setgroups_open, .free = proc_inode_free};
 static const struct inode_ops private_ops = {

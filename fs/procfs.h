@@ -49,6 +49,9 @@ enum err proc_plain_setattr(struct inode *, const struct attr *);
 extern const struct inode_ops proc_plain_ops;    /* files: nothing but reading */
 extern const struct file_ops proc_text_file_ops; /* files whose show is in the inode */
 
+/* inode_ops.grants: a process may look at what is its own, whoever owns the file. */
+bool proc_grants_self(const struct inode *, unsigned may);
+
 /* Inode numbers: registered files from 1 on, those of processes by pid and a small number: up to 63 of
  * fs/proc_pid.c, then fs/proc_ns.c and fs/proc_fd.c. */
 uint64_t proc_pid_ino(uint32_t pid, unsigned number);

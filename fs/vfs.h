@@ -108,6 +108,8 @@ struct inode_ops {
 	    struct inode *, struct stat *); /* after the generic part; may be NULL */
 	enum err (*open)(
 	    struct inode *, struct file *); /* after ops are set; may be NULL */
+	/* Whether the caller may what mode bits and capabilities refuse; may be NULL. */
+	bool (*grants)(const struct inode *, unsigned may);
 	enum err (*fallocate)(struct inode *, int mode, loff_t offset, loff_t len);
 	void (*dirty)(struct inode *); /* times or size changed in memory; may be NULL */
 	void (*free)(

@@ -52,19 +52,6 @@ writing(const char *path, const char *text)
 	return n;
 }
 
-static pid_t
-child_that_waits(void)
-{
-	pid_t pid = fork();
-
-	CHECK(pid >= 0);
-	if (pid == 0)
-		alarm(20);
-	while (pid == 0)
-		pause();
-	return pid;
-}
-
 /* ---- name spaces */
 
 static const struct {
@@ -449,6 +436,55 @@ reading_asks_again(void)
 	}
 }
 
+static pid_t named;
+
+static void *
+be_named(void *arg)
+{
+	named = (pid_t)SYS(gettid);
+	pthread_barrier_wait(&barrier);
+	pthread_barrier_wait(&barrier);
+	return NULL;
+}
+
+/* Who does not own the files any more, since he may not be dumped, has his own all the same. */
+static void
+its_own_a_process_may_have(void)
+{
+	char path[64], buf[64] = "";
+	pid_t other = child_that_waits();
+	struct stat st;
+	pthread_t t;
+
+	CHECK_EQ(pthread_barrier_init(&barrier, NULL, 2), 0);
+	CHECK_EQ(pthread_create(&t, NULL, be_named, NULL), 0);
+	pthread_barrier_wait(&barrier);
+	snprintf(path, sizeof(path), "/proc/%d/comm", other);
+	EXPECT_EQ(writing(path, "mine"), -EINVAL);
+	CHECK_EQ(setgid(OTHER), 0);
+	CHECK_EQ(setuid(OTHER), 0);
+	CHECK_EQ(stat("/proc/self/fd", &st), 0);
+	EXPECT_EQ(st.st_uid, 0);
+	EXPECT_EQ(st.st_mode, S_IFDIR | 0500);
+	EXPECT_EQ(entries("/proc/self/fd") > 3, true);
+	EXPECT_EQ(access("/proc/self/fd/1", F_OK), 0);
+	snprintf(path, sizeof(path), "/proc/%d/fd", other);
+	EXPECT_EQ(entries(path), -EACCES);
+	CHECK_EQ(stat("/proc/self/fdinfo", &st), 0);
+	EXPECT_EQ(st.st_mode, S_IFDIR | 0555);
+	EXPECT_EQ(entries("/proc/self/fdinfo") > 3, true);
+	EXPECT_EQ(access("/proc/self/fdinfo/1", R_OK), 0);
+	snprintf(path, sizeof(path), "/proc/%d/fdinfo/1", other);
+	EXPECT_ERR(access(path, F_OK), EACCES);
+	snprintf(path, sizeof(path), "/proc/self/task/%d/comm", named);
+	EXPECT_EQ(writing(path, "a thread of mine"), 16);
+	CHECK(reading(path, buf, sizeof(buf)) > 0);
+	EXPECT_EQ(strcmp(buf, "a thread of min\n"), 0);
+	EXPECT_EQ(writing("/proc/1/comm", "mine"), -EACCES);
+	pthread_barrier_wait(&barrier);
+	CHECK_EQ(pthread_join(t, NULL), 0);
+}
+
 static void
 net_is_a_folder_of_each(void)
 {
@@ -475,6 +511,7 @@ static const struct test tests[] = {
     TEST(a_leader_that_ended_is_a_zombie),
     TEST(stack_and_wchan_have_rights),
     TEST(reading_asks_again),
+    TEST(its_own_a_process_may_have),
     TEST(net_is_a_folder_of_each),
 };
 
