@@ -305,6 +305,19 @@ rq_put_back(struct runqueue *rq, struct thread *t, bool is_turn_over)
 	enqueue(rq, t, !is_turn_over);
 }
 
+/* What of the virtual time that `t` has run counts. */
+static uint64_t
+minus_owed(struct thread *t, uint64_t v)
+{
+	uint64_t back;
+
+	if (likely(!t->sched.owed))
+		return v;
+	back = MIN(t->sched.owed, v / 2);
+	t->sched.owed -= back;
+	return v - back;
+}
+
 void
 rq_charge(struct runqueue *rq, nsec_t delta_ns, nsec_t now)
 {
@@ -321,7 +334,7 @@ rq_charge(struct runqueue *rq, nsec_t delta_ns, nsec_t now)
 			t->sched.rt_run_ns += delta_ns;
 		return;
 	}
-	t->sched.vruntime += weighted(delta_ns, t);
+	t->sched.vruntime += minus_owed(t, weighted(delta_ns, t));
 	update_min_vruntime(rq);
 }
 
@@ -405,6 +418,7 @@ rq_place_woken(const struct runqueue *rq, struct thread *t)
 	/* What it saved up by sleeping long counts only so far. */
 	if ((int64_t)(t->sched.vruntime - least) < 0)
 		t->sched.vruntime = least;
+	t->sched.owed = 0;
 }
 
 void
@@ -451,10 +465,10 @@ common_time(const struct runqueue *rq)
 	uint64_t least = rq->min_vruntime;
 
 	if (first)
-		least = first->sched.vruntime;
+		least = first->sched.vruntime - first->sched.owed;
 	if (cur && cur->sched.is_queued && !thread_is_rt(cur) &&
 	    (!first || vruntime_diff(cur, first) < 0))
-		least = cur->sched.vruntime;
+		least = cur->sched.vruntime - cur->sched.owed;
 	return least - rq->origin;
 }
 
@@ -495,24 +509,23 @@ rq_should_move(
 		return to->num_rt == 0;
 	if (after < before)
 		return true;
-	if (after >= before + before / 4)
+	if (after >= before + before / 4 || t->sched.owed)
 		return false;
-	lead = (int64_t)(common_time(to) - (t->sched.vruntime - from->origin));
+	lead = (int64_t)(common_time(to) -
+	                 (t->sched.vruntime - t->sched.owed - from->origin));
 	return lead > LEAD_TO_MOVE;
 }
 
 void
 rq_move(struct runqueue *from, struct runqueue *to, struct thread *t)
 {
-	int64_t lag;
+	uint64_t its = t->sched.vruntime - t->sched.owed + to->origin - from->origin;
+	int64_t lag = (int64_t)(to->min_vruntime - its);
 
 	rq_remove(from, t);
-	t->sched.vruntime += to->origin - from->origin;
-	lag = (int64_t)(to->min_vruntime - t->sched.vruntime);
-	if (lag > MAX_LEAD)
-		t->sched.vruntime = to->min_vruntime - MAX_LEAD;
-	else if (lag < -MAX_LEAD)
-		t->sched.vruntime = to->min_vruntime + MAX_LEAD;
+	lag = MAX(-MAX_LEAD, MIN(lag, MAX_LEAD));
+	t->sched.vruntime = to->min_vruntime - (uint64_t)MIN(lag, (int64_t)0);
+	t->sched.owed = (uint64_t)MAX(lag, (int64_t)0);
 	t->sched.cpu = to->cpu;
 	rq_add(to, t);
 }

@@ -111,7 +111,9 @@ void rq_attach(const struct runqueue *, struct thread *);
  * on a CPU with fewer get ahead of the others in virtual time, which has an `origin` on
  * each queue so that it can be compared. should_move: `t` of `from` goes where there is
  * less load; or, where that would only change which CPU has one thread more, where they
- * are ahead of it. It takes along what it lags behind, so all get the same in the end.
+ * are ahead of it. It takes along what it lags behind, so all get the same in the end:
+ * not at once, or nobody there would run for all that time, a woken thread neither; but
+ * its run time counts half until it is made up, and until then it is not passed on.
  *
  * rq_sync makes the origins agree before that: a CPU that was idle in between did not
  * deprive anybody, and what two differ by is bounded (some may be bound to their CPU).

@@ -124,7 +124,8 @@ struct thread {
 			struct rb_node node; /* [rq] among the fair, by vruntime */
 			struct list link;    /* [rq] of one real-time priority */
 		};
-		uint64_t vruntime;       /* [rq] weighted run time, ns */
+		uint64_t vruntime; /* [rq] weighted run time, ns */
+		uint64_t owed; /* [rq] of it, what it is given back in turns: rq_move */
 		nsec_t run_start_ns;     /* [rq] when its time was last charged */
 		nsec_t slice_used_ns;    /* [rq] since it was picked */
 		nsec_t rt_run_ns;        /* [rq] as RealTime since it slept last */

@@ -339,13 +339,15 @@ enum { QUEUES = 3 };
 
 static struct runqueue queues[QUEUES];
 
-/* The best of `q` runs for a millisecond; an idle queue says so. */
+/* The one whose turn it is on `q` runs for a millisecond; an idle queue says so. */
 static void
 run_queue_1ms(struct runqueue *q, nsec_t *run)
 {
-	if (q->current != q->idle)
-		rq_put_back(q, q->current, true);
-	q->current = rq_pick(q, now);
+	if (q->current == q->idle || !rq_turn_left_ns(q, now)) {
+		if (q->current != q->idle)
+			rq_put_back(q, q->current, true);
+		q->current = rq_pick(q, now);
+	}
 	if (!q->current) {
 		q->current = q->idle;
 		q->idle_ns += NSEC_PER_MSEC;
@@ -355,22 +357,41 @@ run_queue_1ms(struct runqueue *q, nsec_t *run)
 	run[q->current - threads] += NSEC_PER_MSEC;
 }
 
-/* What a tick of balancing does on `from`, with the first thread that waits. */
+/* Moves the first of those that wait on `from` which should go to `to`. */
 static bool
+push_to(struct runqueue *from, struct runqueue *to)
+{
+	for (struct rb_node *n = rb_first(&from->fair); n; n = rb_next(n)) {
+		struct thread *t = rb_entry(n, struct thread, sched.node);
+
+		if (!rq_should_move(from, to, t))
+			continue;
+		rq_move(from, to, t);
+		return true;
+	}
+	return false;
+}
+
+/* What balancing does on `from`, every 20 ms, but not where a thread has just come. */
+static void
 push(struct runqueue *from, unsigned num_queues)
 {
+	const nsec_t period = 20 * NSEC_PER_MSEC;
+
+	if (now < from->next_balance)
+		return;
+	from->next_balance = now + period;
 	for (unsigned i = 0; i < num_queues; i++) {
 		struct runqueue *to = &queues[i];
 
 		if (to == from || !from->fair_first || rq_load(to) >= rq_load(from))
 			continue;
 		rq_sync(from, to);
-		if (!rq_should_move(from, to, from->fair_first))
+		if (!push_to(from, to))
 			continue;
-		rq_move(from, to, from->fair_first);
-		return true;
+		to->next_balance = now + period;
+		return;
 	}
-	return false;
 }
 
 /* `n` threads of `nice[]`, all begun on one queue, with balancing every 20 ms. */
@@ -392,8 +413,7 @@ run_queues(unsigned n, const int *nice, unsigned num_queues, nsec_t *run)
 		now += NSEC_PER_MSEC;
 		for (unsigned i = 0; i < num_queues; i++) {
 			run_queue_1ms(&queues[i], run);
-			if (ms % 20 == i * 7)
-				(void)push(&queues[i], num_queues);
+			push(&queues[i], num_queues);
 		}
 	}
 }
@@ -460,4 +480,87 @@ KTEST(a_cpu_that_was_idle_owes_nothing)
 	CHECK(!rq_should_move(&queues[0], &queues[1], &threads[0]));
 	rq_move(&queues[0], &queues[1], &threads[0]);
 	CHECK_EQ(threads[0].sched.vruntime, queues[1].min_vruntime);
+}
+
+/* Or it would go to and fro without ever getting anything back. */
+KTEST(one_that_is_owed_time_is_not_passed_on)
+{
+	setup();
+	memset(queues, 0, sizeof(queues));
+	for (unsigned i = 0; i < 2; i++)
+		rq_init(&queues[i], this_cpu());
+	queues[0].min_vruntime = queues[1].min_vruntime = NSEC_PER_SEC;
+	threads[0].sched.vruntime = NSEC_PER_SEC - 30 * NSEC_PER_MSEC;
+	threads[1].sched.vruntime = NSEC_PER_SEC + 20 * NSEC_PER_MSEC;
+	threads[2].sched.vruntime = NSEC_PER_SEC;
+	for (unsigned i = 0; i < 3; i++)
+		rq_add(&queues[i / 2], &threads[i]);
+	CHECK(rq_should_move(&queues[0], &queues[1], &threads[0]));
+	rq_move(&queues[0], &queues[1], &threads[0]);
+	CHECK(!rq_should_move(&queues[1], &queues[0], &threads[0]));
+	CHECK(rq_should_move(&queues[1], &queues[0], &threads[2]));
+}
+
+/* A millisecond on `q` as the scheduler runs it, turns and all; `woken` has just come, or NULL. */
+static void
+run_turns_1ms(struct runqueue *q, struct thread *woken, nsec_t *run)
+{
+	bool must_look = q->current == q->idle || !rq_turn_left_ns(q, now);
+
+	if (woken) {
+		rq_place_woken(q, woken);
+		rq_add(q, woken);
+		must_look |= rq_should_preempt(q, woken);
+	}
+	if (must_look) {
+		if (q->current != q->idle)
+			rq_put_back(q, q->current, rq_slice_is_over(q));
+		q->current = rq_pick(q, now);
+	}
+	now += NSEC_PER_MSEC;
+	rq_charge(q, NSEC_PER_MSEC, now);
+	run[q->current - threads] += NSEC_PER_MSEC;
+}
+
+/* Two that spin are on one CPU, and a third sleeps there 9 ms and runs 1 ms, when one comes from another
+ * CPU that lags behind by all that it may. It gets that back, but in turns. */
+KTEST(one_that_comes_far_behind_keeps_no_woken_thread_waiting)
+{
+	struct thread *comes = &threads[0], *sleeper = &threads[3];
+	unsigned waits = 0, longest = 0, asleep = 0;
+	struct runqueue *from = &queues[0], *to = &queues[1];
+	nsec_t run[N] = {0};
+	nsec_t lag = 50 * NSEC_PER_MSEC, ahead;
+
+	setup();
+	memset(queues, 0, sizeof(queues));
+	for (unsigned i = 0; i < 2; i++) {
+		rq_init(&queues[i], this_cpu());
+		queues[i].idle = queues[i].current = &idle;
+	}
+	for (unsigned i = 1; i < 4; i++)
+		threads[i].sched.vruntime = lag;
+	to->min_vruntime = lag;
+	rq_add(from, comes);
+	rq_add(to, &threads[1]);
+	rq_add(to, &threads[2]);
+	run_turns_1ms(to, NULL, run);
+	rq_move(from, to, comes);
+	memset(run, 0, sizeof(run));
+	for (unsigned ms = 0; ms < 600; ms++) {
+		bool wakes = !sleeper->sched.is_queued && ++asleep == 9;
+
+		run_turns_1ms(to, wakes ? sleeper : NULL, run);
+		if (to->current == sleeper) { /* and sleeps again */
+			rq_current_leaves(to);
+			to->current = rq_pick(to, now);
+			asleep = waits = 0;
+		} else if (sleeper->sched.is_queued) {
+			waits++;
+			longest = MAX(longest, waits);
+		}
+	}
+	CHECK(longest <= 10);
+	ahead = run[0] - (run[1] + run[2]) / 2;
+	CHECK(ahead > lag * 8 / 10 && ahead < lag * 12 / 10);
 }
