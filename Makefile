@@ -152,6 +152,7 @@ SRCS_kernel_proc := \
 	kernel/proc/pidfd.c \
 	kernel/proc/posix_timer.c \
 	kernel/proc/prctl_caps.c \
+	kernel/proc/prctl_values.c \
 	kernel/proc/process.c \
 	kernel/proc/ptrace.c \
 	kernel/proc/rseq.c \

@@ -65,5 +65,7 @@ struct posix_timer;
  * meanwhile; it goes on. */
 uint32_t posix_timer_taken_locked(struct posix_timer *t);
 
-/* The options of prctl that are about capabilities: prctl_caps.c. ERR_INVAL: it is none of them. */
+/* The options of prctl that are about what is kept (prctl_values.c), and those about capabilities
+ * (prctl_caps.c), which it asks in turn. ERR_INVAL: it is none of them. */
+long prctl_values(int option, uint64_t arg2, uint64_t arg3, uint64_t arg4, uint64_t arg5);
 long prctl_caps(int option, uint64_t arg2, uint64_t arg3, uint64_t arg4, uint64_t arg5);

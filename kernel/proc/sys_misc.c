@@ -88,10 +88,8 @@ enum {
 	PR_SET_TIMING = 14,
 	PR_GET_TSC = 25,
 	PR_SET_TSC = 26,
-	PR_MCE_KILL_GET = 34,
 	PR_TIMING_STATISTICAL = 0,
 	PR_TSC_ENABLE = 1,
-	PR_MCE_KILL_DEFAULT = 2,
 	PR_SET_TIMERSLACK = 29,
 	PR_SET_CHILD_SUBREAPER = 36,
 	PR_GET_CHILD_SUBREAPER = 37,
@@ -167,15 +165,13 @@ sys_prctl(int option, uint64_t arg2, uint64_t arg3, uint64_t arg4, uint64_t arg5
 	case PR_SET_TSC: return arg2 == PR_TSC_ENABLE ? 0 : ERR_INVAL;
 	case PR_GET_TIMING: return PR_TIMING_STATISTICAL;
 	case PR_SET_TIMING: return arg2 == PR_TIMING_STATISTICAL ? 0 : ERR_INVAL;
-	case PR_MCE_KILL_GET:
-		return arg2 || arg3 || arg4 || arg5 ? ERR_INVAL : PR_MCE_KILL_DEFAULT;
 	case PR_SET_THP_DISABLE:
 		return arg3 || arg4 || arg5 ? ERR_INVAL
 		                            : prctl_flag(&p->aspace->no_huge_pages, arg2);
 	case PR_GET_THP_DISABLE:
 		return arg2 || arg3 || arg4 || arg5 ? ERR_INVAL
 		                                    : p->aspace->no_huge_pages;
-	default: return prctl_caps(option, arg2, arg3, arg4, arg5);
+	default: return prctl_values(option, arg2, arg3, arg4, arg5);
 	}
 }
 

@@ -86,6 +86,7 @@ thread_new(const char *name)
 	t->sched.cpu = this_cpu();
 	t->sched.affinity = CPUMASK_ALL;
 	t->timer_slack_ns = t->default_slack_ns = DEFAULT_TIMER_SLACK_NS;
+	t->mce_kill = MCE_KILL_DEFAULT;
 	sched_params_set(t, SCHED_NORMAL, 0, 0);
 	list_init(&t->process_link);
 	list_init(&t->sig_queue);
@@ -169,6 +170,7 @@ inherit_params(struct thread *t, const struct thread *from)
 	t->sched.affinity = from->sched.affinity;
 	t->ioprio = from->ioprio;
 	t->timer_slack_ns = t->default_slack_ns = from->timer_slack_ns;
+	t->mce_kill = from->mce_kill;
 	if (resets && from->sched.rt_priority)
 		sched_params_set(t, SCHED_NORMAL, 0, 0);
 	else

@@ -24,6 +24,7 @@ struct trap_frame;
 
 enum {
 	KERNEL_STACK_SIZE = 16384, /* plus a guard page below */
+	MCE_KILL_DEFAULT = 2,      /* of thread->mce_kill, by Linux's number */
 	THREAD_NAME_LEN = 16,      /* with the NUL, as Linux's comm */
 	MAX_HELD_MUTEXES = 12,
 	DEFAULT_TIMER_SLACK_NS = 50000, /* Linux's */
@@ -172,6 +173,8 @@ struct thread {
 	uint64_t timer_slack_ns, default_slack_ns; /* told; timers are exact */
 	uint16_t ioprio;       /* ioprio_set: kept for those who ask */
 	uint8_t pdeath_signal; /* prctl(PR_SET_PDEATHSIG) */
+	uint8_t
+	    mce_kill; /* prctl(PR_MCE_KILL): told; broken memory in use kills at once */
 	int exit_code;
 
 	struct wait_queue joiners; /* woken when the thread is dead */

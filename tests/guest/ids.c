@@ -4,10 +4,15 @@
 #include "tests/guest/check.h"
 
 #include <linux/capability.h>
+#include <stdbool.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
+
+#ifndef PR_SPEC_L1D_FLUSH
+#define PR_SPEC_L1D_FLUSH 2
+#endif
 
 enum { NOBODY = 0x7ffffff0 };
 
@@ -242,6 +247,86 @@ prctl_of_processes(void)
 
 /* proves: prctl */
 static void
+prctl_of_broken_memory(void)
+{
+	int status;
+	pid_t pid;
+
+	EXPECT_EQ(SYS(prctl, PR_MCE_KILL_GET, 0, 0, 0, 0), PR_MCE_KILL_DEFAULT);
+	for (int policy = PR_MCE_KILL_LATE; policy <= PR_MCE_KILL_DEFAULT; policy++) {
+		EXPECT_EQ(SYS(prctl, PR_MCE_KILL, PR_MCE_KILL_SET, policy, 0, 0), 0);
+		EXPECT_EQ(SYS(prctl, PR_MCE_KILL_GET, 0, 0, 0, 0), policy);
+	}
+	EXPECT_ERR(SYS(prctl, PR_MCE_KILL, PR_MCE_KILL_SET, 3, 0, 0), EINVAL);
+	EXPECT_ERR(SYS(prctl, PR_MCE_KILL, 2, 0, 0, 0), EINVAL);
+	EXPECT_ERR(SYS(prctl, PR_MCE_KILL, PR_MCE_KILL_CLEAR, 1, 0, 0), EINVAL);
+	EXPECT_ERR(SYS(prctl, PR_MCE_KILL, PR_MCE_KILL_CLEAR, 0, 1, 0), EINVAL);
+	EXPECT_ERR(SYS(prctl, PR_MCE_KILL_GET, 1, 0, 0, 0), EINVAL);
+	EXPECT_EQ(SYS(prctl, PR_MCE_KILL, PR_MCE_KILL_SET, PR_MCE_KILL_EARLY, 0, 0), 0);
+	pid = fork();
+	if (pid == 0)
+		_exit((int)SYS(prctl, PR_MCE_KILL_GET, 0, 0, 0, 0));
+	CHECK_EQ(waitpid(pid, &status, 0), pid);
+	EXPECT_EQ(WEXITSTATUS(status), PR_MCE_KILL_EARLY);
+	EXPECT_EQ(SYS(prctl, PR_MCE_KILL, PR_MCE_KILL_CLEAR, 0, 0, 0), 0);
+	EXPECT_EQ(SYS(prctl, PR_MCE_KILL_GET, 0, 0, 0, 0), PR_MCE_KILL_DEFAULT);
+}
+
+/* proves: prctl */
+static void
+prctl_of_speculation(void)
+{
+	EXPECT_ERR(SYS(prctl, PR_GET_SPECULATION_CTRL, 3, 0, 0, 0), ENODEV);
+	EXPECT_ERR(SYS(prctl, PR_GET_SPECULATION_CTRL, 0, 1, 0, 0), EINVAL);
+	EXPECT_ERR(SYS(prctl, PR_SET_SPECULATION_CTRL, 3, PR_SPEC_ENABLE, 0, 0), ENODEV);
+	EXPECT_ERR(SYS(prctl, PR_SET_SPECULATION_CTRL, 0, PR_SPEC_ENABLE, 1, 0), EINVAL);
+	EXPECT_EQ(SYS(prctl, PR_GET_SPECULATION_CTRL, PR_SPEC_L1D_FLUSH, 0, 0, 0),
+	    PR_SPEC_FORCE_DISABLE);
+	EXPECT_ERR(
+	    SYS(prctl, PR_SET_SPECULATION_CTRL, PR_SPEC_L1D_FLUSH, PR_SPEC_ENABLE, 0, 0),
+	    EPERM);
+	/* Kernels choose: what is told is one of what there is. */
+	EXPECT_EQ(
+	    SYS(prctl, PR_GET_SPECULATION_CTRL, PR_SPEC_STORE_BYPASS, 0, 0, 0) & ~0x1f,
+	    0);
+}
+
+/* proves: prctl */
+static void
+prctl_of_places(void)
+{
+	static char title[] = "another name";
+	char text[64] = "";
+	unsigned size = 0;
+	bool may;
+	int fd;
+
+	EXPECT_EQ(SYS(prctl, PR_SET_MM, PR_SET_MM_MAP_SIZE, &size, 0, 0), 0);
+	EXPECT_EQ(size, 104);
+	EXPECT_ERR(SYS(prctl, PR_SET_MM, PR_SET_MM_MAP_SIZE, BAD_ADDR, 0, 0), EFAULT);
+	EXPECT_ERR(SYS(prctl, PR_SET_MM, PR_SET_MM_ARG_START, title, 1, 0), EINVAL);
+	EXPECT_ERR(SYS(prctl, PR_SET_MM, PR_SET_MM_ARG_START, title, 0, 1), EINVAL);
+	/* Without CAP_SYS_RESOURCE, which root may lack where this runs. */
+	may = SYS(prctl, PR_SET_MM, PR_SET_MM_ARG_END, 0x7ffffffef000, 0, 0) == 0 ||
+	      errno != EPERM;
+	if (!may)
+		return;
+	EXPECT_ERR(SYS(prctl, PR_SET_MM, PR_SET_MM_ARG_START, 16, 0, 0), EINVAL);
+	EXPECT_ERR(SYS(prctl, PR_SET_MM, PR_SET_MM_ARG_START, KERNEL_ADDR, 0, 0), EINVAL);
+	EXPECT_ERR(SYS(prctl, PR_SET_MM, PR_SET_MM_ARG_START, 0x10000, 0, 0), EFAULT);
+	EXPECT_EQ(SYS(prctl, PR_SET_MM, PR_SET_MM_ARG_START, title, 0, 0), 0);
+	EXPECT_EQ(
+	    SYS(prctl, PR_SET_MM, PR_SET_MM_ARG_END, title + sizeof(title), 0, 0), 0);
+	EXPECT_ERR(SYS(prctl, PR_SET_MM, PR_SET_MM_ARG_END, title - 1, 0, 0), EINVAL);
+	fd = open("/proc/self/cmdline", O_RDONLY);
+	EXPECT_EQ(read(fd, text, sizeof(text)), sizeof(title));
+	EXPECT_EQ(strcmp(text, title), 0);
+	CHECK_EQ(SYS(setresuid, 1000, 1000, 1000), 0);
+	EXPECT_ERR(SYS(prctl, PR_SET_MM, PR_SET_MM_ARG_START, title, 0, 0), EPERM);
+}
+
+/* proves: prctl */
+static void
 prctl_of_capabilities(void)
 {
 	EXPECT_EQ(SYS(prctl, PR_CAPBSET_READ, CAP_CHOWN, 0, 0, 0), 1);
@@ -409,6 +494,9 @@ static const struct test tests[] = {
     TEST(capability_sets),
     TEST(prctl_of_processes),
     TEST(prctl_of_capabilities),
+    TEST(prctl_of_broken_memory),
+    TEST(prctl_of_speculation),
+    TEST(prctl_of_places),
     TEST(limits),
     TEST(priorities),
     TEST(names_of_the_machine),
