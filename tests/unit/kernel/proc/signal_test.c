@@ -51,6 +51,12 @@ ptrace_job_control_locked(struct process *q, bool is_stop)
 {
 }
 
+uint32_t
+posix_timer_taken_locked(struct posix_timer *t)
+{
+	return 0;
+}
+
 struct pgroup *
 pgroup_find_locked(uint32_t pgid)
 {
