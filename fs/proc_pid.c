@@ -409,6 +409,7 @@ static const struct member members[] = {
     {"projid_map", S_IFREG | 0644, &proc_plain_ops, proc_show_id_map, proc_store_id_map},
     {"root", S_IFLNK | 0777, &root_ops, NULL, NULL},
     {"sched", S_IFREG | 0444, &proc_plain_ops, proc_show_sched, NULL},
+    {"schedstat", S_IFREG | 0444, &proc_plain_ops, proc_show_schedstat, NULL},
     {"setgroups", S_IFREG | 0644, &setgroups_ops, proc_show_setgroups,
         proc_store_setgroups},
     {"smaps", S_IFREG | 0444, &private_ops, proc_show_smaps, NULL},

@@ -144,6 +144,21 @@ proc_show_sched(struct seq *s, const struct proc_id *id)
 	facts_put(&f);
 }
 
+/* Of one thread, the leader if none is named: ns it ran, ns it waited for a CPU, how often it ran. */
+void
+proc_show_schedstat(struct seq *s, const struct proc_id *id)
+{
+	struct thread *t = proc_thread(id);
+	nsec_t user, system;
+
+	if (!t)
+		return;
+	thread_times(t, &user, &system);
+	seq_printf(s, "%lu %lu %lu\n", user + system, t->sched.wait_ns,
+	    t->nvcsw + t->nivcsw + t->sched.is_running);
+	thread_put(t);
+}
+
 void
 proc_show_stat(struct seq *s, const struct proc_id *id)
 {

@@ -83,6 +83,7 @@ void proc_show_statm(struct seq *, const struct proc_id *);
 void proc_show_status(struct seq *, const struct proc_id *);
 void proc_show_io(struct seq *, const struct proc_id *);
 void proc_show_sched(struct seq *, const struct proc_id *);
+void proc_show_schedstat(struct seq *, const struct proc_id *);
 void proc_show_limits(struct seq *, const struct proc_id *);
 void proc_show_maps(struct seq *, const struct proc_id *);
 /* One line of maps. `buf` has PATH_MAX bytes; the space's lock is held. */

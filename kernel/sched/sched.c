@@ -175,6 +175,7 @@ sched_enqueue_detached(struct thread *t)
 	struct runqueue *rq = thread_rq_lock(t);
 
 	rq_update_current(rq, clock_now_ns());
+	t->sched.wait_since_ns = rq->current->sched.run_start_ns;
 	rq_attach(rq, t);
 	rq_place_woken(rq, t);
 	rq_add(rq, t);
@@ -208,8 +209,10 @@ wake_from(struct thread *t, unsigned states)
 		sched_enqueue_detached(t);
 		return true;
 	}
-	if (rq->current != rq->idle)
+	if (rq->current != rq->idle) { /* else it does not wait to speak of */
 		rq_update_current(rq, clock_now_ns());
+		t->sched.wait_since_ns = rq->current->sched.run_start_ns;
+	}
 	rq_place_woken(rq, t);
 	rq_add(rq, t);
 	sched_check_preempt(rq, t);
@@ -311,6 +314,18 @@ put_current(struct runqueue *rq, struct thread *prev, bool is_preempted)
 	}
 }
 
+/* What a thread waited for its CPU is told in /proc/PID/schedstat. */
+static void
+account_wait(struct thread *prev, struct thread *next, nsec_t now)
+{
+	if (prev->sched.is_queued)
+		prev->sched.wait_since_ns = now;
+	if (next->sched.wait_since_ns) {
+		next->sched.wait_ns += now - MIN(now, next->sched.wait_since_ns);
+		next->sched.wait_since_ns = 0;
+	}
+}
+
 static struct thread *
 pick_next(struct runqueue *rq, nsec_t now)
 {
@@ -363,6 +378,7 @@ reschedule(bool is_preempted)
 	if (next != rq->idle)
 		arm_timer(rq, now);
 	if (next != prev) {
+		account_wait(prev, next, now);
 		prev->nivcsw += is_preempted;
 		switch_to(rq, prev, next);
 	} else {

@@ -130,6 +130,8 @@ struct thread {
 		nsec_t run_start_ns;     /* [rq] when its time was last charged */
 		nsec_t slice_used_ns;    /* [rq] since it was picked */
 		nsec_t rt_run_ns;        /* [rq] as RealTime since it slept last */
+		nsec_t wait_since_ns;    /* [rq] runnable, but another ran; 0: it did not wait */
+		nsec_t wait_ns;          /* [rq] all of that so far */
 		struct cpumask affinity; /* [rq] */
 	} sched;
 

@@ -436,6 +436,62 @@ reading_asks_again(void)
 	}
 }
 
+static void
+schedstat_of(pid_t pid, unsigned long long v[3])
+{
+	char path[64], buf[128];
+
+	snprintf(path, sizeof(path), "/proc/%d/schedstat", pid);
+	CHECK(reading(path, buf, sizeof(buf)) > 0);
+	CHECK_EQ(sscanf(buf, "%llu %llu %llu\n", &v[0], &v[1], &v[2]), 3);
+}
+
+static void
+spin_on_first_cpu(void)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(0, &set);
+	CHECK_EQ(sched_setaffinity(0, sizeof(set), &set), 0);
+	alarm(20);
+	for (;;)
+		;
+}
+
+/* Two that want one CPU all the time: who does not run waits. */
+static void
+waiting_for_a_cpu_is_counted(void)
+{
+	pid_t pids[2], idle = child_that_waits();
+	unsigned long long a[3], b[3], quiet[3];
+	struct timespec t0, t1;
+	long long passed;
+
+	for (int i = 0; i < 2; i++) {
+		pids[i] = fork();
+		if (pids[i] == 0)
+			spin_on_first_cpu();
+	}
+	sleep_ms(50);
+	clock_gettime(CLOCK_MONOTONIC, &t0);
+	schedstat_of(pids[0], a);
+	do {
+		sleep_ms(100);
+		schedstat_of(pids[0], b);
+		clock_gettime(CLOCK_MONOTONIC, &t1);
+		passed = (t1.tv_sec - t0.tv_sec) * 1000000000LL + t1.tv_nsec - t0.tv_nsec;
+	} while ((b[2] - a[2] < 3 || b[1] == a[1]) && passed < 15000000000LL);
+	EXPECT_EQ(b[0] > a[0] && b[1] > a[1] && b[2] - a[2] >= 3, true);
+	/* A turn that goes on has not been told yet. */
+	EXPECT_EQ(
+	    b[0] - a[0] + b[1] - a[1] <= (unsigned long long)passed + 100000000, true);
+	schedstat_of(idle, quiet);
+	EXPECT_EQ(quiet[2] < 100, true);
+	kill(pids[0], SIGKILL);
+	kill(pids[1], SIGKILL);
+}
+
 static pid_t named;
 
 static void *
@@ -511,6 +567,7 @@ static const struct test tests[] = {
     TEST(a_leader_that_ended_is_a_zombie),
     TEST(stack_and_wchan_have_rights),
     TEST(reading_asks_again),
+    TEST(waiting_for_a_cpu_is_counted),
     TEST(its_own_a_process_may_have),
     TEST(net_is_a_folder_of_each),
 };
