@@ -28,6 +28,17 @@ file_of(const struct inode *inode)
 	return container_of(inode, struct anon_inode, inode)->file;
 }
 
+static void
+stat_attr(const struct anon_attr *a, struct stat *st)
+{
+	st->st_mode = a->mode;
+	st->st_uid = a->uid;
+	st->st_gid = a->gid;
+	time_split(a->atime_ns, &st->st_atime, &st->st_atime_nsec);
+	time_split(a->mtime_ns, &st->st_mtime, &st->st_mtime_nsec);
+	time_split(a->ctime_ns, &st->st_ctime, &st->st_ctime_nsec);
+}
+
 void
 file_stat(struct file *f, struct stat *st)
 {
@@ -37,6 +48,8 @@ file_stat(struct file *f, struct stat *st)
 	}
 	memset(st, 0, sizeof(*st));
 	st->st_mode = f->ops->anon_mode ? f->ops->anon_mode : 0600;
+	if (f->ops->anon_attr)
+		stat_attr(f->ops->anon_attr(f), st);
 	st->st_nlink = 1;
 	st->st_ino = (uintptr_t)f->private >> 4 & 0xffffffff;
 	st->st_blksize = 4096;
@@ -59,28 +72,56 @@ free_inode(struct inode *inode)
 	kfree(container_of(inode, struct anon_inode, inode));
 }
 
-static const struct inode_ops anon_ops = {.getattr = get_attributes, .free = free_inode};
+/* Of the inode that was made for this, and of the object: two at once leave what either wants. */
+static enum err
+set_attributes(struct inode *inode, const struct attr *attr)
+{
+	const struct file *f = file_of(inode);
+	struct anon_attr *a = f->ops->anon_attr(f);
 
+	simple_setattr(inode, attr);
+	if (attr->valid & ATTR_MODE)
+		a->mode = inode->mode;
+	if (attr->valid & ATTR_UID)
+		a->uid = inode->uid;
+	if (attr->valid & ATTR_GID)
+		a->gid = inode->gid;
+	if (attr->valid & ATTR_ATIME)
+		a->atime_ns = inode->atime_ns;
+	if (attr->valid & ATTR_MTIME)
+		a->mtime_ns = inode->mtime_ns;
+	a->ctime_ns = inode->ctime_ns;
+	return OK;
+}
+
+static const struct inode_ops anon_ops = {
+    .getattr = get_attributes, .setattr = set_attributes, .free = free_inode};
+
+/* f NULL: the root, which is none. */
 static struct inode *
-make_inode(struct file *f, uint32_t mode)
+make_inode(struct file *f)
 {
 	struct anon_inode *a = kzalloc(sizeof(*a));
+	struct stat st = {.st_mode = S_IFDIR};
 
 	if (!a)
 		return NULL;
-	inode_init(&a->inode, anon_super, &anon_ops, mode);
-	if (f) {
+	if (f)
+		file_stat(f, &st);
+	inode_init(&a->inode, anon_super, &anon_ops, st.st_mode);
+	a->inode.uid = st.st_uid;
+	a->inode.gid = st.st_gid;
+	if (f)
 		a->file = file_get(f);
-		a->inode.uid = current_cred()->fsuid;
-		a->inode.gid = current_cred()->fsgid;
-	}
+	if (!f || !f->ops->anon_attr)
+		a->inode.flags |= INODE_NO_ATTRS;
 	return &a->inode;
 }
 
 enum err
 anon_path(struct file *f, struct path *out)
 {
-	struct inode *inode = make_inode(f, f->ops->anon_mode ? f->ops->anon_mode : 0600);
+	struct inode *inode = make_inode(f);
 	struct dentry *d = inode ? dentry_make_root(anon_super, inode) : NULL;
 
 	if (!d)
@@ -124,7 +165,7 @@ anon_init(void)
 	struct inode *root;
 
 	anon_super = super_create(&anon_type, &anon_super_ops, ANON_MAGIC);
-	root = anon_super ? make_inode(NULL, S_IFDIR) : NULL;
+	root = anon_super ? make_inode(NULL) : NULL;
 	if (!root || super_set_root(anon_super, root))
 		panic("no memory for files without name");
 	anon_mount = fs_mount_nowhere(anon_super);

@@ -13,16 +13,25 @@ set_locked(struct inode *inode, const struct attr *attr)
 	return inode->ops->setattr ? inode->ops->setattr(inode, attr) : ERR_PERM;
 }
 
+/* Whoever asks. */
+static enum err
+is_changeable(const struct path *path)
+{
+	if (mount_is_readonly(path->mount))
+		return ERR_ROFS;
+	return path->dentry->inode->flags & INODE_NO_ATTRS ? ERR_OPNOTSUPP : OK;
+}
+
 enum err
 path_chmod(const struct path *path, uint32_t mode)
 {
 	struct inode *inode = path->dentry->inode;
 	const struct cred *cred;
 	struct attr attr = {.valid = ATTR_MODE, .mode = mode & S_IALLUGO};
-	enum err err;
+	enum err err = is_changeable(path);
 
-	if (mount_is_readonly(path->mount))
-		return ERR_ROFS;
+	if (err)
+		return err;
 	if (s_islnk(inode->mode))
 		return ERR_OPNOTSUPP;
 	mutex_lock(&inode->lock);
@@ -60,15 +69,16 @@ path_chown(const struct path *path, uint32_t uid, uint32_t gid)
 	struct attr attr = {.uid = uid, .gid = gid};
 	uint32_t set_id;
 	const struct cred *cred;
-	enum err err = ERR_PERM;
+	enum err err = is_changeable(path);
 
-	if (mount_is_readonly(path->mount))
-		return ERR_ROFS;
+	if (err)
+		return err;
 	if (uid != KEEP_ID)
 		attr.valid |= ATTR_UID;
 	if (gid != KEEP_ID)
 		attr.valid |= ATTR_GID;
 	mutex_lock(&inode->lock);
+	err = ERR_PERM;
 	cred = current_cred(); /* only now: it may change while this thread sleeps */
 	/* A program does not keep its set-id rights under another owner, even for root; but who
 	 * takes them must be one who may change the mode. */
@@ -191,10 +201,10 @@ path_utimes(const struct path *path, const struct attr *attr, bool is_now)
 {
 	struct inode *inode = path->dentry->inode;
 	const struct cred *cred;
-	enum err err = OK;
+	enum err err = is_changeable(path);
 
-	if (mount_is_readonly(path->mount))
-		return ERR_ROFS;
+	if (err)
+		return err;
 	mutex_lock(&inode->lock);
 	cred = current_cred(); /* only now: it may change while this thread sleeps */
 	if (!inode_owner_or_capable(cred, inode))

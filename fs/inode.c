@@ -184,9 +184,8 @@ simple_setattr(struct inode *inode, const struct attr *attr)
 	inode_touch(inode, INODE_CTIME);
 }
 
-/* Seconds and nanoseconds of a time that may lie before 1970. */
-static void
-split_time(int64_t ns, int64_t *sec, int64_t *nsec)
+void
+time_split(int64_t ns, int64_t *sec, int64_t *nsec)
 {
 	const int64_t second = NSEC_PER_SEC;
 
@@ -212,9 +211,9 @@ inode_stat(struct inode *inode, struct stat *st)
 	st->st_size = __atomic_load_n(&inode->size, __ATOMIC_RELAXED);
 	st->st_blksize = PAGE_SIZE;
 	st->st_blocks = (int64_t)inode->cache.num_pages * (PAGE_SIZE / 512);
-	split_time(inode->atime_ns, &st->st_atime, &st->st_atime_nsec);
-	split_time(inode->mtime_ns, &st->st_mtime, &st->st_mtime_nsec);
-	split_time(inode->ctime_ns, &st->st_ctime, &st->st_ctime_nsec);
+	time_split(inode->atime_ns, &st->st_atime, &st->st_atime_nsec);
+	time_split(inode->mtime_ns, &st->st_mtime, &st->st_mtime_nsec);
+	time_split(inode->ctime_ns, &st->st_ctime, &st->st_ctime_nsec);
 	if (inode->ops->getattr)
 		inode->ops->getattr(inode, st);
 }

@@ -5,6 +5,7 @@
  */
 #include "fs/namei.h"
 
+#include "fs/anon.h"
 #include "kernel/proc/process.h"
 #include "lib/fmt.h"
 #include "lib/string.h"
@@ -115,7 +116,7 @@ walk_up(struct walk *w)
 
 /* The place a descriptor stands for. */
 static enum err
-path_of_fd(int fd, struct path *out)
+path_of_fd(int fd, bool is_whole_path, struct path *out)
 {
 	struct file *f = fd_get(fd);
 	enum err err = OK;
@@ -126,7 +127,7 @@ path_of_fd(int fd, struct path *out)
 		*out = (struct path){f->mount, f->dentry};
 		path_get(out);
 	} else {
-		err = ERR_NOTDIR;
+		err = is_whole_path ? anon_path(f, out) : ERR_NOTDIR;
 	}
 	file_put(f);
 	return err;
@@ -160,7 +161,7 @@ walk_begin(struct walk *w, int dirfd, const char *text, unsigned flags)
 		return OK;
 	}
 	if (from_fd) {
-		err = path_of_fd(dirfd, &w->cur);
+		err = path_of_fd(dirfd, !*text, &w->cur);
 		if (err)
 			return err;
 	} else if (*text == '/' && !(flags & WALK_IN_ROOT)) {

@@ -2,7 +2,7 @@
  * System calls that make, remove and change names and attributes. Each fetches its
  * strings and leaves the rest to fs/change.c, fs/attr.c and fs/open.c.
  */
-#include "fs/vfs.h"
+#include "fs/anon.h"
 #include "kernel/proc/process.h"
 #include "kernel/time/timespec.h"
 #include "mm/slab.h"
@@ -305,13 +305,12 @@ lookup(int dirfd, const char USER *user, int flags, struct path *out)
 	return err;
 }
 
-/* The path an open descriptor stands for; ERR_BADF, or `pathless` for pipes and the like.
- */
+/* The path an open descriptor stands for: pipes and the like have one made for them. */
 static long
-lookup_fd(int fd, enum err pathless, struct path *out)
+lookup_fd(int fd, struct path *out)
 {
 	struct file *f = fd_get(fd);
-	long err = pathless;
+	long err = OK;
 
 	if (!f)
 		return ERR_BADF;
@@ -320,7 +319,8 @@ lookup_fd(int fd, enum err pathless, struct path *out)
 	} else if (f->dentry) {
 		*out = (struct path){f->mount, f->dentry};
 		path_get(out);
-		err = OK;
+	} else {
+		err = anon_path(f, out);
 	}
 	file_put(f);
 	return err;
@@ -349,7 +349,7 @@ long
 sys_fchmod(int fd, uint32_t mode)
 {
 	struct path path;
-	long err = lookup_fd(fd, ERR_INVAL, &path);
+	long err = lookup_fd(fd, &path);
 
 	if (err)
 		return err;
@@ -387,7 +387,7 @@ long
 sys_fchown(int fd, uint32_t uid, uint32_t gid)
 {
 	struct path path;
-	long err = lookup_fd(fd, ERR_INVAL, &path);
+	long err = lookup_fd(fd, &path);
 
 	if (err)
 		return err;
@@ -518,7 +518,7 @@ set_times(int dirfd, const char USER *user, const struct timespec ts[2], int fla
 	if (!attr.valid)
 		return OK;
 	if (!user && dirfd != AT_FDCWD)
-		err = flags ? ERR_INVAL : lookup_fd(dirfd, ERR_INVAL, &path);
+		err = flags ? ERR_INVAL : lookup_fd(dirfd, &path);
 	else
 		err = lookup(dirfd, user, flags, &path);
 	if (err)

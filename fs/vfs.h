@@ -144,8 +144,9 @@ struct inode {
 enum inode_flags {
 	INODE_DEAD =
 	    1 << 0, /* a directory that has been removed: nothing can be made in it */
-	INODE_TMPFILE = 1 << 1, /* O_TMPFILE: may be linked though it has no links */
-	INODE_XATTRS = 1 << 2,  /* [I] its file system keeps extended attributes */
+	INODE_TMPFILE = 1 << 1,  /* O_TMPFILE: may be linked though it has no links */
+	INODE_NO_ATTRS = 1 << 3, /* [I] nothing of it can be changed: ERR_OPNOTSUPP */
+	INODE_XATTRS = 1 << 2,   /* [I] its file system keeps extended attributes */
 };
 
 struct super_type {
@@ -233,6 +234,8 @@ void inode_touch(struct inode *, uint32_t which); /* INODE_ATIME... to now */
 enum { INODE_ATIME = 1, INODE_MTIME = 2, INODE_CTIME = 4 };
 void simple_setattr(struct inode *, const struct attr *); /* all but the size */
 void inode_stat(struct inode *, struct stat *);
+/* Seconds and nanoseconds of a time that may lie before 1970. */
+void time_split(int64_t ns, int64_t *sec, int64_t *nsec);
 
 /* ---- permissions (fs/permission.c) */
 

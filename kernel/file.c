@@ -5,7 +5,9 @@
 #include "kernel/ipc/epoll.h"
 #include "kernel/panic.h"
 #include "kernel/proc/async.h"
+#include "kernel/proc/cred.h"
 #include "kernel/stat.h"
+#include "kernel/time/clock.h"
 #include "mm/slab.h"
 #include "mm/uio.h"
 
@@ -83,6 +85,15 @@ file_put(struct file *f)
 {
 	if (__atomic_sub_fetch(&f->refs, 1, __ATOMIC_ACQ_REL) == 0)
 		file_release(f);
+}
+
+void
+anon_attr_init(struct anon_attr *a, uint32_t mode)
+{
+	const struct cred *cred = current_cred();
+	int64_t now = clock_wall_ns();
+
+	*a = (struct anon_attr){mode, cred->fsuid, cred->fsgid, now, now, now};
 }
 
 uint64_t

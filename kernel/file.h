@@ -23,6 +23,12 @@ struct stat;
 struct dir_sink;
 struct fd_table;
 
+/* Attributes of a file without inode; its object keeps them. */
+struct anon_attr {
+	uint32_t mode, uid, gid;              /* [a] */
+	int64_t atime_ns, mtime_ns, ctime_ns; /* [a] since 1970 */
+};
+
 struct file_ops {
 	/*
 	 * Transfer at *pos (which they advance); count or err. Files without position
@@ -60,9 +66,11 @@ struct file_ops {
 	 * "pipe". */
 	uint32_t anon_mode;
 	const char *anon_name;
-	/* Owner and inode number in fstat of such a file (of st_mode and so on the above);
-	 * NULL: root's, with a number made of `private`. */
+	/* Device and inode number in fstat of such a file; NULL: with a number made of
+	 * `private`. */
 	void (*anon_stat)(const struct file *, struct stat *);
+	/* Those that fchmod, fchown and futimens change. NULL: they change nothing, whoever asks. */
+	struct anon_attr *(*anon_attr)(const struct file *);
 };
 
 struct file {
@@ -129,6 +137,9 @@ long file_fcntl_hint(struct file *f, unsigned cmd, uintptr_t arg);
 long file_fcntl_seals(struct file *f, unsigned cmd, uintptr_t arg);
 /* Implemented by fs/: the number of the process whose folder in /proc it is, or 0. */
 uint32_t file_proc_pid(const struct file *f);
+
+/* The current process's, and now. */
+void anon_attr_init(struct anon_attr *, uint32_t mode);
 
 /* The inode number of a file without inode, as fstat and /proc/PID/fd show it. */
 uint64_t file_anon_ino(const struct file *);

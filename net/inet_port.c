@@ -71,7 +71,7 @@ claim_of(const struct inet_sock *is)
 {
 	return (struct port_claim){.local = is->local,
 	    .bound_if = is->sock.bound_if,
-	    .uid = is->sock.uid,
+	    .uid = is->sock.attr.uid,
 	    .is_reuseaddr = is->sock.is_reuseaddr,
 	    .is_reuseport = is->sock.is_reuseport,
 	    .is_v6only = is->is_v6only,

@@ -49,7 +49,7 @@ collect(struct inet_sock *is, void *arg)
 		    .is_connected = is->is_connected,
 		    .tx = sk->tx_bytes,
 		    .rx = sk->rx_bytes,
-		    .uid = sk->uid,
+		    .uid = sk->attr.uid,
 		    .refs = sk->refs,
 		    .ino = sk->ino,
 		    .drops = sk->drops,

@@ -907,7 +907,7 @@ packet_show(struct seq *s)
 		seq_printf(s, "%016x %-6u %-4u %04x   %-5u %u %-6u %-6u %-6lu\n", 0,
 		    ps->sock.refs, ps->sock.type, ps->protocol,
 		    ps->dev ? ps->dev->index : 0, ps->is_tapped, ps->sock.rx_bytes,
-		    ps->sock.uid, ps->sock.ino);
+		    ps->sock.attr.uid, ps->sock.ino);
 	mutex_unlock(&list_lock);
 }
 

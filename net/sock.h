@@ -11,6 +11,7 @@
  */
 #pragma once
 
+#include "kernel/file.h"
 #include "kernel/poll.h"
 #include "kernel/proc/async.h"
 #include "kernel/sync/mutex.h"
@@ -174,11 +175,11 @@ struct sock {
 	uint64_t max_pacing_rate;        /* bytes a second; ~0: no limit */
 	uint32_t linger_s;
 	uint32_t mark, priority, bound_if; /* SO_MARK, SO_PRIORITY, SO_BINDTODEVICE; 0 */
-	uint32_t uid, gid;
-	uint32_t peer_pid;      /* [lock] SO_PEERCRED of AF_UNIX */
-	struct cred *peer_cred; /* [lock] a reference, or NULL */
-	int32_t peek_off;       /* [recv_lock] SO_PEEK_OFF; -1: peek at the start */
-	uint64_t ino;           /* as shown by /proc/net and /proc/PID/fd: socket:[N] */
+	struct anon_attr attr;             /* its file's: mode, owner, times */
+	uint32_t peer_pid;                 /* [lock] SO_PEERCRED of AF_UNIX */
+	struct cred *peer_cred;            /* [lock] a reference, or NULL */
+	int32_t peek_off; /* [recv_lock] SO_PEEK_OFF; -1: peek at the start */
+	uint64_t ino;     /* as shown by /proc/net and /proc/PID/fd: socket:[N] */
 	uint64_t drops;
 	struct filter *filter; /* RCU; SO_ATTACH_FILTER: net/filter.h */
 	void *private;         /* the family's; usually the sock is embedded instead */

@@ -239,7 +239,7 @@ give_tcp_sock(struct tcp_sock *ts, void *arg)
 		m->rx_queue = sum.rx_queue;
 		m->tx_queue =
 		    subject.state == TCP_LISTEN ? ts->listener->backlog : sum.tx_queue;
-		m->uid = ts->inet.sock.uid;
+		m->uid = ts->inet.sock.attr.uid;
 		m->ino = (uint32_t)sum.ino;
 		put_common(w, &ts->inet);
 		if (wants(w, INET_DIAG_INFO))
@@ -343,7 +343,7 @@ give_datagram_sock(struct inet_sock *is, void *arg)
 	if (m) {
 		m->rx_queue = is->sock.rx_bytes;
 		m->tx_queue = is->sock.tx_bytes;
-		m->uid = is->sock.uid;
+		m->uid = is->sock.attr.uid;
 		m->ino = (uint32_t)is->sock.ino;
 		put_common(w, is);
 	}
@@ -395,7 +395,7 @@ put_unix_attrs(struct walk *w, struct unix_sock *u)
 		nl_put(w->out, UNIX_DIAG_RQLEN, queues, sizeof(queues));
 	}
 	if (show & SHOW_UID)
-		nl_put_u32(w->out, UNIX_DIAG_UID, u->sock.uid);
+		nl_put_u32(w->out, UNIX_DIAG_UID, u->sock.attr.uid);
 	nl_put_u8(w->out, UNIX_DIAG_SHUTDOWN, u->sock.shutdown);
 }
 

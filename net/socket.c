@@ -29,11 +29,18 @@ static void sock_signal_work(struct net_work *);
 
 /* ---- Life ----------------------------------------------------------------------------- */
 
+/* A socket is its maker's, and one that came by accept the accepter's. As on Linux it has no times until
+ * something is changed. */
+static void
+own(struct sock *sk)
+{
+	anon_attr_init(&sk->attr, S_IFSOCK | S_IRWXUGO);
+	sk->attr.atime_ns = sk->attr.mtime_ns = sk->attr.ctime_ns = 0;
+}
+
 void
 sock_init(struct sock *sk, const struct sock_ops *ops, int family, int type, int proto)
 {
-	const struct cred *cred = current_cred();
-
 	sk->ops = ops;
 	sk->family = (uint16_t)family;
 	sk->type = (uint16_t)type;
@@ -51,8 +58,7 @@ sock_init(struct sock *sk, const struct sock_ops *ops, int family, int type, int
 	sk->max_pacing_rate = UINT64_MAX;
 	sk->txrehash = 1;
 	sk->peek_off = -1;
-	sk->uid = cred->euid;
-	sk->gid = cred->egid;
+	own(sk);
 	sk->ino = __atomic_fetch_add(&next_ino, 1, __ATOMIC_RELAXED);
 	__atomic_fetch_add(&num_socks, 1, __ATOMIC_RELAXED);
 }
@@ -405,8 +411,14 @@ sock_file_stat(const struct file *f, struct stat *st)
 
 	st->st_dev = SOCKFS_DEV;
 	st->st_ino = sk->ino;
-	st->st_uid = sk->uid;
-	st->st_gid = sk->gid;
+}
+
+static struct anon_attr *
+sock_file_attr(const struct file *f)
+{
+	struct sock *sk = f->private;
+
+	return &sk->attr;
 }
 
 static enum err
@@ -426,6 +438,7 @@ sock_file_async(struct file *f)
 }
 
 static const struct file_ops sock_file_ops = {
+    .anon_attr = sock_file_attr,
     .async = sock_file_async,
     .read = sock_file_read,
     .write = sock_file_write,
@@ -452,6 +465,7 @@ sock_file_create(struct sock *sk, int flags)
 	    file_alloc(&sock_file_ops, O_RDWR | ((uint32_t)flags & SOCK_NONBLOCK), sk);
 
 	if (f) {
+		own(sk);
 		rcu_assign(sk->file, f);
 	} else {
 		sk->ops->close(sk);

@@ -120,7 +120,7 @@ show_sock(struct listing *l, struct tcp_sock *ts, const struct tcp_key *k)
 	begin_line(l, k, sum.state);
 	seq_printf(l->s, "%08X:%08X %02X:%08lX %08X %5u %8d %lu %u %016d", sum.tx_queue,
 	    sum.rx_queue, sum.timer, ticks_until(sum.expires_ns), sum.info.retransmits,
-	    s->uid, sum.info.probes, sum.ino, s->refs - ts->is_live, 0);
+	    s->attr.uid, sum.info.probes, sum.ino, s->refs - ts->is_live, 0);
 	if (sum.state == TCP_LISTEN)
 		seq_puts(l->s, " 100 0 0 10 0"); /* Linux's first values, never used */
 	else

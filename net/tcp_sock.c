@@ -77,8 +77,7 @@ inherit(struct inet_sock *c, const struct inet_sock *l)
 	s->priority = ls->priority;
 	s->bound_if = ls->bound_if;
 	s->max_pacing_rate = ls->max_pacing_rate;
-	s->uid = ls->uid;
-	s->gid = ls->gid;
+	s->attr = ls->attr;
 	c->is_v6only = l->is_v6only;
 	c->is_freebind = l->is_freebind;
 	c->is_transparent = l->is_transparent;

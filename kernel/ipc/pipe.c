@@ -45,6 +45,7 @@ struct pipe {
 	struct page *spare;      /* [lock] an empty page, or NULL */
 	struct wait_queue readers_wait, writers_wait;
 	struct async_list async;   /* both ends' */
+	struct anon_attr attr;     /* of one without name */
 	uint32_t readers, writers; /* [lock] ends open; read without */
 	uint32_t reader_opens,
 	    writer_opens; /* [lock] ever: an opener waits for a change */
@@ -78,6 +79,7 @@ pipe_alloc(void)
 	wait_queue_init(&p->readers_wait);
 	wait_queue_init(&p->writers_wait);
 	async_list_init(&p->async);
+	anon_attr_init(&p->attr, PIPE_ANON_MODE);
 	return p;
 }
 
@@ -501,7 +503,16 @@ pipe_async(struct file *f)
 	return &p->async;
 }
 
+static struct anon_attr *
+pipe_attr(const struct file *f)
+{
+	struct pipe *p = f->private;
+
+	return &p->attr;
+}
+
 static const struct file_ops pipe_ops = {
+    .anon_attr = pipe_attr,
     .async = pipe_async,
     .read = pipe_read,
     .write = pipe_write,

@@ -3,6 +3,7 @@
 #include "tests/guest/fs_util.h"
 
 #include <linux/stat.h>
+#include <sys/eventfd.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/statfs.h>
@@ -16,6 +17,7 @@ enum {
 	SYNC_TYPES = 0x6000,
 	NOW = 0x3fffffff,
 	OMIT = 0x3ffffffe,
+	ME = 1234,
 };
 
 static char long_name[257];
@@ -511,6 +513,81 @@ xattr_of_descriptors(void)
 	EXPECT_ERR(SYS(fsetxattr, open("ro/f", O_RDONLY), "trusted.a", "x", 1, 0), EROFS);
 }
 
+static void
+show_attrs(int fd, uint32_t mode, uint32_t uid, uint32_t gid)
+{
+	struct stat st;
+
+	CHECK_EQ(fstat(fd, &st), 0);
+	EXPECT_EQ(st.st_mode & 07777, mode);
+	EXPECT_EQ(st.st_uid, uid);
+	EXPECT_EQ(st.st_gid, gid);
+}
+
+/* fd's attributes are seen through `other` too, or, negative, by nobody else. */
+static void
+change_attrs_of(int fd, int other, uint32_t first_mode)
+{
+	const struct timespec times[2] = {{1000, 0}, {2000, 0}};
+	struct stat st;
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	show_attrs(fd, first_mode, 0, 0);
+	EXPECT_EQ(SYS(fchmod, fd, 0640), 0);
+	show_attrs(fd, 0640, 0, 0);
+	EXPECT_EQ(SYS(fchown, fd, 1234, 55), 0);
+	show_attrs(fd, 0640, 1234, 55);
+	EXPECT_EQ(SYS(fchown, fd, -1, -1), 0);
+	EXPECT_EQ(chmod(path, 0604), 0);
+	show_attrs(fd, 0604, 1234, 55);
+	if (other >= 0)
+		show_attrs(other, 0604, 1234, 55);
+	EXPECT_EQ(SYS(fchmod, fd, 06777), 0);
+	show_attrs(fd, 06777, 1234, 55);
+	EXPECT_EQ(SYS(fchownat, fd, "", 77, 78, EMPTY_PATH), 0);
+	show_attrs(fd, 0777, 77, 78);
+	EXPECT_EQ(futimens(fd, times), 0);
+	CHECK_EQ(fstat(fd, &st), 0);
+	EXPECT_EQ(st.st_atime, 1000);
+	EXPECT_EQ(st.st_mtime, 2000);
+	EXPECT_EQ(st.st_ctime > 2000, 1);
+}
+
+/* proves: fchmod fchown fchownat */
+static void
+files_without_a_path(void)
+{
+	const struct timespec times[2] = {{1000, 0}, {2000, 0}};
+	int p[2], sv[2], e = eventfd(0, 0), status;
+
+	CHECK_EQ(pipe(p), 0);
+	CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, sv), 0);
+	change_attrs_of(p[0], p[1], 0600);
+	change_attrs_of(sv[0], -1, 0777);
+	show_attrs(sv[1], 0777, 0, 0);
+	if (fork() == 0) {
+		CHECK_EQ(setresgid(ME, ME, ME), 0);
+		CHECK_EQ(setresuid(ME, ME, ME), 0);
+		EXPECT_ERR(SYS(fchmod, p[0], 0600), EPERM);
+		EXPECT_ERR(SYS(fchown, sv[0], ME, -1), EPERM);
+		EXPECT_ERR(SYS(fchmod, e, 0600), EOPNOTSUPP);
+		CHECK_EQ(pipe(p), 0);
+		show_attrs(p[1], 0600, ME, ME);
+		EXPECT_EQ(SYS(fchmod, p[1], 0644), 0);
+		EXPECT_ERR(SYS(fchown, p[1], 0, -1), EPERM);
+		show_attrs(p[0], 0644, ME, ME);
+		_exit(num_unexpected != 0);
+	}
+	CHECK(wait(&status) > 0);
+	EXPECT_EQ(status, 0);
+	/* All others of no path share one inode on Linux, which stays as it is. */
+	EXPECT_ERR(SYS(fchmod, e, 0640), EOPNOTSUPP);
+	EXPECT_ERR(SYS(fchown, e, 0, 0), EOPNOTSUPP);
+	EXPECT_ERR(futimens(e, times), EOPNOTSUPP);
+	show_attrs(e, 0600, 0, 0);
+}
+
 static const struct test tests[] = {
     TEST(stat_cases),
     TEST(statx_cases),
@@ -518,6 +595,7 @@ static const struct test tests[] = {
     TEST(access_cases),
     TEST(chmod_cases),
     TEST(chown_cases),
+    TEST(files_without_a_path),
     TEST(times_cases),
     TEST(xattr_of_paths),
     TEST(xattr_of_links),

@@ -82,7 +82,7 @@ make(struct inet_sock *is, const char *addr, unsigned flags)
 	is->sock.is_reuseport = flags & PORT;
 	is->is_v6only = flags & V6ONLY;
 	is->sock.is_listening = flags & LISTEN;
-	is->sock.uid = flags & OTHER_UID ? 1000 : 0;
+	is->sock.attr.uid = flags & OTHER_UID ? 1000 : 0;
 	is->sock.bound_if = flags & ETH0 ? 2 : flags & ETH1 ? 3 : 0;
 }
 
