@@ -22,4 +22,4 @@ def test_a_frozen_machine_goes_on_to_its_prompt(frozen, round):
         assert "KENTRY" not in vm.text  # that was before
         assert vm.run("echo $((6 * 7))").strip() == "42"
         assert vm.run("grep -c ^processor /proc/cpuinfo").strip() == "2"
-        vm.power_off()
+        vm.power_off(command="poweroff")

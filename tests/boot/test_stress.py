@@ -38,4 +38,4 @@ def test_all_cpus_busy_for_a_minute(tmp_path):
         many = {where: n for where, n in leaks(vm).items() if n > 100}
         assert not many, many
         assert "stress" not in vm.run("ps | grep -v grep")
-        vm.power_off()
+        vm.power_off(command="poweroff")

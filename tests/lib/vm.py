@@ -125,7 +125,8 @@ class VM:
             pass
         return self.machine.wait(max(1.0, end - time.monotonic()))
 
-    def power_off(self, limit=None):
-        self.send("poweroff\n")
+    def power_off(self, limit=None, command="poweroff -f"):
+        """At once; by "poweroff" init first ends all programs, which takes two seconds."""
+        self.send(command + "\n")
         code = self.wait(limit)
         assert code == ENDED_POWER_OFF, f"ended with {code}:\n{self.text[-2000:]}"
