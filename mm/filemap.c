@@ -2,9 +2,8 @@
  * Areas that map files. A read fault maps what the page cache has of the 16 pages around;
  * a private write copies the page at once; a shared write marks it dirty.
  *
- * Against truncation there is no lock, but an order: a fault enters the page and then
- * looks whether the page still belongs to the file; truncation takes the page from the
- * file (clears page->owner) and then empties the entries. One of them sees the other.
+ * A page is entered under the cache's lock, while it is the file's. Truncation takes it from
+ * the file under that lock, and then out of the entries: none comes after that.
  */
 #include "mm/filemap.h"
 
@@ -34,41 +33,25 @@ file_pages(const struct page_cache *c)
 	return size / PAGE_SIZE + (size % PAGE_SIZE != 0);
 }
 
-/* Takes out what the entry holds, `old`; false: it is something else by now. */
-static bool
-empty_entry(struct area *a, vaddr_t va, pte_t *pte, pte_t old)
-{
-	struct tlb_batch batch;
-
-	if (!upt_change(pte, old, 0))
-		return false;
-	tlb_batch_begin(&batch, a->aspace);
-	tlb_batch_range(&batch, va, va + PAGE_SIZE);
-	upt_drop(a->aspace, old, &batch);
-	tlb_batch_end(&batch);
-	return true;
-}
-
 /*
- * Maps `pg` at the empty entry; takes its reference in any case. False: the page is the
- * file's no longer. Does not count it as resident: *added does.
+ * Fills the empty entry, which takes a reference over, for the page `pg` of the file; false: it
+ * is the file's no longer, or another CPU was faster. Does not count it as resident.
  */
 static bool
-install_page(
-    struct area *a, vaddr_t va, pte_t *pte, struct page *pg, uint64_t bits, int *added)
+enter_locked(const struct area *a, pte_t *pte, const struct page *pg, pte_t entry)
 {
-	pte_t entry = page_to_phys(pg) | bits;
+	return pg->owner == a->file->cache && upt_change(pte, 0, entry);
+}
 
-	if (!upt_change(pte, 0, entry)) {
-		page_put(pg);
-		return true; /* another CPU was faster */
-	}
-	++*added;
-	if (likely(__atomic_load_n(&pg->owner, __ATOMIC_SEQ_CST) == a->file->cache))
-		return true;
-	/* It was truncated while it was being mapped: it goes out again. */
-	(void)empty_entry(a, va, pte, entry);
-	return false;
+static bool
+enter(const struct area *a, pte_t *pte, const struct page *pg, pte_t entry)
+{
+	bool is_in;
+
+	spin_lock(&a->file->cache->lock);
+	is_in = enter_locked(a, pte, pg, entry);
+	spin_unlock(&a->file->cache->lock);
+	return is_in;
 }
 
 /* Maps read-only what the cache has near `va`, that one included. */
@@ -82,22 +65,25 @@ map_around(struct area *a, vaddr_t va, pte_t *pte)
 	vaddr_t end = MIN(
 	    ALIGN_DOWN(va, AROUND_PAGES * PAGE_SIZE) + AROUND_PAGES * PAGE_SIZE, a->end);
 	uint64_t index = file_page_at(a, first), size = file_pages(c);
-	unsigned n = (unsigned)((end - first) >> PAGE_SHIFT);
-	int added = 0;
+	unsigned n = (unsigned)((end - first) >> PAGE_SHIFT), added = 0;
+	uint64_t bits = upt_bits(a->flags);
 
 	if (index + n > size)
 		n = index < size ? (unsigned)(size - index) : 0;
 	pte -= slot - (first >> PAGE_SHIFT & (ENTRIES_PER_TABLE - 1));
 	page_cache_find_range(c, index, n, pages);
+	spin_lock(&c->lock);
 	for (unsigned i = 0; i < n; i++) {
-		if (!pages[i])
-			continue;
-		if (upt_load(&pte[i]))
-			page_put(pages[i]);
-		else
-			(void)install_page(a, first + (uint64_t)i * PAGE_SIZE, &pte[i],
-			    pages[i], upt_bits(a->flags), &added);
+		if (pages[i] &&
+		    enter_locked(a, &pte[i], pages[i], page_to_phys(pages[i]) | bits)) {
+			pages[i] = NULL;
+			added++;
+		}
 	}
+	spin_unlock(&c->lock);
+	for (unsigned i = 0; i < n; i++)
+		if (pages[i])
+			page_put(pages[i]);
 	if (added)
 		aspace_count_resident(a->aspace, added, 0);
 }
@@ -111,8 +97,8 @@ map_private_copy(struct area *a, pte_t *pte, struct page *from)
 	if (!pg)
 		return ERR_NOMEM;
 	memcpy(page_to_virt(pg), page_to_virt(from), PAGE_SIZE);
-	if (upt_change(
-	        pte, 0, page_to_phys(pg) | upt_bits(a->flags) | PTE_WRITE | PTE_DIRTY))
+	if (enter(a, pte, from,
+	        page_to_phys(pg) | upt_bits(a->flags) | PTE_WRITE | PTE_DIRTY))
 		aspace_count_resident(a->aspace, 1, 1);
 	else
 		anon_page_free(pg);
@@ -149,7 +135,6 @@ map_one(struct area *a, vaddr_t va, pte_t *pte, unsigned access)
 	uint64_t bits = upt_bits(a->flags);
 	struct page *pg;
 	enum err err;
-	int added = 0;
 
 	if (file_page_at(a, va) >= file_pages(c))
 		return ERR_IO;
@@ -168,9 +153,10 @@ map_one(struct area *a, vaddr_t va, pte_t *pte, unsigned access)
 	}
 	/* If it was truncated meanwhile the access faults again and finds the file
 	 * shorter. */
-	(void)install_page(a, va, pte, pg, bits, &added);
-	if (added)
-		aspace_count_resident(a->aspace, added, 0);
+	if (enter(a, pte, pg, page_to_phys(pg) | bits))
+		aspace_count_resident(a->aspace, 1, 0);
+	else
+		page_put(pg);
 	return OK;
 }
 
@@ -286,6 +272,21 @@ test_and_clear_accessed(pte_t *pte)
 {
 	return __atomic_fetch_and(pte, ~(pte_t)PTE_ACCESSED, __ATOMIC_SEQ_CST) &
 	       PTE_ACCESSED;
+}
+
+/* Takes out what the entry holds, `old`; false: it is something else by now. */
+static bool
+empty_entry(struct area *a, vaddr_t va, pte_t *pte, pte_t old)
+{
+	struct tlb_batch batch;
+
+	if (!upt_change(pte, old, 0))
+		return false;
+	tlb_batch_begin(&batch, a->aspace);
+	tlb_batch_range(&batch, va, va + PAGE_SIZE);
+	upt_drop(a->aspace, old, &batch);
+	tlb_batch_end(&batch);
+	return true;
 }
 
 /* Faults go on meanwhile: what shows another page by now stays. */
