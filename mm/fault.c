@@ -178,7 +178,7 @@ page_fault(struct trap_frame *f, vaddr_t addr)
 		access = AREA_EXEC;
 	if (addr < USER_SPACE_END && t->aspace) {
 		err = aspace_fault(t->aspace, addr, access);
-		++*this_cpu_ptr(&num_faults); /* a lost count does not matter */
+		this_cpu_add(&num_faults, 1);
 		if (t->process)
 			t->process->min_faults++; /* a lost count does not matter */
 	}

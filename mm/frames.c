@@ -511,9 +511,7 @@ page_put(struct page *pg)
 void
 mem_counter_add(enum mem_counter c, int64_t pages)
 {
-	irq_disable_nested();
-	(*this_cpu_ptr(&counters))[c] += pages;
-	irq_enable_nested();
+	this_cpu_add(&counters[c], pages);
 }
 
 uint64_t

@@ -20,7 +20,7 @@
 struct cpu *cpus[MAX_CPUS];
 unsigned num_cpus;
 
-static PER_CPU(struct cpu, cpu_data);
+PER_CPU(struct cpu, cpu_data);
 
 extern const uint8_t percpu_start[], percpu_end[]; /* kernel.ld: the pristine section */
 extern uint8_t percpu_boot[];                      /* and the boot CPU's copy */

@@ -40,6 +40,7 @@ struct cpu {
 	struct fpu_state *fpu_owner; /* [c] which state the FPU registers hold, or NULL */
 };
 
+extern struct cpu cpu_data;        /* a PER_CPU variable */
 extern struct cpu *cpus[MAX_CPUS]; /* by id; NULL beyond num_cpus */
 extern unsigned num_cpus;          /* CPUs found in the MADT and kept (maxcpus=) */
 

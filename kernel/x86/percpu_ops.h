@@ -60,6 +60,15 @@
 		equal_; \
 	})
 
+/* Adds to a PER_CPU variable of 64 bits. GS is at this CPU's cpu_data, so at the same distance
+ * from its copy as the variable from cpu_data. */
+#define this_cpu_add(ptr, n) \
+	__asm__ volatile( \
+	    "addq %1, %%gs:(%0)" \
+	    : \
+	    : "r"((uintptr_t)(ptr) - (uintptr_t)&cpu_data), "re"((int64_t)(n)) \
+	    : "memory", "cc")
+
 enum { RFLAGS_IRQ_ON = 1 << 9 }; /* RFLAGS.IF, SDM vol. 1, 3.4.3.3 */
 
 static inline uint64_t

@@ -11,6 +11,7 @@ extern bool fake_irqs_on;
 #define this_cpu_dec(field)          ((void)fake_cpu.field--)
 #define this_cpu_dec_is_zero(field)  (--fake_cpu.field == 0)
 #define this_cpu_is(field, value)    (fake_cpu.field == (value))
+#define this_cpu_add(ptr, n)         ((void)(*(ptr) += (n)))
 
 enum { RFLAGS_IRQ_ON = 1 << 9 };
 
