@@ -196,6 +196,7 @@ SRCS_mm := \
 	mm/anon.c \
 	mm/area.c \
 	mm/aspace.c \
+	mm/cold.c \
 	mm/commit.c \
 	mm/dma.c \
 	mm/dump.c \
@@ -209,6 +210,7 @@ SRCS_mm := \
 	mm/kpages.c \
 	mm/kva.c \
 	mm/kva_space.c \
+	mm/lazyfree.c \
 	mm/map.c \
 	mm/mem_proc.c \
 	mm/mmap.c \

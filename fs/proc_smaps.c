@@ -34,7 +34,7 @@ show_usage(struct seq *s, const struct area_usage *u, uint64_t locked, bool is_r
 	show_kib(s, "Private_Dirty:", u->private_dirty);
 	show_kib(s, "Referenced:", u->referenced);
 	show_kib(s, "Anonymous:", u->anonymous);
-	show_kib(s, "LazyFree:", 0);
+	show_kib(s, "LazyFree:", u->lazy);
 	show_kib(s, "AnonHugePages:", u->huge);
 	show_kib(s, "ShmemPmdMapped:", 0);
 	show_kib(s, "FilePmdMapped:", 0);

@@ -79,7 +79,8 @@ copy_piece(const struct piece *c, pte_t entry)
 static bool
 may_copy(pte_t entry, bool is_write)
 {
-	unsigned need = PTE_PRESENT | (is_write ? PTE_WRITE : 0);
+	/* Without PTE_DIRTY what is written might be freed: mm/lazyfree.h. */
+	unsigned need = PTE_PRESENT | (is_write ? PTE_WRITE | PTE_DIRTY : 0);
 
 	if ((entry & need) != need)
 		return false;

@@ -5,6 +5,8 @@
 #include "kernel/file.h"
 #include "kernel/proc/process.h"
 #include "mm/area.h"
+#include "mm/cold.h"
+#include "mm/lazyfree.h"
 #include "mm/mman.h"
 #include "mm/page.h"
 #include "mm/pagecache.h"
@@ -51,7 +53,7 @@ range_for_each_part(struct aspace *as, vaddr_t start, vaddr_t end,
 
 struct discard {
 	bool is_exclusive; /* the lock */
-	bool is_lazy;      /* MADV_FREE, which may be done at once */
+	bool is_lazy;      /* MADV_FREE: only when memory is low, see mm/lazyfree.h */
 };
 
 static enum err
@@ -59,15 +61,20 @@ discard_part(struct area *a, vaddr_t from, vaddr_t to, void *arg)
 {
 	const struct discard *d = arg;
 	struct tlb_batch batch;
+	uint64_t marked = 0;
 
 	if (a->flags & (AREA_LOCKED | AREA_DEVICE) || (d->is_lazy && a->file))
 		return ERR_INVAL;
 	tlb_batch_begin(&batch, a->aspace);
-	if (d->is_exclusive)
+	if (d->is_lazy)
+		marked = upt_mark_lazy(a->aspace, from, to, d->is_exclusive, &batch);
+	else if (d->is_exclusive)
 		upt_zap(a->aspace, from, to, &batch);
 	else
 		upt_zap_shared(a->aspace, from, to, &batch);
 	tlb_batch_end(&batch);
+	if (marked)
+		lazyfree_note(a->aspace, marked);
 	return OK;
 }
 
@@ -250,9 +257,12 @@ advise(struct aspace *as, vaddr_t addr, size_t len, int advice)
 	case MADV_SEQUENTIAL:
 	case MADV_WILLNEED:
 	case MADV_MERGEABLE:
-	case MADV_UNMERGEABLE:
+	case MADV_UNMERGEABLE: return len ? advise_shared(as, addr, addr + size) : OK;
 	case MADV_COLD:
-	case MADV_PAGEOUT: return len ? advise_shared(as, addr, addr + size) : OK;
+	case MADV_PAGEOUT:
+		return len ? range_make_cold(
+		                 as, addr, addr + size, advice == MADV_PAGEOUT)
+		           : OK;
 	case MADV_DONTNEED:
 	case MADV_FREE:
 		return len ? discard(as, addr, addr + size, advice == MADV_FREE) : OK;

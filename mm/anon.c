@@ -56,15 +56,6 @@ anon_fault(struct area *a, vaddr_t va, unsigned access)
 
 const struct area_ops anon_area_ops = {.name = "anon", .fault = anon_fault};
 
-/* Nobody else maps the page or holds it: it may be written in place. */
-static bool
-is_sole_user(const struct page *pg)
-{
-	return page_is_anon(pg) &&
-	       __atomic_load_n(&pg->mapcount, __ATOMIC_ACQUIRE) == 1 &&
-	       __atomic_load_n(&pg->refs, __ATOMIC_ACQUIRE) == 1;
-}
-
 enum err
 cow_break(struct area *a, vaddr_t va, pte_t *pte, pte_t old)
 {
@@ -72,9 +63,13 @@ cow_break(struct area *a, vaddr_t va, pte_t *pte, pte_t old)
 	struct page *from = is_zero ? NULL : phys_to_page(pte_phys(old)), *pg;
 	struct tlb_batch batch;
 
-	if (old & PTE_WRITE)
-		return OK; /* another CPU has done it */
-	if (from && is_sole_user(from)) {
+	if (old & PTE_WRITE) {
+		/* Another CPU has done it; or the kernel will write, not the program. */
+		if (!(old & PTE_DIRTY))
+			(void)upt_change(pte, old, old | PTE_DIRTY);
+		return OK;
+	}
+	if (from && anon_page_is_sole(from)) {
 		/* More rights need no flush: a stale entry faults once more. */
 		(void)upt_change(pte, old, old | PTE_WRITE | PTE_DIRTY);
 		return OK;

@@ -11,6 +11,7 @@
 #include "kernel/random.h"
 #include "mm/area.h"
 #include "mm/commit.h"
+#include "mm/lazyfree.h"
 #include "mm/slab.h"
 #include "mm/userpt.h"
 
@@ -89,6 +90,7 @@ alloc_space(void)
 	as->dumpable = DUMPABLE_USER;
 	as->core_filter = CORE_FILTER_DEFAULT;
 	as->areas.update = area_update_gap;
+	list_init(&as->lazy_link);
 	rwsem_init(&as->lock, "aspace", RANK_MMAP);
 	return as;
 }
@@ -123,6 +125,7 @@ destroy(struct aspace *as)
 	struct area *a;
 	struct list dead;
 
+	lazyfree_forget(as);
 	tlb_unload(as);
 	list_init(&dead);
 	for (a = area_find_from(as, 0); a; a = area_next(a)) {

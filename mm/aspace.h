@@ -99,6 +99,8 @@ struct aspace {
 	bool is_reaped;         /* [lock] its private memory has been taken: mm/oom.c */
 	bool no_huge_pages;     /* [a] PR_SET_THP_DISABLE */
 	bool has_huge_pages;    /* [a] has, or ever had */
+	struct list lazy_link; /* of spaces with pages that may be freed: mm/lazyfree.c */
+	uint32_t lazy_users;   /* [a] work with them */
 	vaddr_t brk_start, brk; /* [lock] */
 	vaddr_t mmap_base;      /* [I] search goes down from here */
 	vaddr_t stack_top;

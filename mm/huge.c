@@ -141,8 +141,13 @@ huge_present(struct area *a, vaddr_t va, pte_t *pde, pte_t old, unsigned access)
 {
 	vaddr_t start = ALIGN_DOWN(va, HUGE_SIZE);
 
-	if (!(access & AREA_WRITE) || old & PTE_WRITE)
+	if (!(access & AREA_WRITE))
 		return OK;
+	if (old & PTE_WRITE) {
+		if (!(old & PTE_DIRTY)) /* the kernel will write: see cow_break */
+			(void)upt_change(pde, old, old | PTE_DIRTY);
+		return OK;
+	}
 	if (start < a->start || a->end - start < HUGE_SIZE ||
 	    !is_sole_user(phys_to_page(pte_phys(old))))
 		return ERR_AGAIN;
@@ -195,10 +200,11 @@ huge_split_unlocked(struct aspace *as, vaddr_t va)
 	rwsem_unlock(&as->lock);
 }
 
-void
-huge_zap(struct aspace *as, const struct upt_run *run, struct tlb_batch *batch)
+/* What `leaf` was, which has been taken out. */
+static void
+zap_leaf(
+    struct aspace *as, const struct upt_run *run, pte_t leaf, struct tlb_batch *batch)
 {
-	pte_t leaf = __atomic_exchange_n(run->leaf, 0, __ATOMIC_SEQ_CST);
 	struct page *head = phys_to_page(pte_phys(leaf));
 
 	tlb_batch_range(batch, run->va, run->va + HUGE_SIZE);
@@ -214,6 +220,26 @@ huge_zap(struct aspace *as, const struct upt_run *run, struct tlb_batch *batch)
 		anon_page_unmapped(&head[i]);
 		tlb_batch_page(batch, &head[i]);
 	}
+}
+
+void
+huge_zap(struct aspace *as, const struct upt_run *run, struct tlb_batch *batch)
+{
+	zap_leaf(as, run, __atomic_exchange_n(run->leaf, 0, __ATOMIC_SEQ_CST), batch);
+}
+
+bool
+huge_zap_lazy(struct aspace *as, const struct upt_run *run, struct tlb_batch *batch)
+{
+	pte_t old = upt_load(run->leaf);
+
+	if (old & PTE_DIRTY || !is_sole_user(phys_to_page(pte_phys(old))))
+		return false;
+	/* If a write comes between, the entry is another. */
+	if (!upt_change(run->leaf, old, 0))
+		return false;
+	zap_leaf(as, run, old, batch);
+	return true;
 }
 
 enum err

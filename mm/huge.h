@@ -42,6 +42,8 @@ void huge_split_unlocked(struct aspace *, vaddr_t va);
 
 /* For upt_zap and upt_copy: the whole leaf of a run goes, or is shared with a child. */
 void huge_zap(struct aspace *, const struct upt_run *, struct tlb_batch *);
+/* For upt_zap_lazy: whether it went. */
+bool huge_zap_lazy(struct aspace *, const struct upt_run *, struct tlb_batch *);
 enum err huge_copy(struct aspace *child, const struct upt_run *, struct tlb_batch *);
 
 /* /sys/kernel/mm/transparent_hugepage/enabled */

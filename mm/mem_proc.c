@@ -10,6 +10,7 @@
 #include "mm/filemap.h"
 #include "mm/huge.h"
 #include "mm/layout.h"
+#include "mm/lazyfree.h"
 #include "mm/page.h"
 #include "mm/reclaim.h"
 #include "mm/slab.h"
@@ -95,6 +96,8 @@ show_vmstat(struct seq *s)
 	    "pgsteal_direct %lu\n",
 	    reclaim_counts.scanned[1], reclaim_counts.scanned[0], reclaim_counts.freed[1],
 	    reclaim_counts.freed[0]);
+	seq_printf(s, "pglazyfree %lu\npglazyfreed %lu\n", lazyfree_counts.marked,
+	    lazyfree_counts.freed);
 	seq_printf(s, "slabs_scanned %lu\npageoutrun %lu\nallocstall_normal %lu\n",
 	    reclaim_counts.objects, reclaim_counts.runs, reclaim_counts.stalls);
 	seq_printf(s,

@@ -6,6 +6,7 @@
 #include "kernel/sync/mutex.h"
 #include "kernel/sync/wait.h"
 #include "mm/evict.h"
+#include "mm/lazyfree.h"
 #include "mm/page.h"
 #include "mm/slab.h"
 
@@ -85,7 +86,9 @@ reclaim_pages(uint64_t want)
 
 	for (unsigned pass = 0; pass < PASSES && (freed || evict_candidates());
 	     pass++, objects *= 2) {
-		evict(goal - now, pass);
+		now += pass ? 0 : lazyfree_pages(goal - now);
+		if (now < goal)
+			evict(goal - now, pass);
 		freed = shrink_all(objects);
 		__atomic_add_fetch(&reclaim_counts.objects, freed, __ATOMIC_RELAXED);
 		slab_trim();

@@ -1,6 +1,6 @@
 /*
  * Giving back memory that is only kept because there was room for it: pages of files that can be
- * read again (mm/evict.h), and objects of shrinkers. A thread begins when
+ * read again (mm/evict.h), what programs have given up (mm/lazyfree.h), and objects of shrinkers. A thread begins when
  * free memory falls below the low watermark and ends at the high one; who finds none at all
  * takes part before a process has to end for it (mm/oom.h). Watermarks are a quarter and a
  * half above the reserve, /proc/sys/vm/min_free_kbytes.

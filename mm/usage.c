@@ -15,8 +15,9 @@ add_page(struct area_usage *u, pte_t pte)
 	    __atomic_load_n(is_anon ? &pg->mapcount : &pg->refs, __ATOMIC_RELAXED);
 	uint32_t mappers = is_anon || holders < 2 ? MAX(holders, 1u) : holders - 1;
 	uint64_t share = PAGE_SIZE / mappers;
-	bool is_dirty = is_anon || pte & PTE_DIRTY ||
-	                __atomic_load_n(&pg->flags, __ATOMIC_RELAXED) & PAGE_DIRTY;
+	bool is_lazy = is_anon && !(pte & PTE_DIRTY);
+	bool is_dirty =
+	    pte & PTE_DIRTY || __atomic_load_n(&pg->flags, __ATOMIC_RELAXED) & PAGE_DIRTY;
 
 	u->rss += PAGE_SIZE;
 	u->pss += share;
@@ -31,6 +32,8 @@ add_page(struct area_usage *u, pte_t pte)
 		u->referenced += PAGE_SIZE;
 	if (is_anon)
 		u->anonymous += PAGE_SIZE;
+	if (is_lazy)
+		u->lazy += PAGE_SIZE;
 }
 
 void

@@ -9,7 +9,7 @@ struct area;
 struct area_usage {
 	uint64_t rss, pss, pss_anon, pss_file, pss_dirty;
 	uint64_t shared_clean, shared_dirty, private_clean, private_dirty;
-	uint64_t referenced, anonymous, huge;
+	uint64_t referenced, anonymous, lazy, huge;
 };
 
 /*

@@ -156,6 +156,14 @@ page_is_anon(const struct page *pg)
 	return pg->owner == &anon_tag;
 }
 
+bool
+anon_page_is_sole(const struct page *pg)
+{
+	return page_is_anon(pg) &&
+	       __atomic_load_n(&pg->mapcount, __ATOMIC_ACQUIRE) == 1 &&
+	       __atomic_load_n(&pg->refs, __ATOMIC_ACQUIRE) == 1;
+}
+
 void
 aspace_count_resident(struct aspace *as, int64_t pages, int64_t anon_pages)
 {
@@ -274,6 +282,75 @@ upt_zap_file(struct aspace *as, vaddr_t start, vaddr_t end, struct tlb_batch *ba
 		for (unsigned i = 0; i < run.num && !run.leaf; i++)
 			zap_file_entry(
 			    as, run.va + (uint64_t)i * PAGE_SIZE, &run.pte[i], batch);
+}
+
+/* Takes the mark that it was written from an entry of anonymous memory. Whether it had it. */
+static bool
+mark_clean(pte_t *pte)
+{
+	pte_t old = upt_load(pte);
+
+	if (!(old & PTE_DIRTY) || old & PTE_SPECIAL ||
+	    !page_is_anon(phys_to_page(pte_phys(old))))
+		return false;
+	return __atomic_fetch_and(pte, ~(pte_t)PTE_DIRTY, __ATOMIC_SEQ_CST) & PTE_DIRTY;
+}
+
+uint64_t
+upt_mark_lazy(struct aspace *as, vaddr_t start, vaddr_t end, bool is_exclusive,
+    struct tlb_batch *batch)
+{
+	struct upt_run run;
+	uint64_t marked = 0;
+
+	for (vaddr_t va = start; is_exclusive ? next_whole_run(as, va, end, &run)
+	                                      : upt_next_run(as, va, end, &run);
+	     va = run_end(&run)) {
+		uint64_t before = marked;
+
+		if (run.leaf && is_exclusive)
+			marked += mark_clean(run.leaf) ? ENTRIES : 0;
+		for (unsigned i = 0; !run.leaf && i < run.num; i++)
+			marked += mark_clean(&run.pte[i]);
+		/* Or a write that finds the old entry in a TLB would not take the mark away. */
+		if (marked > before)
+			tlb_batch_range(batch, run.va, run_end(&run));
+	}
+	return marked;
+}
+
+/* If it is marked, its page nobody else's, and it is not written just now. */
+static bool
+zap_if_lazy(pte_t *pte)
+{
+	pte_t old = upt_load(pte);
+	struct page *pg = phys_to_page(pte_phys(old));
+
+	return old && !(old & (PTE_DIRTY | PTE_SPECIAL)) && anon_page_is_sole(pg) &&
+	       upt_change(pte, old, 0);
+}
+
+uint64_t
+upt_zap_lazy(struct aspace *as, vaddr_t start, vaddr_t end, struct tlb_batch *batch)
+{
+	struct upt_run run;
+	uint64_t freed = 0;
+
+	for (vaddr_t va = start; upt_next_run(as, va, end, &run); va = run_end(&run)) {
+		if (run.leaf && run.num == ENTRIES)
+			freed += huge_zap_lazy(as, &run, batch) ? ENTRIES : 0;
+		for (unsigned i = 0; !run.leaf && i < run.num; i++) {
+			vaddr_t at = run.va + (uint64_t)i * PAGE_SIZE;
+			pte_t old = upt_load(&run.pte[i]);
+
+			if (!zap_if_lazy(&run.pte[i]))
+				continue;
+			tlb_batch_range(batch, at, at + PAGE_SIZE);
+			upt_drop(as, old, batch);
+			freed++;
+		}
+	}
+	return freed;
 }
 
 struct table_free {

@@ -5,7 +5,8 @@
  * only with the aspace lock held exclusively, after the area has left its file's list.
  *
  * An entry is 0 (nothing), present, or, where the area has no rights (PROT_NONE), the
- * same with PTE_PRESENT off: it still holds its page.
+ * same with PTE_PRESENT off: it still holds its page. That of an anonymous page has PTE_DIRTY,
+ * unless the page may be freed (mm/lazyfree.h).
  */
 #pragma once
 
@@ -52,6 +53,8 @@ upt_load(const pte_t *pte)
 struct page *anon_page_alloc(unsigned alloc_flags);
 void anon_page_free(struct page *); /* one that was never mapped */
 bool page_is_anon(const struct page *);
+/* Nobody else maps the anonymous page or holds it. */
+bool anon_page_is_sole(const struct page *);
 /* Within mm: what an anonymous page has from its first mapping on, and loses with each. */
 void anon_page_init(struct page *);
 void anon_page_unmapped(struct page *);
@@ -64,6 +67,16 @@ void upt_zap(struct aspace *, vaddr_t start, vaddr_t end, struct tlb_batch *);
 void upt_zap_shared(struct aspace *, vaddr_t start, vaddr_t end, struct tlb_batch *);
 /* The same without a lock of the space, of a file's area that stays: private copies stay. */
 void upt_zap_file(struct aspace *, vaddr_t start, vaddr_t end, struct tlb_batch *);
+
+/*
+ * Marks the anonymous pages of [start, end) as mm/lazyfree.h has it; how many were not. With the
+ * lock only shared, leaves of 2 MiB stay as they are.
+ */
+uint64_t upt_mark_lazy(
+    struct aspace *, vaddr_t start, vaddr_t end, bool is_exclusive, struct tlb_batch *);
+/* Empties the entries of pages that are so marked and that nobody else has; how many. Lock
+ * exclusively held. */
+uint64_t upt_zap_lazy(struct aspace *, vaddr_t start, vaddr_t end, struct tlb_batch *);
 
 /* Frees the tables below [start, end) that serve nothing else between `floor` and
  * `ceiling`. */

@@ -7,7 +7,7 @@
  * interpreter's file. tests/fuzz/corpus/exec_elf_fuzz has a static, a position-independent and a
  * dynamic program with its interpreter to begin with.
  * LINK: kernel/proc/exec_elf.c kernel/proc/exec_stack.c
- * mm/access.c mm/anon.c mm/area.c mm/aspace.c mm/commit.c mm/fault.c mm/filemap.c mm/huge.c mm/kpages.c
+ * mm/access.c mm/anon.c mm/area.c mm/aspace.c mm/commit.c mm/fault.c mm/filemap.c mm/huge.c mm/lazyfree.c mm/kpages.c
  * mm/map.c mm/evict.c mm/pagecache.c mm/pagetable.c mm/shmem.c mm/userpt.c lib/rbtree.c lib/string.c
  * tests/fakes/clock.c tests/fakes/cpu.c tests/fakes/frames.c tests/fakes/kmalloc.c
  * tests/fakes/mutex.c tests/fakes/panic.c tests/fakes/percpu.c tests/fakes/programs.c

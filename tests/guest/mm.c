@@ -708,6 +708,43 @@ free_advice_is_for_anonymous_memory(void)
 	CHECK_ERR(madvise(p, PAGE, MADV_FREE), EINVAL);
 }
 
+/* The sum of a line of /proc/self/smaps, in KiB. */
+static long
+smaps_sum(const char *name)
+{
+	FILE *f = fopen("/proc/self/smaps_rollup", "r");
+	char line[200];
+	long kib = -1;
+
+	CHECK(f);
+	while (fgets(line, sizeof(line), f))
+		if (!strncmp(line, name, strlen(name)))
+			kib = strtol(line + strlen(name), NULL, 10);
+	fclose(f);
+	return kib;
+}
+
+/* Memory is plentiful: what was given up is still there, and shown so until it is written. */
+static void
+memory_given_up_stays_while_there_is_room(void)
+{
+	char *p = mmap(NULL, 16 * PAGE, RW, ANON, -1, 0);
+
+	CHECK(p != MAP_FAILED);
+	memset(p, 'x', 16 * PAGE);
+	CHECK_EQ(smaps_sum("LazyFree:"), 0);
+	CHECK_EQ(madvise(p, 12 * PAGE, MADV_FREE), 0);
+	CHECK(smaps_sum("LazyFree:") <= 48); /* Linux counts them some time later */
+	CHECK(p[0] == 'x' && p[11 * PAGE] == 'x');
+	memset(p, 'y', 4 * PAGE);
+	CHECK(smaps_sum("LazyFree:") <= 32);
+	CHECK_EQ(mlock(p, PAGE), 0);
+	CHECK_ERR(madvise(p, PAGE, 20 /* MADV_COLD */), EINVAL);
+	CHECK_ERR(madvise(p, PAGE, 21 /* MADV_PAGEOUT */), EINVAL);
+	CHECK_EQ(madvise(p + PAGE, 15 * PAGE, 20), 0);
+	CHECK(p[PAGE] == 'y' && p[15 * PAGE] == 'x');
+}
+
 /* One number of /proc/vmstat. */
 static long
 vmstat(const char *name)
@@ -746,6 +783,7 @@ faults_are_counted(void)
 static const struct test tests[] = {
     TEST(faults_are_counted),
     TEST(free_advice_is_for_anonymous_memory),
+    TEST(memory_given_up_stays_while_there_is_room),
     TEST(mremap_keeps_the_source),
     TEST(faults_tell_address_and_reason),
     TEST(data_is_not_code),

@@ -283,7 +283,38 @@ memory_of_the_dying_can_be_released(void)
 	CHECK_EQ(waitpid(pid, &status, 0), pid);
 }
 
+/* What programs have given up goes first: there is room for the same again, twice over. */
+static void
+given_up_memory_goes_before_programs(void)
+{
+	FILE *f = fopen("/proc/meminfo", "r");
+	size_t size = 0;
+	char line[100];
+	char *p[3];
+
+	while (!size && fgets(line, sizeof(line), f))
+		if (!strncmp(line, "MemAvailable:", 13))
+			size = strtoul(line + 13, NULL, 10) * 1024 / 10 * 6 &
+			       -(size_t)MIB(2);
+	fclose(f);
+	CHECK(size > MIB(16));
+	for (int i = 0; i < 3; i++) {
+		p[i] = mmap(NULL, size, RW, ANON | MAP_NORESERVE, -1, 0);
+		CHECK(p[i] != MAP_FAILED);
+		/* In pages of 2 MiB and in small ones. */
+		CHECK_EQ(madvise(p[i], size / 2, MADV_NOHUGEPAGE), 0);
+		memset(p[i], 1, size);
+		CHECK_EQ(madvise(p[i], size, MADV_FREE), 0);
+		p[i][0] = p[i][size - 1] = 2; /* these are wanted still */
+	}
+	for (int i = 0; i < 3; i++)
+		CHECK(p[i][0] == 2 && p[i][size - 1] == 2);
+	for (size_t at = PAGE; at < size - MIB(2); at += PAGE)
+		CHECK(p[0][at] == 0 || p[0][at] == 1);
+}
+
 static const struct test tests[] = {
+    TEST(given_up_memory_goes_before_programs),
     TEST(correction_has_bounds),
     TEST(old_correction_is_the_same_in_17ths),
     TEST(score_follows_correction),

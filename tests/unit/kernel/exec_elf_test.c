@@ -1,7 +1,7 @@
 /*
  * kernel/proc/exec_elf.c and exec_stack.c: programs made here, good and damaged, loaded
  * into real address spaces. LINK: kernel/proc/exec_elf.c kernel/proc/exec_stack.c
- * mm/access.c mm/anon.c mm/area.c mm/aspace.c mm/commit.c mm/fault.c mm/filemap.c mm/huge.c mm/kpages.c
+ * mm/access.c mm/anon.c mm/area.c mm/aspace.c mm/commit.c mm/fault.c mm/filemap.c mm/huge.c mm/lazyfree.c mm/kpages.c
  * mm/map.c mm/evict.c mm/pagecache.c mm/pagetable.c mm/shmem.c mm/userpt.c lib/rbtree.c lib/string.c
  * tests/fakes/clock.c tests/fakes/cpu.c tests/fakes/frames.c tests/fakes/kmalloc.c
  * tests/fakes/mutex.c tests/fakes/panic.c tests/fakes/percpu.c tests/fakes/programs.c

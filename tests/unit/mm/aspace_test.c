@@ -1,7 +1,7 @@
 /*
  * Address spaces on fake physical memory: single operations, and long random runs of them
- * compared with a plain array of pages. LINK: mm/access.c mm/advise.c mm/anon.c mm/area.c
- * mm/aspace.c mm/commit.c mm/fault.c mm/filemap.c mm/huge.c mm/map.c mm/evict.c mm/pagecache.c mm/pagetable.c mm/remap.c
+ * compared with a plain array of pages. LINK: mm/access.c mm/advise.c mm/cold.c mm/anon.c mm/area.c
+ * mm/aspace.c mm/commit.c mm/fault.c mm/filemap.c mm/huge.c mm/lazyfree.c mm/map.c mm/evict.c mm/pagecache.c mm/pagetable.c mm/remap.c
  * mm/shmem.c mm/userpt.c lib/rbtree.c lib/string.c tests/fakes/clock.c tests/fakes/cpu.c
  * tests/fakes/frames.c tests/fakes/kmalloc.c tests/fakes/mutex.c tests/fakes/panic.c
  * tests/fakes/percpu.c tests/fakes/spinlock.c tests/fakes/tlb.c tests/fakes/vm_env.c

@@ -1,7 +1,7 @@
 /*
  * Pages of files that can be read again: what CLOCK takes and what stays, and that every byte
- * is right after it. LINK: mm/access.c mm/advise.c mm/anon.c mm/area.c mm/aspace.c mm/commit.c
- * mm/evict.c mm/fault.c mm/filemap.c mm/huge.c mm/map.c mm/pagecache.c mm/pagetable.c mm/remap.c
+ * is right after it. LINK: mm/access.c mm/advise.c mm/cold.c mm/anon.c mm/area.c mm/aspace.c mm/commit.c
+ * mm/evict.c mm/fault.c mm/filemap.c mm/huge.c mm/lazyfree.c mm/map.c mm/pagecache.c mm/pagetable.c mm/remap.c
  * mm/shmem.c mm/userpt.c lib/rbtree.c lib/string.c tests/fakes/clock.c tests/fakes/cpu.c
  * tests/fakes/frames.c tests/fakes/kmalloc.c tests/fakes/mutex.c tests/fakes/panic.c
  * tests/fakes/percpu.c tests/fakes/spinlock.c tests/fakes/store.c tests/fakes/tlb.c

@@ -5,6 +5,7 @@
  */
 #include "kernel/sched/thread.h"
 #include "mm/evict.h"
+#include "mm/lazyfree.h"
 #include "mm/page.h"
 #include "mm/reclaim.h"
 #include "mm/slab.h"
@@ -56,6 +57,12 @@ frames_below_high(void)
 void
 frames_on_low(void (*fn)(void))
 {
+}
+
+uint64_t
+lazyfree_pages(uint64_t want)
+{
+	return 0;
 }
 
 /* Pages of files: so many lie in the rings, and every second that is looked at is free. */
