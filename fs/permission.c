@@ -72,6 +72,7 @@ cred_real_ids(const struct cred *cred)
 		return NULL;
 	c->fsuid = c->uid;
 	c->fsgid = c->gid;
-	c->cap_effective = c->uid == 0 ? c->cap_permitted : 0;
+	if (!(c->securebits & SECBIT_NO_SETUID_FIXUP))
+		c->cap_effective = c->uid == 0 ? c->cap_permitted : 0;
 	return c;
 }

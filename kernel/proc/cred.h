@@ -53,6 +53,7 @@ enum capability {
 	CAP_SETGID = 6,
 	CAP_SETUID = 7,
 	CAP_SETPCAP = 8,
+	CAP_LINUX_IMMUTABLE = 9,
 	CAP_NET_BIND_SERVICE = 10,
 	CAP_NET_ADMIN = 12,
 	CAP_NET_RAW = 13,
@@ -69,11 +70,17 @@ enum capability {
 	CAP_SYS_TTY_CONFIG = 26,
 	CAP_MKNOD = 27,
 	CAP_SETFCAP = 31,
+	CAP_MAC_OVERRIDE = 32,
 	CAP_SYSLOG = 34,
 	CAP_CHECKPOINT_RESTORE = 40,
 	CAP_LAST = 40,
 };
 #define CAP_ALL ((1ull << (CAP_LAST + 1)) - 1)
+/* Those that go with the user id for files (capabilities(7), "Effect of user ID changes"). */
+#define CAP_FILES \
+	(1ull << CAP_CHOWN | 1ull << CAP_DAC_OVERRIDE | 1ull << CAP_DAC_READ_SEARCH | \
+	    1ull << CAP_FOWNER | 1ull << CAP_FSETID | 1ull << CAP_LINUX_IMMUTABLE | \
+	    1ull << CAP_MKNOD | 1ull << CAP_MAC_OVERRIDE)
 
 /* Capabilities of a program file (capabilities(7), "File capabilities"). */
 struct file_caps {

@@ -75,6 +75,18 @@ cred_adjust_caps(struct cred *c, const struct cred *old)
 		c->cap_effective = c->cap_permitted;
 }
 
+/* setfsuid from or to 0: what is about files goes or comes. */
+static void
+cred_adjust_file_caps(struct cred *c, uint32_t old_fsuid)
+{
+	if (c->securebits & SECBIT_NO_SETUID_FIXUP)
+		return;
+	if (!old_fsuid && c->fsuid)
+		c->cap_effective &= ~CAP_FILES;
+	else if (old_fsuid && !c->fsuid)
+		c->cap_effective |= c->cap_permitted & CAP_FILES;
+}
+
 static long
 cred_commit(struct cred *c)
 {
@@ -178,6 +190,8 @@ change_user(id_rule *rule, uint32_t a, uint32_t b, uint32_t c)
 		cred_put(cred);
 		return ERR_PERM;
 	}
+	if (rule == set_fs_id)
+		cred_adjust_file_caps(cred, current_cred()->fsuid);
 	return cred_commit(cred);
 }
 

@@ -2,7 +2,9 @@
 #define _GNU_SOURCE
 #include "tests/guest/check.h"
 
+#include <sys/fsuid.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #ifndef PR_CAP_AMBIENT
@@ -193,6 +195,50 @@ new_ids_forget_the_parents_death(void)
 	CHECK_EQ(prctl(PR_GET_DUMPABLE), 0);
 }
 
+enum { FILES = 1 << 0 | 1 << 1 | 1 << 2 | 1 << 3 | 1 << 4 | 1 << 9 | 1 << 27 };
+#define FILES_ALL (FILES | 1ull << 32)
+
+/* proves: setfsuid */
+static void
+file_ids_take_the_rights_to_files(void)
+{
+	struct caps before = get_caps(), c;
+
+	CHECK_EQ(setfsuid(1000), 0);
+	CHECK_EQ(get_caps().effective, before.effective & ~FILES_ALL);
+	CHECK_EQ(get_caps().permitted, before.permitted);
+	CHECK_EQ(open("/etc/caps.test", O_CREAT | O_RDWR, 0600), -1);
+	CHECK_EQ(setfsuid(2000), 1000);
+	CHECK_EQ(setfsuid(0), 2000);
+	CHECK_EQ(get_caps().effective, before.effective);
+	/* Only what is permitted comes back. */
+	c = before;
+	c.permitted &= ~2ull;
+	c.effective = 0;
+	CHECK_EQ(setfsuid(1000), 0);
+	set_caps(c);
+	CHECK_EQ(setfsuid(0), 1000);
+	CHECK_EQ(get_caps().effective, before.effective & FILES_ALL & ~2ull);
+}
+
+static void
+file_ids_alone(void)
+{
+	struct caps before = get_caps();
+
+	CHECK_EQ(prctl(PR_SET_SECUREBITS, 4 /* NO_SETUID_FIXUP */, 0, 0, 0), 0);
+	CHECK_EQ(setfsuid(1000), 0);
+	CHECK_EQ(get_caps().effective, before.effective);
+	/* Nor does access() ask by fewer then. */
+	CHECK_EQ(chmod("/tmp", 01777), 0);
+	unlink("/tmp/caps.test");
+	close(open("/tmp/caps.test", O_CREAT | O_RDWR, 0600));
+	CHECK_EQ(setresuid(1000, 1000, 1000), 0);
+	CHECK_EQ(chown("/tmp/caps.test", 0, 0), 0);
+	CHECK_EQ(access("/tmp/caps.test", R_OK | W_OK), 0);
+	unlink("/tmp/caps.test");
+}
+
 static const struct test tests[] = {
     TEST(leaving_root_drops_them),
     TEST(keepcaps_keeps_the_permitted),
@@ -201,6 +247,8 @@ static const struct test tests[] = {
     TEST(ambient_needs_permitted_and_inheritable),
     TEST(ambient_can_be_forbidden),
     TEST(inheritable_beyond_permitted),
+    TEST(file_ids_take_the_rights_to_files),
+    TEST(file_ids_alone),
     TEST(new_ids_forget_the_parents_death),
 };
 
