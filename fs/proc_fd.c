@@ -110,7 +110,7 @@ show_fdinfo(struct seq *s, const struct proc_id *id)
 	file_put(f);
 }
 
-/* Anybody could open the folder of what descriptors are at. */
+/* The modes of the folder of what descriptors are at, and of what is in it, let anybody. */
 static enum err
 may_look_at_info(const struct proc_id *id)
 {
@@ -204,9 +204,17 @@ fdinfo_readdir(struct inode *dir, struct dir_sink *sink)
 	return readdir(dir, sink, true);
 }
 
+static enum err
+fdinfo_open(struct inode *dir, struct file *f)
+{
+	return may_look_at_info(&proc_inode_of(dir)->id);
+}
+
 const struct inode_ops proc_fd_dir_ops = {.lookup = fd_lookup,
     .readdir = fd_readdir,
     .grants = proc_grants_self,
     .free = proc_inode_free};
-const struct inode_ops proc_fdinfo_dir_ops = {
-    .lookup = fdinfo_lookup, .readdir = fdinfo_readdir, .free = proc_inode_free};
+const struct inode_ops proc_fdinfo_dir_ops = {.lookup = fdinfo_lookup,
+    .readdir = fdinfo_readdir,
+    .open = fdinfo_open,
+    .free = proc_inode_free};
