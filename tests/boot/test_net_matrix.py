@@ -107,14 +107,15 @@ class Guest:
 
 
     def sent_well(self):
-        """The name space found no fault with a packet: the link damages none."""
-        faults = dict(re.findall(r"(Ip6In(?:HdrErrors|TruncatedPkts))\s+(\d+)", self.lan.run("cat", "/proc/net/snmp6")))
+        """The name space found no fault with a packet, for the link damages none, and none was a fragment."""
+        faults = dict(re.findall(r"(Ip6(?:InHdrErrors|InTruncatedPkts|ReasmReqds))\s+(\d+)",
+                                 self.lan.run("cat", "/proc/net/snmp6")))
         tables = self.lan.run("cat", "/proc/net/snmp").splitlines()
         for names, values in zip(tables[::2], tables[1::2]):
             table = names.split()[0]
             faults |= {table + n: v for n, v in zip(names.split(), values.split())
-                       if table + n in ("Ip:InHdrErrors", "Tcp:InCsumErrors")}
-        assert len(faults) == 4 and not any(map(int, faults.values())), faults
+                       if table + n in ("Ip:InHdrErrors", "Ip:ReasmReqds", "Tcp:InCsumErrors")}
+        assert len(faults) == 6 and not any(map(int, faults.values())), faults
 
 
 def lines_of(path):
