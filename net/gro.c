@@ -90,6 +90,27 @@ pseudo(const struct pkt *p, const struct segment *s, size_t len)
 	return csum_add(sum, p->data + offsetof(struct ip6_header, src), 32);
 }
 
+/* Four and eight bytes in line: these comparisons are made for every frame. */
+static bool
+is_same4(const void *a, const void *b)
+{
+	uint32_t v, w;
+
+	__builtin_memcpy(&v, a, sizeof(v));
+	__builtin_memcpy(&w, b, sizeof(w));
+	return v == w;
+}
+
+static bool
+is_same8(const void *a, const void *b)
+{
+	uint64_t v, w;
+
+	__builtin_memcpy(&v, a, sizeof(v));
+	__builtin_memcpy(&w, b, sizeof(w));
+	return v == w;
+}
+
 /* ---- Parsing ------------------------------------------------------------------------------ */
 
 /* The IP header: TCP without options or fragments, checksum right; sets l4 and len. */
@@ -135,8 +156,8 @@ has_usual_options(const struct tcp_header *t, size_t doff)
 {
 	static const uint8_t timestamps[] = {1, 1, 8, 10};
 
-	return doff == TCP_HEADER || (doff == TCP_HEADER + TIMESTAMPS &&
-	                                 !memcmp(t + 1, timestamps, sizeof(timestamps)));
+	return doff == TCP_HEADER ||
+	       (doff == TCP_HEADER + TIMESTAMPS && is_same4(t + 1, timestamps));
 }
 
 static bool
@@ -244,15 +265,36 @@ gro_flush(void)
 }
 
 static bool
+has_same_addrs(const struct pkt *a, const struct pkt *b, bool is_v4)
+{
+	size_t at =
+	    is_v4 ? offsetof(struct ip4_header, src) : offsetof(struct ip6_header, src);
+	const uint8_t *p = a->data + at, *q = b->data + at;
+
+	return is_same8(p, q) &&
+	       (is_v4 || (is_same8(p + 8, q + 8) && is_same8(p + 16, q + 16) &&
+	                     is_same8(p + 24, q + 24)));
+}
+
+/* Options have a multiple of four bytes. */
+static bool
+has_same_options(const struct tcp_header *a, const struct tcp_header *b, size_t n)
+{
+	const uint8_t *p = (const uint8_t *)(a + 1), *q = (const uint8_t *)(b + 1);
+
+	for (; n; n -= 4, p += 4, q += 4)
+		if (!is_same4(p, q))
+			return false;
+	return true;
+}
+
+static bool
 is_same_flow(const struct pkt *a, const struct pkt *b, const struct segment *s)
 {
 	const struct segment *ha = (const struct segment *)a->cb;
-	size_t addrs = s->is_v4 ? offsetof(struct ip4_header, src)
-	                        : offsetof(struct ip6_header, src);
 
 	return ha->is_v4 == s->is_v4 && a->dev == b->dev &&
-	       !memcmp(a->data + addrs, b->data + addrs, s->is_v4 ? 8 : 32) &&
-	       !memcmp(a->data + s->l4, b->data + s->l4, 4) &&
+	       has_same_addrs(a, b, s->is_v4) && is_same4(tcp_of(a, s), tcp_of(b, s)) &&
 	       ((a->flags ^ b->flags) & PKT_HAS_VLAN) == 0 && a->vlan_tci == b->vlan_tci;
 }
 
@@ -268,7 +310,7 @@ has_same_ip(const struct pkt *a, const struct pkt *b, const struct segment *s)
 	if (s->is_v4)
 		return ia->tos == ib->tos && ia->ttl == ib->ttl &&
 		       ia->frag.b[0] == ib->frag.b[0];
-	return !memcmp(&ja->ver_tc_flow, &jb->ver_tc_flow, 4) &&
+	return is_same4(&ja->ver_tc_flow, &jb->ver_tc_flow) &&
 	       ja->hop_limit == jb->hop_limit;
 }
 
@@ -280,9 +322,9 @@ has_same_headers(const struct pkt *a, const struct pkt *b, const struct segment 
 
 	if (!has_same_ip(a, b, s))
 		return false;
-	return !memcmp(&ta->ack, &tb->ack, 4) && ta->data_off == tb->data_off &&
-	       !memcmp(&ta->window, &tb->window, 2) &&
-	       !memcmp(ta + 1, tb + 1, s->headers - s->l4 - sizeof(*ta)) &&
+	return is_same4(&ta->ack, &tb->ack) && ta->data_off == tb->data_off &&
+	       be16_get(ta->window) == be16_get(tb->window) &&
+	       has_same_options(ta, tb, s->headers - s->l4 - sizeof(*ta)) &&
 	       !((a->flags ^ b->flags) & PKT_CSUM_PARTIAL);
 }
 
