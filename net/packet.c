@@ -903,12 +903,39 @@ packet_show(struct seq *s)
 
 	seq_puts(s, "sk               RefCnt Type Proto  Iface R Rmem   User   Inode\n");
 	mutex_lock(&list_lock);
-	list_for_each(ps, &all_socks, all_link)
+	list_for_each(ps, &all_socks, all_link) {
+		mutex_lock(&ps->sock.send_lock); /* a new bind gives its interface away */
 		seq_printf(s, "%016x %-6u %-4u %04x   %-5u %u %-6u %-6u %-6lu\n", 0,
 		    ps->sock.refs, ps->sock.type, ps->protocol,
 		    ps->dev ? ps->dev->index : 0, ps->is_tapped, ps->sock.rx_bytes,
 		    ps->sock.attr.uid, ps->sock.ino);
+		mutex_unlock(&ps->sock.send_lock);
+	}
 	mutex_unlock(&list_lock);
+}
+
+/* /proc/net/ptype: to whom frames go, by type and interface. Sockets, then protocols. */
+static void
+show_types(struct seq *s)
+{
+	struct packet_sock *ps;
+
+	seq_puts(s, "Type Device      Function\n");
+	mutex_lock(&list_lock);
+	list_for_each(ps, &all_socks, all_link) {
+		mutex_lock(&ps->sock.send_lock);
+		if (ps->is_tapped && ps->protocol == ETHERTYPE_ALL)
+			seq_puts(s, "ALL ");
+		else if (ps->is_tapped)
+			seq_printf(s, "%04x", ps->protocol);
+		if (ps->is_tapped)
+			seq_printf(s, " %-8s %s\n", ps->dev ? ps->dev->name : "",
+			    ps->ring ? "tpacket_rcv" : "packet_rcv");
+		mutex_unlock(&ps->sock.send_lock);
+	}
+	mutex_unlock(&list_lock);
+	seq_printf(s, "%04x %-8s %s\n%04x %-8s %s\n%04x %-8s %s\n", ETHERTYPE_IP4, "",
+	    "ip_rcv", ETHERTYPE_ARP, "", "arp_rcv", ETHERTYPE_IP6, "", "ipv6_rcv");
 }
 
 void
@@ -918,5 +945,7 @@ packet_init(void)
 
 	sock_register_family(AF_PACKET, packet_create);
 	netdev_notify_add(&notifier);
-	(void)proc_register("net/packet", packet_show); /* no memory: not shown */
+	/* No memory: not shown. */
+	(void)proc_register("net/packet", packet_show);
+	(void)proc_register("net/ptype", show_types);
 }

@@ -226,6 +226,41 @@ a_mapped_ring_gets_frames(void)
 }
 
 /* TCP sends under its socket's lock: the tap must not mind. */
+/* Whether /proc/net/ptype has this line, up to the function's name. */
+static bool
+is_shown(const char *line)
+{
+	FILE *f = fopen("/proc/net/ptype", "r");
+	char text[128];
+	bool is = false;
+
+	CHECK(f != NULL);
+	CHECK(
+	    fgets(text, sizeof(text), f) && !strcmp(text, "Type Device      Function\n"));
+	while (fgets(text, sizeof(text), f))
+		is |= !strncmp(text, line, strlen(line));
+	fclose(f);
+	return is;
+}
+
+static void
+types_of_frames_are_listed(void)
+{
+	int fd;
+
+	CHECK(is_shown("0800          ip_rcv\n"));
+	CHECK(is_shown("0806          arp_rcv\n"));
+	CHECK(is_shown("86dd          ipv6_rcv\n"));
+	CHECK(!is_shown("88b5          packet_rcv"));
+	fd = socket(AF_PACKET, SOCK_RAW, htons(PROTO));
+	CHECK(is_shown("88b5          packet_rcv\n"));
+	close(fd);
+	CHECK(!is_shown("88b5          packet_rcv"));
+	fd = packet_socket(SOCK_RAW, EVERY_TYPE);
+	CHECK(is_shown("ALL  lo       packet_rcv\n"));
+	close(fd);
+}
+
 static void
 tcp_is_seen_too(void)
 {
@@ -291,6 +326,7 @@ static const struct test tests[] = {
     TEST(statistics_count_and_begin_anew),
     TEST(auxiliary_data_tells_lengths),
     TEST(a_mapped_ring_gets_frames),
+    TEST(types_of_frames_are_listed),
     TEST(tcp_is_seen_too),
     TEST(mistakes_have_their_errors),
 };
