@@ -269,6 +269,7 @@ SRCS_fs := \
 	fs/proc_mem.c \
 	fs/proc_ns.c \
 	fs/proc_oom.c \
+	fs/proc_options.c \
 	fs/proc_number.c \
 	fs/proc_pid.c \
 	fs/proc_smaps.c \

@@ -383,12 +383,18 @@ fs_move_mount(const struct path *from, const struct path *at)
 }
 
 enum err
-fs_remount(const struct path *path, uint32_t flags)
+fs_remount(const struct path *path, uint32_t flags, const char *data)
 {
 	uint32_t kept = flags & KEPT_FLAGS;
+	struct super *super = path->mount->super;
+	enum err err = OK;
 
 	if (path->dentry != path->mount->root)
 		return ERR_INVAL;
+	if (super->ops->remount && !(flags & MS_BIND))
+		err = super->ops->remount(super, data);
+	if (err)
+		return err;
 	if (!(kept & (MS_NOATIME | MS_STRICTATIME)))
 		kept |= MS_RELATIME;
 	__atomic_store_n(&path->mount->flags, kept, __ATOMIC_RELAXED);

@@ -500,6 +500,8 @@ member_lookup(struct inode *dir, const struct name *name, struct inode **out)
 {
 	const struct proc_id *id = &proc_inode_of(dir)->id;
 
+	if (proc_may_enter(dir))
+		return ERR_PERM;
 	for (unsigned i = 0; i < NUM_MEMBERS; i++) {
 		const struct member *m = &members[i];
 		struct proc_inode *p;
@@ -736,8 +738,16 @@ file_proc_pid(const struct file *f)
 	return proc_inode_of(f->inode)->id.pid;
 }
 
-static const struct inode_ops pid_dir_ops = {
-    .lookup = member_lookup, .readdir = member_readdir, .free = proc_inode_free};
+static enum err
+folder_open(struct inode *inode, struct file *f)
+{
+	return f->mode & FILE_PATH ? OK : proc_may_enter(inode);
+}
+
+static const struct inode_ops pid_dir_ops = {.lookup = member_lookup,
+    .readdir = member_readdir,
+    .open = folder_open,
+    .free = proc_inode_free};
 static const struct inode_ops tid_dir_ops = {
     .lookup = member_lookup, .readdir = member_readdir, .free = proc_inode_free};
 static const struct inode_ops task_dir_ops = {
@@ -790,7 +800,8 @@ proc_pid_lookup(struct super *super, const struct name *name, struct inode **out
 		p = proc_inode_create(
 		    super, &net_ops, S_IFLNK | 0777, proc_pid_ino(0, INO_NET), &id);
 	else if (proc_parse_number(name, &id.pid) && id.pid)
-		return pid_dir(super, &id, out);
+		return proc_is_visible(super, id.pid) ? pid_dir(super, &id, out)
+		                                      : ERR_NOENT;
 	else
 		return ERR_NOENT;
 	if (!p)
@@ -801,7 +812,7 @@ proc_pid_lookup(struct super *super, const struct name *name, struct inode **out
 
 /* Positions from PROC_FIRST_PID: self, thread-self, mounts, net, then 4 + pid. */
 void
-proc_pid_readdir(struct dir_sink *sink)
+proc_pid_readdir(const struct super *super, struct dir_sink *sink)
 {
 	static const char *const links[] = {"self", "thread-self", "mounts", "net"};
 	uint32_t pid;
@@ -817,7 +828,8 @@ proc_pid_readdir(struct dir_sink *sink)
 		sink->pos++;
 	}
 	while ((pid = process_next_pid(sink->pos - PROC_FIRST_PID - ARRAY_SIZE(links)))) {
-		if (!emit_number(sink, pid, proc_pid_ino(pid, INO_DIR), S_IFDIR,
+		if (proc_is_visible(super, pid) &&
+		    !emit_number(sink, pid, proc_pid_ino(pid, INO_DIR), S_IFDIR,
 		        PROC_FIRST_PID + ARRAY_SIZE(links) + pid + 1))
 			return;
 		sink->pos = PROC_FIRST_PID + ARRAY_SIZE(links) + pid + 1;

@@ -327,7 +327,7 @@ dir_readdir(struct inode *dir, struct dir_sink *sink)
 		sink->pos++;
 	}
 	if (d == &root)
-		proc_pid_readdir(sink);
+		proc_pid_readdir(dir->super, sink);
 	return OK;
 }
 
@@ -537,8 +537,27 @@ static enum err
 proc_mount(const struct super_type *type, const char *source, const char *data,
     struct super **out)
 {
-	*out = super_get(proc_super);
-	return OK;
+	struct super *super;
+	struct inode *inode;
+	enum err err;
+
+	if (!*data) {
+		*out = super_get(proc_super);
+		return OK;
+	}
+	super = super_create(type, &proc_super_ops, PROC_MAGIC);
+	if (!super)
+		return ERR_NOMEM;
+	err = proc_options_add(super, data);
+	if (!err)
+		err = registered_inode(super, &root, &inode);
+	if (!err)
+		err = super_set_root(super, inode);
+	if (err)
+		super_put(super);
+	else
+		*out = super;
+	return err;
 }
 
 static enum err
@@ -555,9 +574,10 @@ static struct super_type sysfs_type = {
     .name = "sysfs", .flags = SUPER_NO_CACHE, .mount = sysfs_mount};
 
 static struct super *
-make_super(struct super_type *type, int64_t magic, const struct proc_file *top)
+make_super(struct super_type *type, const struct super_ops *ops, int64_t magic,
+    const struct proc_file *top)
 {
-	struct super *super = super_create(type, &super_ops, magic);
+	struct super *super = super_create(type, ops, magic);
 	struct inode *inode;
 
 	if (!super || registered_inode(super, top, &inode) ||
@@ -571,8 +591,9 @@ void
 procfs_init(void)
 {
 	inode_cache = slab_cache_create("proc_inode", sizeof(struct proc_inode), 16);
-	proc_super = make_super(&proc_type, PROC_MAGIC, &root);
-	sys_super = make_super(&sysfs_type, SYSFS_MAGIC, &sys_root);
+	proc_super = make_super(&proc_type, &proc_super_ops, PROC_MAGIC, &root);
+	(void)proc_options_add(proc_super, NULL);
+	sys_super = make_super(&sysfs_type, &super_ops, SYSFS_MAGIC, &sys_root);
 	proc_ns_init();
 	proc_global_init();
 	sysfs_init();

@@ -66,10 +66,18 @@ bool proc_emit_dots(struct dir_sink *, uint64_t ino, uint64_t parent_ino);
  * PROC_FIRST_PID on. */
 enum { PROC_FIRST_PID = 1 << 16 };
 enum err proc_pid_lookup(struct super *, const struct name *, struct inode **out);
-void proc_pid_readdir(struct dir_sink *);
+void proc_pid_readdir(const struct super *, struct dir_sink *);
 
 /* net/ of a process: the registered folder. */
 enum err proc_net_inode(struct super *, struct inode **out);
+
+/* Options of a mount; fs/proc_options.c. */
+extern const struct super_ops proc_super_ops;
+/* NULL: those of /proc, which has none at first. ERR_INVAL, ERR_NOMEM. */
+enum err proc_options_add(struct super *, const char *data);
+/* Whether the current process may know of another, and look into its folder (ERR_PERM). */
+bool proc_is_visible(const struct super *, uint32_t pid);
+enum err proc_may_enter(const struct inode *pid_folder);
 
 /* readlink of links that have `follow`. */
 long proc_magic_readlink(struct inode *, char *buf, size_t size);

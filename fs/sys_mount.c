@@ -50,7 +50,7 @@ mount_at(const struct path *at, const struct mount_args *a, uint64_t flags)
 	long err;
 
 	if (flags & MS_REMOUNT)
-		return fs_remount(at, flags);
+		return fs_remount(at, flags, a->data);
 	if (flags & (MS_BIND | MS_MOVE)) {
 		if (!*a->source)
 			return ERR_INVAL;

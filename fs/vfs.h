@@ -176,6 +176,8 @@ struct super_ops {
 	    struct super *, struct statfs *); /* fills the numbers of blocks and files */
 	void (*show_options)(struct super *, struct seq *); /* ",size=1k"; may be NULL */
 	enum err (*sync)(struct super *);                   /* may be NULL */
+	/* Other options for it; NULL: they change nothing. */
+	enum err (*remount)(struct super *, const char *data);
 	void (*free)(struct super *);
 };
 
@@ -337,7 +339,7 @@ enum err fs_mount(const char *type, const char *source, const struct path *at,
 struct mount *fs_mount_nowhere(struct super *);
 enum err fs_bind(const struct path *from, const struct path *at, bool is_recursive);
 enum err fs_move_mount(const struct path *from, const struct path *at);
-enum err fs_remount(const struct path *, uint32_t flags);
+enum err fs_remount(const struct path *, uint32_t flags, const char *data);
 enum err fs_umount(const struct path *, int flags);
 enum err fs_pivot_root(const struct path *new_root, const struct path *put_old);
 enum mounts_style { MOUNTS_FSTAB, MOUNTS_INFO, MOUNTS_STATS };

@@ -530,6 +530,8 @@ its_own_a_process_may_have(void)
 	EXPECT_EQ(st.st_mode, S_IFDIR | 0555);
 	EXPECT_EQ(entries("/proc/self/fdinfo") > 3, true);
 	EXPECT_EQ(access("/proc/self/fdinfo/1", R_OK), 0);
+	snprintf(path, sizeof(path), "/proc/%d/fdinfo", other);
+	EXPECT_EQ(entries(path), -EACCES);
 	snprintf(path, sizeof(path), "/proc/%d/fdinfo/1", other);
 	EXPECT_ERR(access(path, F_OK), EACCES);
 	snprintf(path, sizeof(path), "/proc/self/task/%d/comm", named);
