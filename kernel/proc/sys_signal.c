@@ -328,12 +328,12 @@ sys_kill(int pid, int sig)
 	return all.result;
 }
 
-/* Only the kernel and kill() may say what they say: codes >= 0 and SI_TKILL, except to
- * oneself. */
+/* Only the kernel and kill() may say what they say: codes >= 0 and SI_TKILL, except to the
+ * thread itself, `id`. */
 static enum err
-siginfo_check_queue(const struct siginfo *info, uint32_t pid)
+siginfo_check_queue(const struct siginfo *info, uint32_t id)
 {
-	if ((info->code >= 0 || info->code == SI_TKILL) && pid != current_process()->pid)
+	if ((info->code >= 0 || info->code == SI_TKILL) && id != current_thread()->tid)
 		return ERR_PERM;
 	return OK;
 }
@@ -431,7 +431,7 @@ sys_rt_tgsigqueueinfo(int pid, int tid, int sig, const struct user_siginfo USER 
 	enum err err = siginfo_from_user(&info, uinfo);
 
 	if (err == OK)
-		err = siginfo_check_queue(&info, (uint32_t)pid);
+		err = siginfo_check_queue(&info, (uint32_t)tid);
 	if (err != OK)
 		return err;
 	if (pid <= 0)

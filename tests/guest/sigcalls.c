@@ -152,6 +152,34 @@ sending(void)
 	EXPECT_EQ(SYS(kill, pid, SIGCONT), 0);
 }
 
+static void *
+queue_to_others(void *unused)
+{
+	pid_t self = getpid(), me = (pid_t)SYS(gettid);
+	siginfo_t i = {.si_signo = SIGRTMIN, .si_code = SI_USER};
+
+	EXPECT_ERR(SYS(rt_tgsigqueueinfo, self, self, SIGRTMIN, &i), EPERM);
+	EXPECT_ERR(SYS(rt_sigqueueinfo, self, SIGRTMIN, &i), EPERM);
+	EXPECT_EQ(SYS(rt_tgsigqueueinfo, self, me, SIGRTMIN, &i), 0);
+	i.si_code = SI_QUEUE;
+	EXPECT_EQ(SYS(rt_tgsigqueueinfo, self, self, SIGRTMIN, &i), 0);
+	return NULL;
+}
+
+/* A thread may say of itself what kill would, not to the other threads of its process. */
+static void
+queueing_between_threads(void)
+{
+	pthread_t thread;
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGRTMIN);
+	CHECK_EQ(sigprocmask(SIG_BLOCK, &set, NULL), 0);
+	CHECK_EQ(pthread_create(&thread, NULL, queue_to_others, NULL), 0);
+	pthread_join(thread, NULL);
+}
+
 /* proves: rt_sigqueueinfo rt_tgsigqueueinfo */
 static void
 queueing(void)
@@ -401,6 +429,7 @@ static const struct test tests[] = {
     TEST(masks),
     TEST(sending),
     TEST(queueing),
+    TEST(queueing_between_threads),
     TEST(waiting_with_a_limit),
     TEST(suspending),
     TEST(another_stack),

@@ -305,7 +305,8 @@ KTEST(permission_table_holds)
 	    {S_IFREG | 0005, 0, 0, MAY_READ | MAY_EXEC, OK},
 	    {S_IFREG | 0770, 0, 0, MAY_EXEC, ERR_ACCES},
 	};
-	struct inode inode = {.mode = 0};
+	static const struct inode_ops no_ops;
+	struct inode inode = {.ops = &no_ops};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
 		inode.mode = cases[i].mode;
