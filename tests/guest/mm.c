@@ -588,7 +588,8 @@ map_and_unmap(void *arg)
 {
 	unsigned seed = (unsigned)(long)arg;
 
-	for (int i = 0; i < 300; i++) {
+	for (int i = 0; i < 60;
+	     i++) { /* each a round of all CPUs, which may be emulated */
 		size_t pages = 1 + rand_r(&seed) % 20;
 		volatile char *p = mmap(NULL, pages * PAGE, RW, ANON, -1, 0);
 
