@@ -47,23 +47,31 @@ futex_key_equal(const struct futex_key *a, const struct futex_key *b)
 	return a->space == b->space && a->offset == b->offset;
 }
 
-/* What a shared mapping maps, so that other address spaces come to the same key. */
-static void
-futex_key_shared(struct futex_key *key, struct aspace *as, vaddr_t addr)
+/*
+ * What a shared mapping maps, so that other address spaces come to the same key. As on Linux
+ * memory that will never be anybody's own, anonymous and read-only, is none.
+ */
+static enum err
+futex_key_shared(struct futex_key *key, struct aspace *as, vaddr_t addr, unsigned access)
 {
 	struct area *a;
+	enum err err = OK;
 
 	rwsem_lock_shared(&as->lock);
 	a = area_find(as, addr);
-	if (a && (a->flags & AREA_SHARED) && a->file) {
+	if (!a || !(a->flags & access) || !(a->file || a->flags & AREA_WRITE)) {
+		err = ERR_FAULT;
+	} else if ((a->flags & AREA_SHARED) && a->file) {
 		key->space = a->file->cache ? (void *)a->file->cache : (void *)a->file;
 		key->offset = (a->file_page << PAGE_SHIFT) + (addr - a->start);
 	}
 	rwsem_unlock_shared(&as->lock);
+	return err;
 }
 
 enum err
-futex_key_get(struct futex_key *key, const uint32_t USER *uaddr, bool is_shared)
+futex_key_get(
+    struct futex_key *key, const uint32_t USER *uaddr, bool is_shared, unsigned access)
 {
 	struct aspace *as = current_process()->aspace;
 	vaddr_t addr = (vaddr_t)uaddr;
@@ -73,9 +81,7 @@ futex_key_get(struct futex_key *key, const uint32_t USER *uaddr, bool is_shared)
 	if (!user_range_ok(uaddr, sizeof(*uaddr)))
 		return ERR_FAULT;
 	*key = (struct futex_key){as, addr};
-	if (is_shared)
-		futex_key_shared(key, as, addr);
-	return OK;
+	return is_shared ? futex_key_shared(key, as, addr, access) : OK;
 }
 
 /* ---- Waiting
@@ -163,7 +169,7 @@ futex_wait_restart(struct thread *t)
 	struct futex_waiter w = {
 	    .thread = t, .bitset = (uint32_t)(t->restart_args[2] >> 32)};
 	long result;
-	enum err err = futex_key_get(&w.key, uaddr, t->restart_args[3] & 1);
+	enum err err = futex_key_get(&w.key, uaddr, t->restart_args[3] & 1, AREA_READ);
 
 	if (err != OK)
 		return err;
@@ -204,13 +210,13 @@ futex_do_wait(const struct futex_call *c, bool is_absolute)
 	struct futex_waiter w = {.thread = t, .bitset = c->val3};
 	nsec_t deadline;
 	long result;
-	enum err err = futex_key_get(&w.key, c->uaddr, c->is_shared);
+	enum err err = futex_deadline(
+	    (const struct timespec USER *)c->timeout, is_absolute, c->is_wall, &deadline);
 
-	if (!c->val3)
+	if (err == OK && !c->val3)
 		return ERR_INVAL;
 	if (err == OK)
-		err = futex_deadline((const struct timespec USER *)c->timeout,
-		    is_absolute, c->is_wall, &deadline);
+		err = futex_key_get(&w.key, c->uaddr, c->is_shared, AREA_READ);
 	if (err != OK)
 		return err;
 	result = futex_wait(&w, c->uaddr, c->val, deadline);
@@ -290,12 +296,11 @@ static long
 futex_do_wake(const struct futex_call *c)
 {
 	struct futex_key key;
-	enum err err = futex_key_get(&key, c->uaddr, c->is_shared);
+	enum err err =
+	    c->val3 ? futex_key_get(&key, c->uaddr, c->is_shared, AREA_READ) : ERR_INVAL;
 
 	if (err != OK)
 		return err;
-	if (!c->val3)
-		return ERR_INVAL;
 	return futex_wake(&key, (int)c->val, c->val3);
 }
 
@@ -304,11 +309,11 @@ futex_wake_address(uint32_t USER *addr, unsigned n)
 {
 	struct futex_key key;
 
-	if (futex_key_get(&key, addr, false) != OK)
+	if (futex_key_get(&key, addr, false, AREA_READ) != OK)
 		return;
 	(void)futex_wake(&key, (int)n, FUTEX_BITSET_ANY);
-	futex_key_shared(&key, current_process()->aspace, (vaddr_t)addr);
-	if (key.space != current_process()->aspace)
+	if (futex_key_get(&key, addr, true, AREA_READ) == OK &&
+	    key.space != current_process()->aspace)
 		(void)futex_wake(&key, (int)n, FUTEX_BITSET_ANY);
 }
 
@@ -375,9 +380,9 @@ futex_do_requeue(const struct futex_call *c, bool compare)
 
 	if ((int32_t)c->val < 0 || (int32_t)max_moved < 0)
 		return ERR_INVAL;
-	err = futex_key_get(&p.from, c->uaddr, c->is_shared);
+	err = futex_key_get(&p.from, c->uaddr, c->is_shared, AREA_READ);
 	if (err == OK)
-		err = futex_key_get(&p.to, c->uaddr2, c->is_shared);
+		err = futex_key_get(&p.to, c->uaddr2, c->is_shared, AREA_READ);
 	if (err != OK)
 		return err;
 	p.a = futex_bucket(&p.from);
@@ -439,10 +444,10 @@ futex_do_wake_op(const struct futex_call *c)
 	uint32_t old, seen, new;
 	long woken, more = 0;
 	int holds;
-	enum err err = futex_key_get(&key1, c->uaddr, c->is_shared);
+	enum err err = futex_key_get(&key1, c->uaddr, c->is_shared, AREA_READ);
 
 	if (err == OK)
-		err = futex_key_get(&key2, c->uaddr2, c->is_shared);
+		err = futex_key_get(&key2, c->uaddr2, c->is_shared, AREA_WRITE);
 	if (err == OK)
 		err = user_load32(c->uaddr2, &old);
 	while (err == OK) {
@@ -464,6 +469,26 @@ futex_do_wake_op(const struct futex_call *c)
 	return more < 0 ? more : woken + more;
 }
 
+static bool
+futex_has_timeout(int cmd)
+{
+	return cmd == FUTEX_WAIT || cmd == FUTEX_WAIT_BITSET || cmd == FUTEX_LOCK_PI ||
+	       cmd == FUTEX_LOCK_PI2 || cmd == FUTEX_WAIT_REQUEUE_PI;
+}
+
+/* FUTEX_CLOCK_REALTIME is not for this command; but a bad time-out is told first. */
+static COLD enum err
+futex_wrong_clock(const struct futex_call *c, int cmd)
+{
+	nsec_t unused;
+	enum err err = OK;
+
+	if (futex_has_timeout(cmd))
+		err = futex_deadline(
+		    (const struct timespec USER *)c->timeout, false, false, &unused);
+	return err == OK ? ERR_NOSYS : err;
+}
+
 long
 sys_futex(uint32_t USER *uaddr, int op, uint32_t val, uint64_t timeout,
     uint32_t USER *uaddr2, uint32_t val3)
@@ -476,7 +501,7 @@ sys_futex(uint32_t USER *uaddr, int op, uint32_t val, uint64_t timeout,
 
 	if (unlikely(c.is_wall) && cmd != FUTEX_WAIT_BITSET &&
 	    cmd != FUTEX_WAIT_REQUEUE_PI && cmd != FUTEX_LOCK_PI2)
-		return ERR_NOSYS;
+		return futex_wrong_clock(&c, cmd);
 	switch (cmd) {
 	case FUTEX_WAIT: c.val3 = FUTEX_BITSET_ANY; return futex_do_wait(&c, false);
 	case FUTEX_WAIT_BITSET: return futex_do_wait(&c, true);

@@ -21,6 +21,7 @@
 #include "kernel/proc/process.h"
 #include "kernel/proc/signal.h"
 #include "kernel/sched/inherit.h"
+#include "mm/aspace.h"
 #include "mm/slab.h"
 #include "mm/usercopy.h"
 
@@ -68,7 +69,7 @@ futex_is_pi_locked(const struct futex_bucket *b, const struct futex_key *key)
 static enum err
 pi_target_init(struct pi_target *target, uint32_t USER *uaddr, bool is_shared)
 {
-	enum err err = futex_key_get(&target->key, uaddr, is_shared);
+	enum err err = futex_key_get(&target->key, uaddr, is_shared, AREA_WRITE);
 
 	if (err != OK)
 		return err;
@@ -371,7 +372,7 @@ futex_unlock_pi(const struct futex_call *c)
 	if (err == OK && (value & FUTEX_TID_MASK) != current_thread()->tid)
 		return ERR_PERM;
 	if (err == OK)
-		err = futex_key_get(&target.key, c->uaddr, c->is_shared);
+		err = futex_key_get(&target.key, c->uaddr, c->is_shared, AREA_WRITE);
 	if (err == OK)
 		target.bucket = futex_bucket(&target.key);
 	while (err == OK) {
@@ -422,9 +423,9 @@ futex_wait_requeue_pi(const struct futex_call *c)
 	if (err == OK && c->uaddr == c->uaddr2)
 		err = ERR_INVAL;
 	if (err == OK)
-		err = futex_key_get(&w.key, c->uaddr, c->is_shared);
+		err = futex_key_get(&w.key, c->uaddr, c->is_shared, AREA_READ);
 	if (err == OK)
-		err = futex_key_get(&pi.key, c->uaddr2, c->is_shared);
+		err = futex_key_get(&pi.key, c->uaddr2, c->is_shared, AREA_WRITE);
 	if (err == OK && futex_key_equal(&w.key, &pi.key))
 		err = ERR_INVAL;
 	if (err != OK)
@@ -496,11 +497,13 @@ futex_cmp_requeue_pi(const struct futex_call *c)
 
 	if (c->val != 1 || (int32_t)c->timeout < 0 || c->uaddr == c->uaddr2)
 		return ERR_INVAL;
-	err = futex_key_get(&from, c->uaddr, c->is_shared);
+	err = futex_key_get(&from, c->uaddr, c->is_shared, AREA_READ);
 	if (err == OK)
 		err = pi_target_init(&to, c->uaddr2, c->is_shared);
 	if (err == OK && futex_key_equal(&from, &to.key))
 		err = ERR_INVAL;
+	if (err == OK) /* the lock must be there, though nobody is to be moved to it */
+		err = user_load32(c->uaddr2, &now);
 	b = err == OK ? futex_bucket(&from) : NULL;
 	while (err == OK && result != PI_QUEUED) {
 		spin_lock_pair(&b->lock, &to.bucket->lock);

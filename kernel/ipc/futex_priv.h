@@ -66,8 +66,12 @@ struct futex_call {
 struct futex_bucket *futex_bucket(const struct futex_key *key);
 bool futex_key_equal(const struct futex_key *a, const struct futex_key *b);
 
-/* What the word at `uaddr` is known by. ERR_INVAL: not aligned; ERR_FAULT. May sleep. */
-enum err futex_key_get(struct futex_key *key, const uint32_t USER *uaddr, bool is_shared);
+/*
+ * What the word at `uaddr` is known by. ERR_INVAL: not aligned; ERR_FAULT: no user memory, or,
+ * if shared, none that may be used by `access` (AREA_READ, AREA_WRITE). May sleep.
+ */
+enum err futex_key_get(
+    struct futex_key *key, const uint32_t USER *uaddr, bool is_shared, unsigned access);
 
 /* The deadline on the monotonic clock, NO_TIMEOUT without one. */
 enum err futex_deadline(const struct timespec USER *timeout, bool is_absolute,

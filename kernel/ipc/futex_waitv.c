@@ -6,6 +6,7 @@
 #include "kernel/sched/thread.h"
 #include "kernel/time/timespec.h"
 #include "lib/string.h"
+#include "mm/aspace.h"
 #include "mm/slab.h"
 #include "mm/usercopy.h"
 #include "syscalls.h"
@@ -42,7 +43,8 @@ entry_init(struct waitv_entry *e, const struct futex_waitv *u)
 	    .uaddr = (const uint32_t USER *)u->uaddr,
 	    .val = (uint32_t)u->val,
 	};
-	return futex_key_get(&e->waiter.key, e->uaddr, !(u->flags & FUTEX_PRIVATE_FLAG));
+	return futex_key_get(
+	    &e->waiter.key, e->uaddr, !(u->flags & FUTEX_PRIVATE_FLAG), AREA_READ);
 }
 
 /* The entries, checked; *err says why there are none. */
