@@ -218,6 +218,42 @@ store_hostname(const char *text)
 }
 
 static void
+show_domainname(struct seq *s)
+{
+	seq_printf(s, "%s\n", kernel_utsname.domainname);
+}
+
+static enum err
+store_domainname(const char *text)
+{
+	if (strlen(text) >= sizeof(kernel_utsname.domainname))
+		return ERR_INVAL;
+	strlcpy(kernel_utsname.domainname, text, sizeof(kernel_utsname.domainname));
+	return OK;
+}
+
+/* What ids that do not fit into 16 bits look like to calls that have no more: there are none. */
+static void
+show_overflow_id(struct seq *s)
+{
+	seq_puts(s, "65534\n");
+}
+
+/* Nothing that is not part of the kernel can come into it. */
+static void
+show_tainted(struct seq *s)
+{
+	seq_puts(s, "0\n");
+}
+
+/* Bits, of random.c. */
+static void
+show_poolsize(struct seq *s)
+{
+	seq_puts(s, "256\n");
+}
+
+static void
 show_ngroups_max(struct seq *s)
 {
 	seq_puts(s, "65536\n");
@@ -326,14 +362,20 @@ proc_global_init(void)
 	    {"sys/fs/file-max", show_file_max},
 	    {"sys/fs/file-nr", show_file_nr},
 	    {"sys/fs/nr_open", show_nr_open},
+	    {"sys/fs/overflowgid", show_overflow_id},
+	    {"sys/fs/overflowuid", show_overflow_id},
 	    {"sys/fs/pipe-max-size", show_pipe_max},
 	    {"sys/kernel/cap_last_cap", show_cap_last_cap},
 	    {"sys/kernel/ngroups_max", show_ngroups_max},
 	    {"sys/kernel/osrelease", show_osrelease},
 	    {"sys/kernel/ostype", show_ostype},
+	    {"sys/kernel/overflowgid", show_overflow_id},
+	    {"sys/kernel/overflowuid", show_overflow_id},
 	    {"sys/kernel/random/boot_id", show_boot_id},
 	    {"sys/kernel/random/entropy_avail", show_entropy_avail},
+	    {"sys/kernel/random/poolsize", show_poolsize},
 	    {"sys/kernel/random/uuid", show_uuid},
+	    {"sys/kernel/tainted", show_tainted},
 	    {"sys/kernel/version", show_sys_version},
 	};
 
@@ -342,4 +384,6 @@ proc_global_init(void)
 		(void)proc_register(
 		    files[i].name, files[i].show); /* no memory: not there */
 	(void)proc_register_rw("sys/kernel/hostname", show_hostname, store_hostname);
+	(void)proc_register_rw(
+	    "sys/kernel/domainname", show_domainname, store_domainname);
 }

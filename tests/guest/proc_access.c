@@ -220,6 +220,7 @@ lay_dir_link(void)
 	return symlink("sub", "dirlink");
 }
 
+/* proves: open */
 static void
 links_of_others_are_not_followed(void)
 {
@@ -254,6 +255,7 @@ link_program(void)
 	return link("program", "third");
 }
 
+/* proves: link linkat */
 static void
 files_of_others_are_not_linked(void)
 {
@@ -297,6 +299,7 @@ lay_fifo(void)
 	return mkfifo("fifo", 0666);
 }
 
+/* proves: open openat */
 static void
 what_others_laid_is_not_created(void)
 {

@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <stdbool.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 
 #define PID_MAX     "/proc/sys/kernel/pid_max"
 #define THREADS_MAX "/proc/sys/kernel/threads-max"
@@ -145,10 +146,32 @@ caches_are_dropped(void)
 	CHECK_EQ(access("/proc/self/exe", X_OK), 0);
 }
 
+static void
+names_and_constants(void)
+{
+	static const struct {
+		const char *path;
+		long value;
+	} rows[] = {{"/proc/sys/kernel/overflowuid", 65534},
+	    {"/proc/sys/kernel/overflowgid", 65534}, {"/proc/sys/fs/overflowuid", 65534},
+	    {"/proc/sys/kernel/random/poolsize", 256}};
+	struct utsname u;
+
+	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		EXPECT_EQ(number_in(rows[i].path), rows[i].value);
+	EXPECT_EQ(access("/proc/sys/kernel/tainted", R_OK), 0);
+	(void)unshare(CLONE_NEWUTS); /* where there are name spaces */
+	EXPECT_EQ(writing("/proc/sys/kernel/domainname", "example\n"), 0);
+	CHECK_EQ(uname(&u), 0);
+	EXPECT_EQ(strcmp(u.domainname, "example"), 0);
+	EXPECT_EQ(setdomainname("(none)", 6), 0);
+}
+
 static const struct test tests[] = {
     TEST(numbers_go_up_to_pid_max),
     TEST(threads_are_bounded),
     TEST(caches_are_dropped),
+    TEST(names_and_constants),
 };
 
 RUN_TESTS(tests)

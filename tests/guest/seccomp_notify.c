@@ -120,6 +120,7 @@ ask_three_times(void)
 	CHECK_EQ(syscall(SYS_getppid), getpgrp());
 }
 
+/* proves: seccomp */
 static void
 answers_are_results(void)
 {
@@ -155,6 +156,7 @@ ask_once(void)
 	CHECK_EQ(syscall(SYS_getppid), 1);
 }
 
+/* proves: seccomp */
 static void
 arguments_are_checked(void)
 {
@@ -212,6 +214,7 @@ ask_and_be_interrupted(void)
 	CHECK_ERR(syscall(SYS_getppid), EINTR);
 }
 
+/* proves: seccomp */
 static void
 signals_end_the_question(void)
 {
@@ -234,7 +237,7 @@ ask_stubbornly(void)
 	CHECK_EQ(syscall(SYS_getppid), 77);
 }
 
-/* What has been received may have begun: only a fatal signal ends it. */
+/* What has been received may have begun: only a fatal signal ends it. proves: seccomp */
 static void
 killable_alone_if_asked_for(void)
 {
@@ -268,6 +271,7 @@ ask_the_deaf(void)
 	CHECK_ERR(syscall(SYS_getppid), ENOSYS);
 }
 
+/* proves: seccomp */
 static void
 closing_it_answers_enosys(void)
 {
@@ -294,6 +298,7 @@ take_files(void)
 	CHECK_EQ(fcntl((int)syscall(SYS_dup), F_GETFD), 0);
 }
 
+/* proves: seccomp */
 static void
 descriptors_are_given(void)
 {
@@ -373,6 +378,7 @@ wait_under_filters(void)
 	pause();
 }
 
+/* proves: ptrace */
 static void
 tracer_reads_filters(void)
 {
