@@ -105,6 +105,13 @@ transfer(struct uio *u, char *file, size_t n, enum step step)
 size_t
 uio_copy_to(struct uio *u, const void *src, size_t n)
 {
+	/* As most are, to the user and within one piece: the end of a piece is the loop's. */
+	if (likely(u->is_user && n && n <= u->resid && n < u->iov->len - u->iov_used)) {
+		n = copy_to_user_partial((char USER *)u->iov->base + u->iov_used, src, n);
+		u->iov_used += n;
+		u->resid -= n;
+		return n;
+	}
 	return transfer(u, (char *)src, n, STEP_TO_MEMORY);
 }
 
