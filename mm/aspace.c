@@ -11,6 +11,7 @@
 #include "kernel/random.h"
 #include "mm/area.h"
 #include "mm/commit.h"
+#include "mm/huge.h"
 #include "mm/lazyfree.h"
 #include "mm/slab.h"
 #include "mm/userpt.h"
@@ -34,6 +35,7 @@ aspace_init(void)
 	zero_page = page_to_phys(pg);
 	aspace_cache = slab_cache_create("aspace", sizeof(struct aspace), 64);
 	area_init();
+	huge_init();
 }
 
 bool

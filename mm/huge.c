@@ -93,6 +93,18 @@ is_sole_user(const struct page *head)
 
 /* ---- Faults ---- */
 
+enum { FILLERS = 64 };
+
+/* Threads that fault on the same entry at once wait for one, instead of clearing 2 MiB each. */
+static struct mutex filling[FILLERS];
+
+void
+huge_init(void)
+{
+	for (unsigned i = 0; i < FILLERS; i++)
+		mutex_init(&filling[i], "huge_page", RANK_HUGE_PAGE);
+}
+
 static bool
 is_wanted(const struct area *a)
 {
@@ -103,11 +115,11 @@ is_wanted(const struct area *a)
 	return now == HUGE_ALWAYS || a->flags & AREA_HUGE;
 }
 
-bool
-huge_fault(struct area *a, vaddr_t va)
+/* Puts a leaf into the empty entry. */
+static bool
+fill_entry(struct area *a, pte_t *pde)
 {
-	pte_t *pde = is_wanted(a) ? pt_walk_2m(a->aspace->page_table, va, true) : NULL;
-	paddr_t table = pde && !upt_load(pde) ? pt_table_alloc() : 0;
+	paddr_t table = pt_table_alloc();
 	struct page *head =
 	    table ? page_alloc(HUGE_ORDER, ALLOC_ZERO | ALLOC_SPARE) : NULL;
 
@@ -134,6 +146,22 @@ huge_fault(struct area *a, vaddr_t va)
 	count(&huge_counts.allocated);
 	aspace_count_resident(a->aspace, HUGE_PAGES, HUGE_PAGES);
 	return true;
+}
+
+bool
+huge_fault(struct area *a, vaddr_t va)
+{
+	pte_t *pde = is_wanted(a) ? pt_walk_2m(a->aspace->page_table, va, true) : NULL;
+	struct mutex *m = &filling[(uintptr_t)pde / sizeof(*pde) % FILLERS];
+	bool is_done = false;
+
+	if (!pde || upt_load(pde))
+		return false;
+	mutex_lock(m);
+	if (!upt_load(pde)) /* else another CPU was faster: its leaf serves as well */
+		is_done = fill_entry(a, pde);
+	mutex_unlock(m);
+	return is_done;
 }
 
 enum err
@@ -240,6 +268,28 @@ huge_zap_lazy(struct aspace *as, const struct upt_run *run, struct tlb_batch *ba
 		return false;
 	zap_leaf(as, run, old, batch);
 	return true;
+}
+
+bool
+huge_may_move(struct aspace *as, vaddr_t to)
+{
+	pte_t *pde =
+	    IS_ALIGNED(to, HUGE_SIZE) ? pt_walk_2m(as->page_table, to, true) : NULL;
+
+	return pde && !upt_load(pde);
+}
+
+void
+huge_move(
+    struct aspace *as, const struct upt_run *run, vaddr_t to, struct tlb_batch *batch)
+{
+	pte_t *pde = pt_walk_2m(as->page_table, to, false);
+	paddr_t table = take_table(run->leaf);
+	pte_t leaf = __atomic_exchange_n(run->leaf, 0, __ATOMIC_SEQ_CST);
+
+	keep_table(pde, table);
+	__atomic_store_n(pde, leaf, __ATOMIC_RELEASE);
+	tlb_batch_range(batch, run->va, run->va + HUGE_SIZE);
 }
 
 enum err

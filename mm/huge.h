@@ -28,6 +28,8 @@ huge_fits(const struct area *a, vaddr_t va)
 	       start + HUGE_SIZE <= a->end;
 }
 
+void huge_init(void);
+
 /* For a write to `va`, where not even a table is: false if there is no huge page to be had.
  */
 bool huge_fault(struct area *, vaddr_t va);
@@ -44,6 +46,12 @@ void huge_split_unlocked(struct aspace *, vaddr_t va);
 void huge_zap(struct aspace *, const struct upt_run *, struct tlb_batch *);
 /* For upt_zap_lazy: whether it went. */
 bool huge_zap_lazy(struct aspace *, const struct upt_run *, struct tlb_batch *);
+/*
+ * For upt_move: whether the whole leaf of a run can move to `to` as it is, with the tables made
+ * for that; and the move.
+ */
+bool huge_may_move(struct aspace *, vaddr_t to);
+void huge_move(struct aspace *, const struct upt_run *, vaddr_t to, struct tlb_batch *);
 enum err huge_copy(struct aspace *child, const struct upt_run *, struct tlb_batch *);
 
 /* /sys/kernel/mm/transparent_hugepage/enabled */

@@ -486,14 +486,58 @@ upt_copy(struct aspace *child, struct aspace *parent, vaddr_t start, vaddr_t end
 	return OK;
 }
 
-/* Makes the tables that moving the entries of `run` by `distance` needs. */
+/* Makes the tables that moving what is in the entries of `run` by `distance` needs. */
 static enum err
 make_targets(struct aspace *as, const struct upt_run *run, int64_t distance)
 {
-	if (!upt_make(as, run->va + distance) ||
-	    !upt_make(as, run_end(run) - PAGE_SIZE + distance))
+	unsigned first = 0, end = run->num;
+
+	while (first < end && !run->pte[first])
+		first++;
+	while (first < end && !run->pte[end - 1])
+		end--;
+	if (first == end)
+		return OK;
+	/* What lies between is in one of these two tables. */
+	if (!upt_make(as, run->va + (uint64_t)first * PAGE_SIZE + distance) ||
+	    !upt_make(as, run->va + (uint64_t)(end - 1) * PAGE_SIZE + distance))
 		return ERR_NOMEM;
 	return OK;
+}
+
+/* The same for all of [from, end). Leaves that cannot move whole are cut. */
+static enum err
+make_all_targets(struct aspace *as, vaddr_t from, vaddr_t end, int64_t distance)
+{
+	struct upt_run run;
+
+	for (vaddr_t va = from; next_whole_run(as, va, end, &run); va = run_end(&run)) {
+		if (run.leaf && huge_may_move(as, run.va + distance))
+			continue;
+		if (run.leaf) {
+			huge_split(as, run.va);
+			if (!upt_next_run(as, run.va, end, &run))
+				break;
+		}
+		if (make_targets(as, &run, distance) != OK)
+			return ERR_NOMEM;
+	}
+	return OK;
+}
+
+static void
+move_run(struct aspace *as, const struct upt_run *run, int64_t distance,
+    struct tlb_batch *batch)
+{
+	for (unsigned i = 0; i < run->num; i++) {
+		vaddr_t at = run->va + (uint64_t)i * PAGE_SIZE;
+
+		if (!run->pte[i])
+			continue;
+		*upt_make(as, at + distance) =
+		    __atomic_exchange_n(&run->pte[i], 0, __ATOMIC_SEQ_CST);
+		tlb_batch_range(batch, at, at + PAGE_SIZE);
+	}
 }
 
 enum err
@@ -502,21 +546,14 @@ upt_move(struct aspace *as, vaddr_t from, vaddr_t to, size_t len, struct tlb_bat
 	int64_t distance = (int64_t)(to - from);
 	struct upt_run run;
 
-	for (vaddr_t va = from; next_small_run(as, va, from + len, &run);
-	     va = run_end(&run))
-		if (make_targets(as, &run, distance) != OK)
-			return ERR_NOMEM;
-	for (vaddr_t va = from; next_small_run(as, va, from + len, &run);
+	if (make_all_targets(as, from, from + len, distance) != OK)
+		return ERR_NOMEM;
+	for (vaddr_t va = from; next_whole_run(as, va, from + len, &run);
 	     va = run_end(&run)) {
-		for (unsigned i = 0; i < run.num; i++) {
-			vaddr_t at = run.va + (uint64_t)i * PAGE_SIZE;
-
-			if (!run.pte[i])
-				continue;
-			*upt_make(as, at + distance) =
-			    __atomic_exchange_n(&run.pte[i], 0, __ATOMIC_SEQ_CST);
-			tlb_batch_range(batch, at, at + PAGE_SIZE);
-		}
+		if (run.leaf)
+			huge_move(as, &run, run.va + distance, batch);
+		else
+			move_run(as, &run, distance, batch);
 	}
 	return OK;
 }

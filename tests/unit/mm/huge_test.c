@@ -186,6 +186,36 @@ KTEST(huge_page_with_a_page_in_other_hands_is_cut_and_copied)
 	CHECK(nothing_is_left());
 }
 
+KTEST(huge_pages_move_whole_where_they_fit)
+{
+	uint64_t splits = huge_counts.split;
+	struct aspace *as;
+
+	set_up();
+	as = aspace_create();
+	CHECK(aspace_map(as, BASE, 2 * HUGE_SIZE, RW, ANON, NULL, 0) > 0);
+	*reach(as, BASE + 5, AREA_WRITE) = 'a';
+	*reach(as, BASE + HUGE_SIZE + 5, AREA_WRITE) = 'b';
+	CHECK_EQ(aspace_remap(as, BASE, 2 * HUGE_SIZE, 2 * HUGE_SIZE,
+	             MREMAP_MAYMOVE | MREMAP_FIXED, BASE + 8 * HUGE_SIZE),
+	    BASE + 8 * HUGE_SIZE);
+	CHECK_EQ(huge_counts.split, splits);
+	CHECK_EQ(huge_bytes(as), 2 * HUGE_SIZE);
+	CHECK_EQ(as->resident, 2 * HUGE_PAGES);
+	CHECK(*reach(as, BASE + 8 * HUGE_SIZE + 5, AREA_READ) == 'a');
+	CHECK(*reach(as, BASE + 9 * HUGE_SIZE + 5, AREA_READ) == 'b');
+	CHECK(!reach(as, BASE + 5, AREA_READ));
+	/* A page further they do not fit; and what was kept for cutting came along. */
+	CHECK_EQ(aspace_remap(as, BASE + 8 * HUGE_SIZE, HUGE_SIZE, HUGE_SIZE,
+	             MREMAP_MAYMOVE | MREMAP_FIXED, BASE + PAGE_SIZE),
+	    BASE + PAGE_SIZE);
+	CHECK_EQ(huge_counts.split, splits + 1);
+	CHECK(*reach(as, BASE + PAGE_SIZE + 5, AREA_READ) == 'a');
+	CHECK_EQ(huge_bytes(as), HUGE_SIZE);
+	aspace_put(as);
+	CHECK(nothing_is_left());
+}
+
 KTEST(huge_page_a_debugger_writes_to_stays_unwritable_for_the_program)
 {
 	struct aspace *as;
@@ -305,6 +335,9 @@ move_pages(struct space *s, unsigned first, unsigned n)
 	struct area *a = area_find(s->as, at(first));
 	unsigned to = rnd(PAGES - n + 1);
 	static struct mpage moved[PAGES];
+
+	if (rnd(2)) /* where whole ones fit */
+		to = ALIGN_DOWN(to, (unsigned)HUGE_PAGES);
 
 	if (!a || a->end < at(first + n) || (to < first + n && first < to + n))
 		return true;
