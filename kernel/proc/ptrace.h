@@ -43,7 +43,7 @@ struct trace {
 	struct thread *thread; /* [I] */
 	struct list link;      /* [tree] process->tracees of the tracer */
 	struct thread *tracer; /* [tree] NULL: nobody */
-	bool is_privileged;    /* [tree] the tracer had CAP_SYS_PTRACE when it attached */
+	bool is_privileged;    /* [tree] who made it traced had CAP_SYS_PTRACE then */
 	bool is_seized;        /* [lock] */
 	uint32_t options;      /* [lock] PTRACE_O_* */
 

@@ -217,8 +217,9 @@ trace_me_locked(struct thread *t, struct trace **new)
 		}
 		t->trace->is_seized = false;
 		t->trace->options = 0;
-		t->trace->is_privileged =
-		    parent->cred->cap_effective >> CAP_SYS_PTRACE & 1;
+		/* The parent may have rights for a moment only, as a set-id program:
+		 * its child's count, who asked for it. */
+		t->trace->is_privileged = capable(CAP_SYS_PTRACE);
 		ptrace_link_locked(t, tracer);
 	}
 	spin_unlock(&parent->lock);

@@ -154,8 +154,8 @@ enum {
 	NO_NEW_PRIVS = 2,
 	SHARE = 4,
 	TRACED = 8,
-	KEEP_ROOT_CAPS = 16,
-	PDEATH = 32
+	PDEATH = 16,
+	DROPS = 32
 };
 
 struct runner {
@@ -226,10 +226,8 @@ run(const struct runner *r, struct report *out)
 	pid = fork();
 	if (pid == 0) {
 		if (r->how & TRACED) { /* by one who has no right to */
-			pid_t middle = getpid(), child;
+			pid_t child;
 
-			(void)middle;
-			child = 0;
 			prepare(r);
 			child = fork();
 			if (child) {
@@ -239,6 +237,8 @@ run(const struct runner *r, struct report *out)
 					ptrace(PTRACE_CONT, child, 0, 0);
 				_exit(WEXITSTATUS(s));
 			}
+			if (r->how & DROPS)
+				set_caps(0, 0, 0);
 			CHECK_EQ(ptrace(PTRACE_TRACEME, 0, 0, 0), 0);
 		} else {
 			prepare(r);
@@ -605,6 +605,8 @@ static const struct exec_case exec_cases[] = {
     {"traced", 0755, 0, BIT(RAW), 0, 2, {USER | TRACED}, 0, 0, 0, 0, ME, 1, 1},
     {"traced by one with rights", 0755, 0, BIT(RAW), 0, 2,
         {USER | TRACED, .only = BIT(CAP_SYS_PTRACE)}, 0, BIT(RAW), BIT(RAW), 0, ME, 1, 0},
+    {"traced by one with rights, at its own wish", 0755, 0, BIT(RAW), 0, 2,
+        {USER | TRACED | DROPS, .only = BIT(CAP_SYS_PTRACE)}, 0, 0, 0, 0, ME, 1, 1},
     {"set-user-id of root's", 04755, 0, 0, 0, 0, {USER}, 0, ALL, ALL, 0, 0, 1, 0},
     {"the same, with capabilities", 04755, 0, BIT(RAW), 0, 1, {USER}, 0, BIT(RAW), 0, 0,
         0, 1, 0},
