@@ -66,6 +66,24 @@ op_clone_pidfd(void)
 	return wait_for(pid);
 }
 
+/* Parting from a child that shares descriptors and directories. */
+static int
+op_unshare(void)
+{
+	pid_t pid = (pid_t)syscall(
+	    SYS_clone, CLONE_FILES | CLONE_FS | SIGCHLD, NULL, NULL, NULL, 0);
+	int error;
+
+	while (pid == 0)
+		pause();
+	if (pid < 0)
+		return errno;
+	error = error_of(unshare(CLONE_FILES | CLONE_FS));
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	return error;
+}
+
 static void *
 nothing(void *arg)
 {
@@ -635,6 +653,7 @@ op_inotify(void)
 static const struct op ops[] = {
     {"fork", op_fork, {EAGAIN}},
     {"clone_pidfd", op_clone_pidfd, {EAGAIN, EFAULT}},
+    {"unshare", op_unshare, {EAGAIN}},
     {"thread", op_thread, {EAGAIN}},
     {"exec_static", op_exec_static, {0}},
     {"exec_script", op_exec_script, {0}},
