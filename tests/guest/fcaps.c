@@ -149,14 +149,7 @@ has_caps(const char *path)
 
 /* ---- Running it ---- */
 
-enum {
-	BECOME_ME = 1,
-	NO_NEW_PRIVS = 2,
-	SHARE = 4,
-	TRACED = 8,
-	PDEATH = 16,
-	DROPS = 32
-};
+enum { BECOME_ME = 1, NO_NEW_PRIVS = 2, SHARE = 4, TRACED = 8, PDEATH = 16, DROPS = 32 };
 
 struct runner {
 	int how;
