@@ -80,10 +80,18 @@ destroy(struct mount *m)
 }
 
 void
-mount_put(struct mount *m)
+mount_put_unused(struct mount *m)
 {
 	if (__atomic_sub_fetch(&m->refs, 1, __ATOMIC_ACQ_REL) == 0)
 		destroy(m);
+}
+
+void
+mount_put(struct mount *m)
+{
+	if (unlikely(__atomic_load_n(&m->is_expiring, __ATOMIC_RELAXED)))
+		__atomic_store_n(&m->is_expiring, false, __ATOMIC_RELAXED);
+	mount_put_unused(m);
 }
 
 /* What is mounted on `at`, with a reference, or NULL. */
@@ -136,6 +144,24 @@ bool
 mount_is_readonly(const struct mount *m)
 {
 	return (m->flags & MS_RDONLY) || m->super->is_readonly;
+}
+
+/* Counted first, then looked: who makes it read-only does it the other way round, so that one of them
+ * sees the other. */
+bool
+mount_write_begin(struct mount *m)
+{
+	__atomic_add_fetch(&m->num_writers, 1, __ATOMIC_SEQ_CST);
+	if (!mount_is_readonly(m))
+		return true;
+	mount_write_end(m);
+	return false;
+}
+
+void
+mount_write_end(struct mount *m)
+{
+	__atomic_sub_fetch(&m->num_writers, 1, __ATOMIC_RELEASE);
 }
 
 bool
@@ -382,23 +408,47 @@ fs_move_mount(const struct path *from, const struct path *at)
 	return err;
 }
 
+/* Whether files are open for writing through the mount or, if it is not it alone that changes, through
+ * any of its file system. */
+static bool
+has_writers(const struct mount *of, bool is_alone)
+{
+	const struct mount *m;
+	bool has = __atomic_load_n(&of->num_writers, __ATOMIC_SEQ_CST);
+
+	if (is_alone)
+		return has;
+	spin_lock(&mount_lock);
+	list_for_each(m, &all_mounts, all_link)
+		has |= m->super == of->super &&
+		       __atomic_load_n(&m->num_writers, __ATOMIC_SEQ_CST);
+	spin_unlock(&mount_lock);
+	return has;
+}
+
 enum err
 fs_remount(const struct path *path, uint32_t flags, const char *data)
 {
-	uint32_t kept = flags & KEPT_FLAGS;
-	struct super *super = path->mount->super;
+	struct mount *m = path->mount;
+	uint32_t kept = flags & KEPT_FLAGS, old;
 	enum err err = OK;
 
-	if (path->dentry != path->mount->root)
+	if (path->dentry != m->root)
 		return ERR_INVAL;
-	if (super->ops->remount && !(flags & MS_BIND))
-		err = super->ops->remount(super, data);
+	if (m->super->ops->remount && !(flags & MS_BIND))
+		err = m->super->ops->remount(m->super, data);
 	if (err)
 		return err;
 	if (!(kept & (MS_NOATIME | MS_STRICTATIME)))
 		kept |= MS_RELATIME;
-	__atomic_store_n(&path->mount->flags, kept, __ATOMIC_RELAXED);
-	return OK;
+	mutex_lock(&change_lock);
+	old = __atomic_exchange_n(&m->flags, kept, __ATOMIC_SEQ_CST);
+	if ((kept & ~old & MS_RDONLY) && has_writers(m, flags & MS_BIND)) {
+		__atomic_store_n(&m->flags, old, __ATOMIC_SEQ_CST);
+		err = ERR_BUSY;
+	}
+	mutex_unlock(&change_lock);
+	return err;
 }
 
 /* Takes `m` and all that is mounted below it out of the tree; users keep what they use.
@@ -422,8 +472,20 @@ detach_tree(struct mount *m)
 	mount_put(m);
 }
 
-enum err
-fs_umount(const struct path *path, int flags)
+/* MNT_EXPIRE marks what nobody uses, and takes it the next time if nobody has come since. */
+static enum err
+expire(struct mount *m)
+{
+	const uint32_t only_ours = 2;
+
+	if (__atomic_load_n(&m->refs, __ATOMIC_ACQUIRE) != only_ours)
+		return ERR_BUSY;
+	return __atomic_exchange_n(&m->is_expiring, true, __ATOMIC_RELAXED) ? OK
+	                                                                    : ERR_AGAIN;
+}
+
+static enum err
+umount(const struct path *path, int flags)
 {
 	struct mount *m = path->mount;
 	uint32_t only_ours = 2; /* the tree's and that of `path` */
@@ -432,14 +494,13 @@ fs_umount(const struct path *path, int flags)
 	if (path->dentry != m->root)
 		return ERR_INVAL;
 	mutex_lock(&change_lock);
-	if (!m->parent) {
+	if (!m->parent)
 		err = ERR_INVAL;
-	} else if ((flags & UMOUNT_EXPIRE) && !m->is_expiring) {
-		m->is_expiring = true; /* the next time it goes */
-		err = ERR_AGAIN;
-	} else if (flags & UMOUNT_DETACH) {
+	else if (flags & UMOUNT_EXPIRE)
+		err = expire(m);
+	if (!err && flags & UMOUNT_DETACH) {
 		detach_tree(m);
-	} else {
+	} else if (!err) {
 		struct path at = {NULL, NULL};
 
 		/* From 2 to 1: nobody else may come in between, who would be the third.
@@ -457,6 +518,16 @@ fs_umount(const struct path *path, int flags)
 			path_put(&at);
 	}
 	mutex_unlock(&change_lock);
+	return err;
+}
+
+enum err
+fs_umount(const struct path *path, int flags)
+{
+	enum err err = umount(path, flags);
+
+	dentry_put(path->dentry); /* first: the super goes with the mount */
+	mount_put_unused(path->mount);
 	return err;
 }
 

@@ -91,7 +91,8 @@ move_to(struct path *to, const struct path *from)
 	struct path old = *to;
 
 	*to = *from;
-	path_put(&old);
+	dentry_put(old.dentry);
+	mount_put_unused(old.mount); /* on the way; what is found is used */
 }
 
 /* One step up; at the root it stays where it is. */
@@ -422,8 +423,8 @@ path_lookup(int dirfd, const char *text, unsigned flags, struct path *out)
 	if (!err && (flags & WALK_DIRECTORY) && !s_isdir(w.cur.dentry->inode->mode))
 		err = ERR_NOTDIR;
 	if (!err) {
-		*out = w.cur;
-		path_get(out);
+		*out = w.cur; /* with its references */
+		w.cur = (struct path){NULL, NULL};
 	}
 	walk_end(&w);
 	return err;

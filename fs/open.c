@@ -58,15 +58,34 @@ file_drop_path(struct file *f)
 		notify_dentry(
 		    f->dentry, f->mode & FILE_WRITE ? IN_CLOSE_WRITE : IN_CLOSE_NOWRITE);
 	locks_drop_file(f);
-	if (s_isreg(f->inode->mode) && (f->mode & FILE_WRITE) &&
-	    !(f->mode & FILE_IS_NO_WRITER))
-		writer_end(f->inode);
+	if (s_isreg(f->inode->mode) && (f->mode & FILE_WRITE)) {
+		mount_write_end(f->mount);
+		if (!(f->mode & FILE_IS_NO_WRITER))
+			writer_end(f->inode);
+	}
 	if (f->mode & FILE_DENIES_WRITE)
 		__atomic_add_fetch(&f->inode->num_writers, 1, __ATOMIC_RELAXED);
 	if (f->dentry)
 		dentry_put(f->dentry);
 	if (f->mount)
 		mount_put(f->mount);
+}
+
+/* Of a regular file: on an error it is not open for writing. */
+static enum err
+write_begin(struct file *f)
+{
+	enum err err = OK;
+
+	if (!mount_write_begin(f->mount)) {
+		err = ERR_ROFS;
+	} else if (!writer_begin(f->inode)) {
+		mount_write_end(f->mount);
+		err = ERR_TXTBSY;
+	}
+	if (err)
+		f->mode &= ~(uint32_t)FILE_WRITE;
+	return err;
 }
 
 /* Sets ops and private by the inode's type. */
@@ -77,9 +96,11 @@ attach_ops(struct file *f)
 
 	switch (inode->mode & S_IFMT) {
 	case S_IFREG:
-		if ((f->mode & FILE_WRITE) && !writer_begin(inode)) {
-			f->mode &= ~(uint32_t)FILE_WRITE;
-			return ERR_TXTBSY;
+		if (f->mode & FILE_WRITE) {
+			enum err err = write_begin(f);
+
+			if (err)
+				return err;
 		}
 		f->cache = &inode->cache;
 		f->ops = inode->file_ops;

@@ -111,11 +111,12 @@ sys_umount2(const char USER *target, int flags)
 	err = lookup(target, flags & UMOUNT_NOFOLLOW ? 0 : WALK_FOLLOW, &at);
 	if (err)
 		return err;
-	/* The path holds mount and root; the mount's own reference to its root is apart.
-	 */
-	err = capable(CAP_SYS_ADMIN) ? fs_umount(&at, flags) : ERR_PERM;
-	path_put(&at);
-	return err;
+	if (!capable(CAP_SYS_ADMIN)) {
+		path_put(&at);
+		return ERR_PERM;
+	}
+	/* The path holds mount and root; the mount's own reference to its root is apart. */
+	return fs_umount(&at, flags);
 }
 
 long

@@ -313,15 +313,20 @@ struct mount {
 	uint32_t refs;             /* [a] */
 	uint32_t flags;            /* [a] MS_RDONLY, NOSUID, NODEV, NOEXEC, NOATIME... */
 	uint32_t id;               /* [I] */
-	bool is_expiring;     /* [change lock of mounts] umount2(MNT_EXPIRE) came once */
-	char *source;         /* [I] what /proc/mounts shows first */
-	struct mount *chain;  /* [mount, RCU] hash by (parent, mountpoint) */
-	struct list all_link; /* [mount] in order of mounting */
+	uint32_t num_writers;      /* [a] regular files open for writing through it */
+	bool is_expiring;          /* [a] umount2(MNT_EXPIRE) came, and no use since */
+	char *source;              /* [I] what /proc/mounts shows first */
+	struct mount *chain;       /* [mount, RCU] hash by (parent, mountpoint) */
+	struct list all_link;      /* [mount] in order of mounting */
 	struct rcu_head rcu;
 };
 
 struct mount *mount_get(struct mount *);
 void mount_put(struct mount *);
+void mount_put_unused(struct mount *); /* does not count as a use, for MNT_EXPIRE */
+/* A regular file is opened for writing, and closed. false: it is read-only. */
+bool mount_write_begin(struct mount *);
+void mount_write_end(struct mount *);
 /* Steps from a mount point to what is mounted there, as often as needed; moves the
  * references. */
 void mount_cross_down(struct path *);
@@ -340,6 +345,7 @@ struct mount *fs_mount_nowhere(struct super *);
 enum err fs_bind(const struct path *from, const struct path *at, bool is_recursive);
 enum err fs_move_mount(const struct path *from, const struct path *at);
 enum err fs_remount(const struct path *, uint32_t flags, const char *data);
+/* Takes the references, and does not count as a use of the mount. */
 enum err fs_umount(const struct path *, int flags);
 enum err fs_pivot_root(const struct path *new_root, const struct path *put_old);
 enum mounts_style { MOUNTS_FSTAB, MOUNTS_INFO, MOUNTS_STATS };

@@ -65,6 +65,71 @@ mounts(void)
 	EXPECT_ERR(SYS(umount2, "m", 0), EPERM);
 }
 
+/* proves: mount */
+static void
+read_only_wants_no_writers(void)
+{
+	const unsigned long ro = MS_REMOUNT | MS_RDONLY;
+	int w, r;
+
+	begin();
+	CHECK_EQ(mkdir("m", 0755) | mkdir("n", 0755), 0);
+	CHECK_EQ(mount("t", "m", "tmpfs", 0, NULL), 0);
+	put("m/f", "x");
+	CHECK_EQ(mknod("m/null", S_IFCHR | 0666, 0x103) | mkfifo("m/p", 0600), 0);
+	w = open("m/f", O_WRONLY);
+	CHECK(w >= 0);
+	EXPECT_ERR(SYS(mount, NULL, "m", NULL, ro, NULL), EBUSY);
+	EXPECT_EQ(write(w, "y", 1), 1);
+	CHECK_EQ(close(open("m/new", O_CREAT | O_RDWR, 0600)), 0);
+	/* A duplicate keeps it, and so does a mapping that could write. */
+	r = dup(w);
+	close(w);
+	EXPECT_ERR(SYS(mount, NULL, "m", NULL, ro | MS_BIND, NULL), EBUSY);
+	close(r);
+	/* Readers, nodes and pipes are not in the way. */
+	r = open("m/f", O_RDONLY);
+	CHECK(r >= 0 && open("m/null", O_RDWR) >= 0 && open("m/p", O_RDWR) >= 0);
+	EXPECT_EQ(SYS(mount, NULL, "m", NULL, ro, NULL), 0);
+	EXPECT_ERR(open("m/f", O_WRONLY), EROFS);
+	EXPECT_EQ(open("m/null", O_RDWR) >= 0, 1);
+	EXPECT_EQ(SYS(mount, NULL, "m", NULL, MS_REMOUNT, NULL), 0);
+	/* Another mount of the same has no say when only this one changes, but else. */
+	CHECK_EQ(mount("m", "n", NULL, MS_BIND, NULL), 0);
+	w = open("n/f", O_WRONLY);
+	CHECK(w >= 0);
+	EXPECT_EQ(SYS(mount, NULL, "m", NULL, ro | MS_BIND, NULL), 0);
+	EXPECT_ERR(open("m/f", O_WRONLY), EROFS);
+	EXPECT_EQ(SYS(mount, NULL, "m", NULL, MS_REMOUNT | MS_BIND, NULL), 0);
+	EXPECT_ERR(SYS(mount, NULL, "m", NULL, ro, NULL), EBUSY);
+	EXPECT_ERR(SYS(mount, NULL, "n", NULL, ro | MS_BIND, NULL), EBUSY);
+	close(w);
+	EXPECT_EQ(SYS(mount, NULL, "n", NULL, ro | MS_BIND, NULL), 0);
+}
+
+/* proves: umount2 */
+static void
+expiry_wants_no_use_between(void)
+{
+	struct stat st;
+	int fd;
+
+	begin();
+	CHECK_EQ(mkdir("m", 0755), 0);
+	CHECK_EQ(mount("t", "m", "tmpfs", 0, NULL), 0);
+	put("m/f", "x");
+	EXPECT_ERR(SYS(umount2, "m", EXPIRE), EAGAIN);
+	CHECK_EQ(stat("m/f", &st), 0);
+	EXPECT_ERR(SYS(umount2, "m", EXPIRE), EAGAIN);
+	fd = open("m/f", O_RDONLY);
+	EXPECT_ERR(SYS(umount2, "m", EXPIRE), EBUSY);
+	close(fd);
+	EXPECT_ERR(SYS(umount2, "m", EXPIRE), EAGAIN);
+	EXPECT_ERR(SYS(umount2, "m/f", EXPIRE), EINVAL);
+	EXPECT_EQ(SYS(umount2, "m", EXPIRE), 0);
+	EXPECT_ERR(stat("m/f", &st), ENOENT);
+}
+
 /* proves: pivot_root */
 static void
 pivoting(void)
@@ -314,6 +379,8 @@ robust_lists(void)
 
 static const struct test tests[] = {
     TEST(mounts),
+    TEST(read_only_wants_no_writers),
+    TEST(expiry_wants_no_use_between),
     TEST(pivoting),
     TEST(policies),
     TEST(ranges_and_slices),
