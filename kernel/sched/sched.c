@@ -169,10 +169,28 @@ sched_check_preempt(struct runqueue *rq, const struct thread *t)
 
 /* ---- Waking ---- */
 
+/* The queue of t->sched.cpu, locked; or another's, if the thread was forbidden that CPU since it
+ * was chosen: thread_set_affinity found `t` on no queue. */
+static NO_THREAD_SAFETY_ANALYSIS struct runqueue *
+lock_allowed_rq(struct thread *t)
+{
+	for (;;) {
+		struct runqueue *rq = thread_rq_lock(t);
+		struct cpu *cpu = rq->cpu;
+
+		if (unlikely(!cpumask_test(&t->sched.affinity, cpu->id)))
+			cpu = sched_choose_cpu(rq, t, true);
+		if (likely(cpu == rq->cpu))
+			return rq;
+		t->sched.cpu = cpu;
+		thread_rq_unlock(rq);
+	}
+}
+
 void
 sched_enqueue_detached(struct thread *t)
 {
-	struct runqueue *rq = thread_rq_lock(t);
+	struct runqueue *rq = lock_allowed_rq(t);
 
 	rq_update_current(rq, clock_now_ns());
 	t->sched.wait_since_ns = rq->current->sched.run_start_ns;
