@@ -25,6 +25,7 @@
 #include "kernel/power.h"
 #include "kernel/proc/coredump.h"
 #include "kernel/proc/process.h"
+#include "kernel/proc/seccomp.h"
 #include "kernel/proc/syscall.h"
 #include "kernel/random.h"
 #include "kernel/sched/sched.h"
@@ -113,6 +114,7 @@ kernel_main(const struct boot_info *boot)
 	sched_tunables_init();
 	reclaim_init(); /* the thread that gives memory back */
 	coredump_init();
+	seccomp_init();
 	irq_proc_init();
 	net_init(); /* protocols, and the loopback interface */
 	tty_init(); /* terminals, and which is the console */

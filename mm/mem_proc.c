@@ -107,12 +107,11 @@ show_vmstat(struct seq *s)
 	    huge_counts.fallen_back, huge_counts.split);
 }
 
-static uint32_t last_drop; /* [a] what was written to drop_caches */
-
+/* It cannot be read, whatever rights one has. */
 static void
 show_drop(struct seq *s)
 {
-	seq_printf(s, "%u\n", __atomic_load_n(&last_drop, __ATOMIC_RELAXED));
+	s->error = ERR_ACCES;
 }
 
 /* 1: pages of files, 2: objects, 3: both; and 4: not to log it, which is not done. */
@@ -125,7 +124,6 @@ store_drop(const char *text)
 	if (!parse_u64(text, &end, 10, &what) || (*end && *end != '\n') || what < 1 ||
 	    what > 4)
 		return ERR_INVAL;
-	__atomic_store_n(&last_drop, (uint32_t)what, __ATOMIC_RELAXED);
 	reclaim_drop(what & 1, what & 2);
 	return OK;
 }

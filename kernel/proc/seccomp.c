@@ -12,6 +12,7 @@
 #include "kernel/log.h"
 #include "kernel/proc/proc_priv.h"
 #include "kernel/proc/ptrace.h"
+#include "kernel/procfs.h"
 #include "kernel/proc/seccomp_notify.h"
 #include "kernel/x86/context.h"
 #include "kernel/x86/ipi.h"
@@ -596,4 +597,18 @@ sys_seccomp(unsigned op, unsigned flags, void USER *args)
 	case GET_NOTIF_SIZES: return flags ? ERR_INVAL : listener_put_sizes(args);
 	default: return ERR_INVAL;
 	}
+}
+
+/* What filters may answer, the strongest first. */
+static void
+show_actions(struct seq *s)
+{
+	seq_puts(s, "kill_process kill_thread trap errno user_notif trace log allow\n");
+}
+
+void
+seccomp_init(void)
+{
+	(void)proc_register(
+	    "sys/kernel/seccomp/actions_avail", show_actions); /* no memory: not there */
 }

@@ -31,3 +31,5 @@ unsigned seccomp_num_filters(struct thread *t);
 long seccomp_get_filter(struct thread *t, uint64_t number, void USER *to);
 /* prctl(PR_SET_SECCOMP). */
 long seccomp_set_mode(uint64_t mode, const void USER *program);
+
+void seccomp_init(void); /* what /proc/sys tells of it */
