@@ -18,7 +18,7 @@ BUDGETS = {
     "sys.open_close_null": 3300,
     "sys.pipe_write_read_1": 1250,
     "sys.signal_self": 2450,
-    "ctx.futex_same_cpu": 1950,  # 1319, or 1765 if wake-ups do not preempt
+    "ctx.futex_same_cpu": 1950,  # 1340, or 1785 if wake-ups do not preempt
     "ctx.pipe_same_cpu": 2300,
     "proc.fork_exit_wait": 58_000,
     "proc.fork_exec_wait": 122_000,
