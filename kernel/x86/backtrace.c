@@ -143,9 +143,3 @@ backtrace_frame(const struct trap_frame *f)
 	}
 	print_chain(f->rbp);
 }
-
-void
-backtrace_thread(const struct thread *t)
-{
-	print_chain(sleeper_frame(t));
-}

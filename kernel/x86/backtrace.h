@@ -19,4 +19,3 @@ unsigned backtrace_collect_sleeper(
 
 void backtrace_here(void);                       /* logs this call chain */
 void backtrace_frame(const struct trap_frame *); /* and that of a trap, its rip first */
-void backtrace_thread(const struct thread *);    /* one that is not running */
