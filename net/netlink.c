@@ -10,6 +10,7 @@
  */
 #include "net/netlink.h"
 
+#include "kernel/netlink.h"
 #include "kernel/proc/cred.h"
 #include "kernel/proc/process.h"
 #include "kernel/procfs.h"
@@ -224,6 +225,33 @@ queue_answer(struct nl_sock *nl, struct pkt *p, const struct nl_out *o)
 		return;
 	pkt_drop(p, DROP_SOCK_RCVBUF);
 	sock_set_error(&nl->sock, ERR_NOBUFS);
+}
+
+enum err
+netlink_check_file(const struct file *f)
+{
+	const struct sock *sk = sock_of_file(f);
+
+	if (!sk)
+		return ERR_NOTSOCK;
+	return sk->family == AF_NETLINK ? OK : ERR_INVAL;
+}
+
+void
+netlink_send_bytes(struct file *f, const void *bytes, size_t len)
+{
+	struct nl_sock *nl = nl_of(sock_of_file(f));
+	struct pkt *p = pkt_alloc(len);
+	struct nl_out o;
+
+	if (!p) {
+		sock_set_error(&nl->sock, ERR_NOBUFS);
+		return;
+	}
+	out_init(&o, p, len, 0, 0);
+	memcpy(o.buf, bytes, len);
+	o.len = len;
+	queue_answer(nl, p, &o);
 }
 
 /* The answer NLMSG_ERROR: the result and the request, or its header where it went well. */

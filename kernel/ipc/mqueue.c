@@ -4,6 +4,8 @@
  */
 #include "kernel/ipc/mqueue.h"
 
+#include "kernel/file.h"
+#include "kernel/netlink.h"
 #include "kernel/poll.h"
 #include "kernel/proc/process.h"
 #include "kernel/procfs.h"
@@ -20,9 +22,12 @@ enum {
 	SMALL_MESSAGE = 1 << 20, /* larger ones are not of one piece */
 	SIGEV_SIGNAL = 0,
 	SIGEV_NONE = 1,
+	SIGEV_THREAD = 2,
 	SI_MESGQ = -3,
 	COST_OF_MESSAGE = 48, /* as Linux counts what is kept for each */
 };
+
+enum cookie_end { COOKIE_WOKEN = 1, COOKIE_REMOVED = 2 };
 
 struct message {
 	struct rb_node node;
@@ -134,6 +139,15 @@ mqueue_create(const struct mq_attr *attr, struct mqueue **out)
 	return err;
 }
 
+static void
+notice_put(const struct mq_notice *n)
+{
+	if (n->socket)
+		file_put(n->socket);
+	if (n->process)
+		process_put(n->process);
+}
+
 void
 mqueue_free(struct mqueue *q)
 {
@@ -147,8 +161,7 @@ mqueue_free(struct mqueue *q)
 		rb_erase(&q->messages, n);
 		message_free(rb_entry(n, struct message, node));
 	}
-	if (q->notified)
-		process_put(q->notified);
+	notice_put(&q->notice);
 	kfree(q);
 }
 
@@ -161,72 +174,117 @@ struct event {
 	uint8_t rest[48];
 };
 
-/* Whoever asked is asked for no more: the reference it had, or NULL. Lock held. */
-static struct process *
-notify_take_locked(struct mqueue *q)
+/* Whoever asked is asked for no more. Lock held. */
+static struct mq_notice
+notice_take_locked(struct mqueue *q)
 {
-	struct process *p = q->notified;
+	struct mq_notice n = q->notice;
 
-	q->notified = NULL;
-	return p;
+	q->notice.process = NULL;
+	q->notice.socket = NULL;
+	return n;
+}
+
+/* What the C library's thread waits for: its cookie, the last byte of which says what happened. */
+static void
+send_cookie(struct mq_notice *n, enum cookie_end end)
+{
+	if (!n->socket)
+		return;
+	n->cookie[sizeof(n->cookie) - 1] = (uint8_t)end;
+	netlink_send_bytes(n->socket, n->cookie, sizeof(n->cookie));
+}
+
+static enum err
+take_cookie(const struct event *e, struct mq_notice *n)
+{
+	enum err err;
+
+	if (copy_from_user(n->cookie, (const void USER *)e->value, sizeof(n->cookie)) !=
+	    OK)
+		return ERR_FAULT;
+	n->socket = fd_get(e->signo);
+	if (!n->socket)
+		return ERR_BADF;
+	err = netlink_check_file(n->socket);
+	if (err != OK)
+		file_put(n->socket);
+	return err;
+}
+
+/* What `uevent` asks for, with references. */
+static enum err
+take_event(const void USER *uevent, struct mq_notice *n)
+{
+	struct event e;
+	enum err err = OK;
+
+	if (copy_from_user(&e, uevent, sizeof(e)) != OK)
+		return ERR_FAULT;
+	if (e.notify < SIGEV_SIGNAL || e.notify > SIGEV_THREAD)
+		return ERR_INVAL;
+	if (e.notify == SIGEV_SIGNAL && (e.signo < 0 || e.signo > NSIG))
+		return ERR_INVAL;
+	*n = (struct mq_notice){.notify = e.notify, .signo = e.signo, .value = e.value};
+	if (e.notify == SIGEV_THREAD)
+		err = take_cookie(&e, n);
+	if (err == OK)
+		n->process = process_get(current_process());
+	return err;
 }
 
 enum err
 mqueue_notify(struct mqueue *q, const void USER *uevent)
 {
-	struct process *p = current_process();
-	struct event e;
-	enum err err = OK;
+	struct mq_notice n;
+	enum err err;
 
 	if (!uevent) {
 		mqueue_notify_end(q);
 		return OK;
 	}
-	if (copy_from_user(&e, uevent, sizeof(e)) != OK)
-		return ERR_FAULT;
-	if (e.notify != SIGEV_NONE && e.notify != SIGEV_SIGNAL)
-		return ERR_INVAL;
-	if (e.notify == SIGEV_SIGNAL && (e.signo < 0 || e.signo > NSIG))
-		return ERR_INVAL;
+	err = take_event(uevent, &n);
+	if (err != OK)
+		return err;
 	spin_lock(&q->lock);
-	if (q->notified) {
+	if (q->notice.process)
 		err = ERR_BUSY;
-	} else {
-		q->notified = process_get(p);
-		q->notify = e.notify;
-		q->signo = e.signo;
-		q->notify_value = e.value;
-	}
+	else
+		q->notice = n;
 	spin_unlock(&q->lock);
+	if (err != OK)
+		notice_put(&n);
 	return err;
 }
 
 void
 mqueue_notify_end(struct mqueue *q)
 {
-	struct process *p = NULL;
+	struct mq_notice n = {.process = NULL};
 
 	spin_lock(&q->lock);
-	if (q->notified == current_process())
-		p = notify_take_locked(q);
+	if (q->notice.process == current_process())
+		n = notice_take_locked(q);
 	spin_unlock(&q->lock);
-	if (p)
-		process_put(p);
+	send_cookie(&n, COOKIE_REMOVED);
+	notice_put(&n);
 }
 
-/* A message has come to an empty queue, and nobody waits for it: `to` had asked to be told. */
+/* A message has come to an empty queue, and nobody waits for it. */
 static void
-notify_send(struct process *to, int signo, uint64_t value)
+notify_send(struct mq_notice *n)
 {
-	const struct siginfo info = {.signo = signo,
+	const struct siginfo info = {.signo = n->signo,
 	    .code = SI_MESGQ,
 	    .pid = current_process()->pid,
 	    .uid = current_cred()->uid,
-	    .value = value};
+	    .value = n->value};
 
-	if (signo)
-		(void)signal_send_process(to, signo, &info); /* or it is gone */
-	process_put(to);
+	if (n->notify == SIGEV_SIGNAL && n->signo)
+		(void)signal_send_process(
+		    n->process, n->signo, &info); /* or it is gone */
+	send_cookie(n, COOKIE_WOKEN);
+	notice_put(n);
 }
 
 /* ---- Sending and receiving --------------------------------------------------------- */
@@ -241,10 +299,8 @@ num_messages(const struct mqueue *q)
 static bool
 push(struct mqueue *q, struct message *m)
 {
-	struct process *told = NULL;
+	struct mq_notice told = {.process = NULL};
 	bool has_room, is_first;
-	uint64_t value = 0;
-	int signo = 0;
 
 	spin_lock(&q->lock);
 	has_room = q->attr.num_messages < q->attr.max_messages;
@@ -253,15 +309,12 @@ push(struct mqueue *q, struct message *m)
 		rb_insert(&q->messages, &m->node, comes_before);
 		q->attr.num_messages++;
 		q->num_bytes += m->len;
-		if (is_first && q->notified) {
-			signo = q->notify == SIGEV_SIGNAL ? q->signo : 0;
-			value = q->notify_value;
-			told = notify_take_locked(q);
-		}
+		if (is_first && q->notice.process)
+			told = notice_take_locked(q);
 	}
 	spin_unlock(&q->lock);
-	if (told)
-		notify_send(told, signo, value);
+	if (told.process)
+		notify_send(&told);
 	return has_room;
 }
 
@@ -380,9 +433,9 @@ mqueue_status(struct mqueue *q, char *buf, size_t size)
 
 	spin_lock(&q->lock);
 	bytes = q->num_bytes;
-	notify = q->notified ? q->notify : 0;
-	signo = q->notified && q->notify == SIGEV_SIGNAL ? q->signo : 0;
-	pid = q->notified ? q->notified->pid : 0;
+	notify = q->notice.process ? q->notice.notify : 0;
+	signo = q->notice.process && notify == SIGEV_SIGNAL ? q->notice.signo : 0;
+	pid = q->notice.process ? q->notice.process->pid : 0;
 	spin_unlock(&q->lock);
 	return (size_t)scnprintf(buf, size,
 	    "QSIZE:%-10lu NOTIFY:%-5d SIGNO:%-5d NOTIFY_PID:%-6u\n", bytes, notify, signo,

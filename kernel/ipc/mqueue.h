@@ -7,12 +7,22 @@
 #include "kernel/sync/wait.h"
 #include "lib/rbtree.h"
 
+struct file;
 struct process;
 struct seq;
 
 /* Linux's struct mq_attr. */
 struct mq_attr {
 	int64_t flags, max_messages, message_size, num_messages, reserved[4];
+};
+
+/* mq_notify: who is to be told, and how. */
+struct mq_notice {
+	struct process *process; /* a reference, or NULL: nobody */
+	int32_t notify, signo;   /* SIGEV_* */
+	uint64_t value;
+	struct file *socket; /* SIGEV_THREAD: a reference, and what it is given */
+	uint8_t cookie[32];
 };
 
 struct mqueue {
@@ -25,9 +35,7 @@ struct mqueue {
 	uint64_t num_bytes;                   /* [lock] */
 	uint32_t num_receivers;               /* [lock] that wait */
 	struct wait_queue senders, receivers; /* polls too */
-	struct process *notified;             /* [lock] a reference, or NULL: mq_notify */
-	int32_t notify, signo;                /* [lock] how */
-	uint64_t notify_value;
+	struct mq_notice notice;              /* [lock] */
 };
 
 /* On the current user's account; `attr` NULL: as usual. ERR_INVAL, ERR_NOSPC (queues_max), ERR_MFILE

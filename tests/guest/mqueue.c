@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
@@ -383,6 +384,69 @@ shows_as_a_file_system(void)
 	CHECK_EQ(umount(dir), 0);
 }
 
+static int thread_value;
+
+static void
+run_in_thread(union sigval v)
+{
+	__atomic_store_n(&thread_value, v.sival_int, __ATOMIC_SEQ_CST);
+}
+
+/* The C library's thread, and the cookie it waits for. proves: mq_notify */
+static void
+told_by_a_cookie(void)
+{
+	struct sigevent e = {.sigev_notify = SIGEV_THREAD,
+	    .sigev_notify_function = run_in_thread,
+	    .sigev_value.sival_int = 77};
+	struct sigevent raw = {.sigev_notify = SIGEV_THREAD};
+	char cookie[32] = "a cookie of 32 bytes", got[64];
+	mqd_t q = make_queue(0, 3);
+	int nl = socket(AF_NETLINK, SOCK_RAW, 0), status;
+
+	CHECK_EQ(mq_notify(q, &e), 0);
+	CHECK_ERR(mq_notify(q, &e), EBUSY);
+	send_text(q, "x", 0);
+	for (int i = 0; i < 2000 && !__atomic_load_n(&thread_value, __ATOMIC_SEQ_CST);
+	     i++)
+		usleep(1000);
+	CHECK_EQ(thread_value, 77);
+	receive_text(q, "x", 0);
+	CHECK(nl >= 0);
+	raw.sigev_value.sival_ptr = cookie;
+	raw.sigev_signo = nl;
+	CHECK_EQ(SYS(mq_notify, q, &raw), 0);
+	send_text(q, "x", 0);
+	CHECK_EQ(recv(nl, got, sizeof(got), MSG_DONTWAIT), 32);
+	CHECK(!memcmp(got, cookie, 31) && got[31] == 1);
+	CHECK_EQ(recv(nl, got, sizeof(got), MSG_DONTWAIT), -1);
+	receive_text(q, "x", 0);
+	/* Taken back: by the call, and by the end of the descriptor. */
+	CHECK_EQ(SYS(mq_notify, q, &raw), 0);
+	CHECK_EQ(SYS(mq_notify, q, NULL), 0);
+	CHECK_EQ(recv(nl, got, sizeof(got), MSG_DONTWAIT), 32);
+	CHECK(!memcmp(got, cookie, 31) && got[31] == 2);
+	if (fork() == 0) {
+		CHECK_EQ(SYS(mq_notify, q, &raw), 0);
+		_exit(0);
+	}
+	CHECK(wait(&status) > 0 && status == 0);
+	CHECK_EQ(recv(nl, got, sizeof(got), MSG_DONTWAIT), 32);
+	CHECK_EQ(got[31], 2);
+	raw.sigev_signo = 99;
+	CHECK_ERR(SYS(mq_notify, q, &raw), EBADF);
+	raw.sigev_signo = open("/", O_RDONLY);
+	CHECK_ERR(SYS(mq_notify, q, &raw), ENOTSOCK);
+	raw.sigev_signo = socket(AF_UNIX, SOCK_STREAM, 0);
+	CHECK_ERR(SYS(mq_notify, q, &raw), EINVAL);
+	raw.sigev_signo = nl;
+	raw.sigev_value.sival_ptr = BAD_ADDR;
+	CHECK_ERR(SYS(mq_notify, q, &raw), EFAULT);
+	raw.sigev_notify = 3;
+	CHECK_ERR(SYS(mq_notify, q, &raw), EINVAL);
+	drop_name();
+}
+
 static const struct test tests[] = {
     TEST(names_and_rights),
     TEST(order_is_by_priority_then_arrival),
@@ -393,6 +457,7 @@ static const struct test tests[] = {
     TEST(told_once_of_a_message_in_an_empty_queue),
     TEST(limits_hold),
     TEST(shows_as_a_file_system),
+    TEST(told_by_a_cookie),
 };
 
 RUN_TESTS(tests)
