@@ -127,11 +127,12 @@ struct thread {
 		};
 		uint64_t vruntime; /* [rq] weighted run time, ns */
 		uint64_t owed; /* [rq] of it, what it is given back in turns: rq_move */
-		nsec_t run_start_ns;     /* [rq] when its time was last charged */
-		nsec_t slice_used_ns;    /* [rq] since it was picked */
-		nsec_t rt_run_ns;        /* [rq] as RealTime since it slept last */
-		nsec_t wait_since_ns;    /* [rq] runnable, but another ran; 0: it did not wait */
-		nsec_t wait_ns;          /* [rq] all of that so far */
+		nsec_t run_start_ns;  /* [rq] when its time was last charged */
+		nsec_t slice_used_ns; /* [rq] since it was picked */
+		nsec_t rt_run_ns;     /* [rq] as RealTime since it slept last */
+		nsec_t
+		    wait_since_ns; /* [rq] runnable, but another ran; 0: it did not wait */
+		nsec_t wait_ns;    /* [rq] all of that so far */
 		struct cpumask affinity; /* [rq] */
 	} sched;
 

@@ -26,7 +26,7 @@ enum lock_rank {
 	RANK_NETDEV = 420,      /* a driver's own configuration lock */
 	RANK_RECLAIM = 480,     /* what gives memory back */
 	RANK_OOM = 490,         /* who chooses a victim when memory has run out */
-	RANK_MMAP = 500, /* address space: shared by faults, exclusive by changes */
+	RANK_MMAP = 500,      /* address space: shared by faults, exclusive by changes */
 	RANK_HUGE_PAGE = 550, /* who makes a page of 2 MiB, one at a time */
 	RANK_PAGE_CACHE = 600,
 	RANK_NOTIFY = 650, /* watches of files and what they tell */
