@@ -122,6 +122,8 @@ itimer_set(
 	spin_lock(&p->lock);
 	itimer_get_locked(it, now, old, old_interval);
 	it->expires_ns = 0;
+	/* As on Linux, a timer of CPU time that is stopped keeps the interval it is given. */
+	it->interval_ns = value || it->which != ITIMER_REAL ? interval : 0;
 	spin_unlock(&p->lock);
 	timer_cancel(&it->timer);
 	if (!value)

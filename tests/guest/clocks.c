@@ -184,6 +184,21 @@ interval_timers(void)
 		EXPECT_EQ(SYS(getitimer, which, &old), 0);
 		EXPECT_EQ(old.it_value.tv_sec + old.it_value.tv_usec, 0);
 	}
+	/* One that is stopped: the interval it had is gone. */
+	for (int which = 0; which < 3; which++) {
+		it = (struct itimerval){{5, 0}, {100, 0}};
+		EXPECT_EQ(SYS(setitimer, which, &it, NULL), 0);
+		EXPECT_EQ(SYS(setitimer, which, &zero, &old), 0);
+		EXPECT_EQ(old.it_interval.tv_sec, 5);
+		EXPECT_EQ(SYS(getitimer, which, &old), 0);
+		EXPECT_EQ(old.it_value.tv_sec, 0);
+		EXPECT_EQ(old.it_interval.tv_sec, 0);
+		it.it_value.tv_sec = 0;
+		EXPECT_EQ(SYS(setitimer, which, &it, NULL), 0);
+		EXPECT_EQ(SYS(getitimer, which, &old), 0);
+		EXPECT_EQ(old.it_interval.tv_sec, which == ITIMER_REAL ? 0 : 5);
+		EXPECT_EQ(SYS(setitimer, which, &zero, NULL), 0);
+	}
 	EXPECT_EQ(SYS(alarm, 50), 0);
 	EXPECT_EQ(SYS(getitimer, 0, &old), 0);
 	EXPECT_EQ(old.it_value.tv_sec == 49 || old.it_value.tv_sec == 50, 1);
