@@ -274,7 +274,8 @@ owners_of_each_kind(void)
 	ex.type = F_OWNER_PGRP;
 	ex.pid = getpgrp();
 	EXPECT_EQ(fcntl(p[0], F_SETOWN_EX, &ex), 0);
-	EXPECT_EQ(SYS(fcntl, p[0], F_GETOWN, 0), -getpgrp());
+	/* A small number of a group cannot be told from an error: fcntl(2), BUGS. */
+	EXPECT_EQ(SYS(fcntl, p[0], F_GETOWN, 0), getpgrp() < 4096 ? -1 : -getpgrp());
 	memset(&ex, 0, sizeof(ex));
 	EXPECT_EQ(fcntl(p[0], F_GETOWN_EX, &ex), 0);
 	EXPECT_EQ(ex.type, F_OWNER_PGRP);
