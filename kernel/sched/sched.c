@@ -310,8 +310,8 @@ finish_switch(struct thread *prev)
 		sched_enqueue_detached(prev);
 }
 
-/* The running thread's place on the queue, when it stops running. Lock held. */
-static void
+/* The running thread's place on the queue when it stops: whether it would go on. Lock held. */
+static bool
 put_current(struct runqueue *rq, struct thread *prev, bool is_preempted)
 {
 	if (!is_preempted && prev->state != THREAD_RUNNABLE) {
@@ -319,10 +319,10 @@ put_current(struct runqueue *rq, struct thread *prev, bool is_preempted)
 		prev->sched.rt_run_ns = 0;
 		rq->num_blocked += prev->state == THREAD_BLOCKED;
 		rq_current_leaves(rq);
-		return;
+		return false;
 	}
 	if (prev == rq->idle)
-		return;
+		return true;
 	if (unlikely(!cpumask_test(&prev->sched.affinity, rq->cpu->id)) &&
 	    prev->state != THREAD_DEAD) {
 		prev->state = THREAD_RUNNABLE; /* it may just have been about to sleep */
@@ -330,6 +330,7 @@ put_current(struct runqueue *rq, struct thread *prev, bool is_preempted)
 	} else {
 		rq_put_back(rq, prev, rq_slice_is_over(rq));
 	}
+	return true;
 }
 
 /* What a thread waited for its CPU is told in /proc/PID/schedstat. */
@@ -379,6 +380,7 @@ reschedule(bool is_preempted)
 	struct thread *prev = current_thread(), *next;
 	struct runqueue *rq;
 	uint32_t irq_was_on;
+	bool goes_on;
 	nsec_t now;
 
 	irq_disable_nested();
@@ -389,7 +391,7 @@ reschedule(bool is_preempted)
 	rq->num_passes++;
 	now = clock_now_ns();
 	rq_update_current(rq, now);
-	put_current(rq, prev, is_preempted);
+	goes_on = put_current(rq, prev, is_preempted);
 	next = pick_next(rq, now);
 	next->sched.run_start_ns = now;
 	rq->current = next;
@@ -397,7 +399,7 @@ reschedule(bool is_preempted)
 		arm_timer(rq, now);
 	if (next != prev) {
 		account_wait(prev, next, now);
-		prev->nivcsw += is_preempted;
+		prev->nivcsw += goes_on;
 		switch_to(rq, prev, next);
 	} else {
 		spin_unlock_no_resched(&rq->lock);
