@@ -218,6 +218,13 @@ first_offset(const struct inet_sock *is, struct port_table *t, bool is_connect)
 	       __atomic_fetch_add(&t->counter, 1, __ATOMIC_RELAXED);
 }
 
+/* A connection that would begin where it ends, and be made (RFC 9293 3.5), not refused. */
+static bool
+meets_itself(const struct inet_sock *is, uint16_t port)
+{
+	return port == is->peer_port && ip_equal(&is->local, &is->peer);
+}
+
 static enum err
 search(struct inet_sock *is, struct port_table *t,
     bool (*is_free)(struct inet_sock *, uint16_t), struct port **fresh)
@@ -229,6 +236,8 @@ search(struct inet_sock *is, struct port_table *t,
 	for (uint32_t i = 0; i < num; i++) {
 		uint16_t number = (uint16_t)(min + (at + i) % num);
 
+		if (is_free && meets_itself(is, number))
+			continue;
 		if (is_free ? try_connect(is, t, number, is_free, fresh)
 		            : try_bind(is, t, number, true, fresh))
 			return OK;

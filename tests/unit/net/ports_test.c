@@ -275,6 +275,25 @@ KTEST(ports_towards_one_peer_rise_by_one)
 	inet_release_port(&b, &tcp_ports);
 }
 
+/* To a port whose listener has just gone it would be made, not refused, once in 28,000 times. */
+KTEST(a_connection_does_not_choose_the_port_it_goes_to_on_its_own_address)
+{
+	struct inet_sock s[4];
+
+	inet_ports_init();
+	CHECK_EQ(range_store("40000 40003"), OK);
+	for (size_t i = 0; i < ARRAY_SIZE(s); i++) {
+		make(&s[i], "127.0.0.1", 0);
+		s[i].peer = s[i].local;
+		s[i].peer_port = 40002;
+		CHECK_EQ(inet_autobind(&s[i], &tcp_ports, always_free), OK);
+		CHECK(s[i].local_port != 40002);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(s); i++)
+		inet_release_port(&s[i], &tcp_ports);
+	CHECK_EQ(fake_kmalloc_live, 0);
+}
+
 KTEST(users_of_a_port_come_in_batches_with_references)
 {
 	struct inet_sock s[5], *users[2];
