@@ -349,10 +349,35 @@ openat2_from_the_cache(void)
 	EXPECT_ERR(access("n", F_OK), ENOENT);
 }
 
+static int go[2];
+static volatile pid_t opener;
+
 static void *
 open_fifo(void *path)
 {
+	char c;
+
+	opener = (pid_t)SYS(gettid);
+	CHECK_EQ(read(go[0], &c, 1), 1);
 	return (void *)SYS(open, path, O_RDONLY);
+}
+
+/* Lets open_fifo go on, and waits until it sleeps again; opens nothing beside it. */
+static void
+let_it_open(int stat_fd)
+{
+	char text[256], state = 0;
+
+	CHECK_EQ(write(go[1], "x", 1), 1);
+	for (int i = 0; i < 5000 && state != 'S'; i++) {
+		ssize_t n = pread(stat_fd, text, sizeof(text) - 1, 0);
+
+		CHECK(n > 0);
+		text[n] = 0;
+		state = strrchr(text, ')')[2];
+		usleep(1000);
+	}
+	CHECK_EQ(state, 'S');
 }
 
 /* An open that waits holds its descriptor, which names nothing yet. proves: open dup2 close fork */
@@ -360,21 +385,24 @@ static void
 open_holds_its_descriptor(void)
 {
 	int first, other, status;
+	char path[64];
 	pthread_t t;
 	void *got;
 
 	begin();
 	CHECK_EQ(mkfifo("fifo", 0600), 0);
+	CHECK_EQ(pipe(go), 0);
+	CHECK_EQ(pthread_create(&t, NULL, open_fifo, "fifo"), 0);
+	while (!opener)
+		usleep(1000);
+	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", opener);
+	other = open(path, O_RDONLY);
+	CHECK(other >= 0);
 	first = open(".", O_RDONLY);
 	close(first);
-	CHECK_EQ(pthread_create(&t, NULL, open_fifo, "fifo"), 0);
-	for (int i = 0; i < 2000; i++) {
-		other = open(".", O_RDONLY);
-		close(other);
-		if (other != first)
-			break;
-		usleep(1000);
-	}
+	let_it_open(other);
+	other = open(".", O_RDONLY);
+	close(other);
 	EXPECT_EQ(other, first + 1);
 	EXPECT_ERR(SYS(dup2, 0, first), EBUSY);
 	EXPECT_ERR(SYS(close, first), EBADF);
