@@ -168,3 +168,27 @@ stop_of(pid_t pid)
 	CHECK(WIFSTOPPED(status));
 	return status >> 8;
 }
+
+/* The number under `name` in the lines of /proc/net that begin with `group` ("": any). -1: not there. */
+static inline long
+column_of(const char *path, const char *group, const char *name)
+{
+	FILE *f = fopen(path, "r");
+	char names[8192], values[8192], *n, *v, *sn, *sv;
+	size_t len = strlen(group);
+	long found = -1;
+
+	CHECK(f != NULL);
+	while (fgets(names, sizeof(names), f) && fgets(values, sizeof(values), f)) {
+		if (len && (strncmp(names, group, len) || names[len] != ':'))
+			continue;
+		n = strtok_r(names, " \n", &sn);
+		v = strtok_r(values, " \n", &sv);
+		for (; n && v;
+		     n = strtok_r(NULL, " \n", &sn), v = strtok_r(NULL, " \n", &sv))
+			if (!strcmp(n, name))
+				found = atol(v);
+	}
+	fclose(f);
+	return found;
+}

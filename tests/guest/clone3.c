@@ -1,9 +1,8 @@
 /* clone3 and clone beyond what C libraries ask for: chosen numbers, sizes of later versions, stacks
  * and thread pointers that lead nowhere, and whom kill's broadcast reaches. Needs root. */
 #define _GNU_SOURCE
-#include "tests/guest/check.h"
+#include "tests/guest/caps_util.h"
 
-#include <linux/capability.h>
 #include <poll.h>
 #include <sched.h>
 #include <sys/mman.h>
@@ -84,16 +83,6 @@ numbers_are_chosen(void)
 	EXPECT_ERR(clone_as(ARGS(TIDS(1)), VERSION_2), EINVAL);
 	tids[0] = 1 << 30;
 	EXPECT_ERR(clone_as(ARGS(TIDS(1)), VERSION_2), EINVAL);
-}
-
-static void
-set_caps(uint64_t caps)
-{
-	struct __user_cap_header_struct h = {_LINUX_CAPABILITY_VERSION_3, 0};
-	struct __user_cap_data_struct d[2] = {
-	    {(uint32_t)caps, (uint32_t)caps, 0}, {caps >> 32, caps >> 32, 0}};
-
-	CHECK_EQ(syscall(SYS_capset, &h, d), 0);
 }
 
 static void

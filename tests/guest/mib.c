@@ -9,28 +9,13 @@
 #include <netinet/ip_icmp.h>
 #include <stdbool.h>
 
-/* The number under `name` in the lines that begin with `group`; 0 while the column is not there. */
+/* 0 while the column is not there. */
 static long
 column(const char *path, const char *group, const char *name)
 {
-	FILE *f = fopen(path, "r");
-	char names[8192], values[8192], *n, *v, *sn, *sv;
-	size_t len = strlen(group);
-	long found = 0;
+	long n = column_of(path, group, name);
 
-	CHECK(f != NULL);
-	while (fgets(names, sizeof(names), f) && fgets(values, sizeof(values), f)) {
-		if (strncmp(names, group, len) || names[len] != ':')
-			continue;
-		n = strtok_r(names, " \n", &sn);
-		v = strtok_r(values, " \n", &sv);
-		for (; n && v;
-		     n = strtok_r(NULL, " \n", &sn), v = strtok_r(NULL, " \n", &sv))
-			if (!strcmp(n, name))
-				found = atol(v);
-	}
-	fclose(f);
-	return found;
+	return n < 0 ? 0 : n;
 }
 
 static long

@@ -1,8 +1,8 @@
 /* Locked memory: mlock(2) and its kin, RLIMIT_MEMLOCK, and what /proc says of sizes. */
 #define _GNU_SOURCE
+#include "tests/guest/caps_util.h"
 #include "tests/guest/mem_util.h"
 
-#include <linux/capability.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
@@ -25,14 +25,10 @@ lock2(const void *p, size_t len, int flags)
 static void
 be_limited(rlim_t pages)
 {
-	struct __user_cap_header_struct h = {_LINUX_CAPABILITY_VERSION_3, 0};
-	struct __user_cap_data_struct d[2];
 	struct rlimit lim = {pages * PAGE, pages * PAGE};
 
 	CHECK_EQ(setrlimit(RLIMIT_MEMLOCK, &lim), 0);
-	CHECK_EQ(syscall(SYS_capget, &h, d), 0);
-	d[0].effective &= ~(1u << CAP_IPC_LOCK);
-	CHECK_EQ(syscall(SYS_capset, &h, d), 0);
+	drop_capability(CAP_IPC_LOCK);
 }
 
 static void

@@ -3,9 +3,8 @@
  * tests use up all memory, so this runs only where the tests have a machine of their own.
  */
 #define _GNU_SOURCE
-#include "tests/guest/check.h"
+#include "tests/guest/caps_util.h"
 
-#include <linux/capability.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -45,17 +44,6 @@ set(const char *path, const char *text)
 #define ADJ     "/proc/self/oom_score_adj"
 #define OLD_ADJ "/proc/self/oom_adj"
 #define SCORE   "/proc/self/oom_score"
-
-static void
-drop_capability(int cap)
-{
-	struct __user_cap_header_struct h = {_LINUX_CAPABILITY_VERSION_3, 0};
-	struct __user_cap_data_struct d[2];
-
-	CHECK_EQ(syscall(SYS_capget, &h, d), 0);
-	d[cap / 32].effective &= ~(1u << cap % 32);
-	CHECK_EQ(syscall(SYS_capset, &h, d), 0);
-}
 
 static void
 correction_has_bounds(void)

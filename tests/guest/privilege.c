@@ -4,10 +4,9 @@
  * give, and another user's process and what /proc shows of it. Needs root.
  */
 #define _GNU_SOURCE
-#include "tests/guest/check.h"
+#include "tests/guest/caps_util.h"
 
 #include <grp.h>
-#include <linux/capability.h>
 #include <linux/sockios.h>
 #include <net/if.h>
 #include <netinet/in.h>
@@ -38,16 +37,6 @@ static pid_t victim;
 #define BIT(cap) (1ull << (cap))
 
 /* ---- Who tries ---- */
-
-static void
-set_caps(uint64_t caps)
-{
-	struct __user_cap_header_struct h = {_LINUX_CAPABILITY_VERSION_3, 0};
-	struct __user_cap_data_struct d[2] = {
-	    {(uint32_t)caps, (uint32_t)caps, 0}, {caps >> 32, caps >> 32, 0}};
-
-	CHECK_EQ(syscall(SYS_capset, &h, d), 0);
-}
 
 static uint64_t
 get_caps(void)

@@ -191,25 +191,10 @@ keepalive_and_time_wait_show_their_timers(void)
 
 /* ---- /proc/net/netstat ---------------------------------------------------------------------- */
 
-/* -1: it is not there. */
 static long
 counter(const char *name)
 {
-	FILE *f = fopen("/proc/net/netstat", "r");
-	char names[8192], values[8192], *n, *v, *sn, *sv;
-	long found = -1;
-
-	CHECK(f != NULL);
-	while (fgets(names, sizeof(names), f) && fgets(values, sizeof(values), f)) {
-		n = strtok_r(names, " \n", &sn);
-		v = strtok_r(values, " \n", &sv);
-		for (; n && v;
-		     n = strtok_r(NULL, " \n", &sn), v = strtok_r(NULL, " \n", &sv))
-			if (!strcmp(n, name))
-				found = atol(v);
-	}
-	fclose(f);
-	return found;
+	return column_of("/proc/net/netstat", "", name);
 }
 
 static void
